@@ -1,0 +1,89 @@
+//! The caller's faults, in etcd's words. One table, elsewhere, gives them their gRPC code and HTTP status.
+
+use std::fmt;
+
+use super::{NodeId, Revision, limits};
+
+/// Why a request was refused. Goes back to who asked; never ends a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    EmptyKey,
+    KeyTooLong {
+        bytes: usize,
+    },
+    KeyNotFound,
+    ValueProvided,
+    LeaseProvided,
+    TooManyOps,
+    DuplicateKey,
+    /// The revision asked for is below the compacted one, which this names.
+    Compacted(Revision),
+    FutureRevision,
+    NoSpace,
+    Corrupt,
+    LeaseNotFound,
+    LeaseExists,
+    LeaseTtlTooLarge,
+    TooManyLeases,
+    TooManyRequests,
+    RequestTooLarge,
+    NoLeader,
+    NotLeader,
+    LeaderChanged,
+    Timeout,
+    MemberNotFound,
+    MemberExists,
+    MemberRemoved(NodeId),
+    NotLearner,
+    LearnerNotReady,
+    /// A change of the members is under way, or the leader has not committed in its term yet.
+    MembershipBusy,
+    BadLeaderTransferee,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyKey => f.write_str("etcdserver: key is not provided"),
+            Self::KeyTooLong { bytes } => {
+                write!(f, "etcdserver: key is too long ({bytes} bytes, limit {})", limits::KEY_BYTES_MAX)
+            }
+            Self::KeyNotFound => f.write_str("etcdserver: key not found"),
+            Self::ValueProvided => f.write_str("etcdserver: value is provided"),
+            Self::LeaseProvided => f.write_str("etcdserver: lease is provided"),
+            Self::TooManyOps => f.write_str("etcdserver: too many operations in txn request"),
+            Self::DuplicateKey => f.write_str("etcdserver: duplicate key given in txn request"),
+            Self::Compacted(_) => f.write_str("etcdserver: mvcc: required revision has been compacted"),
+            Self::FutureRevision => f.write_str("etcdserver: mvcc: required revision is a future revision"),
+            Self::NoSpace => f.write_str("etcdserver: mvcc: database space exceeded"),
+            Self::Corrupt => f.write_str("etcdserver: corrupt cluster"),
+            Self::LeaseNotFound => f.write_str("etcdserver: requested lease not found"),
+            Self::LeaseExists => f.write_str("etcdserver: lease already exists"),
+            Self::LeaseTtlTooLarge => f.write_str("etcdserver: too large lease TTL"),
+            Self::TooManyLeases => {
+                write!(f, "etcdserver: too many leases (limit {}): revoke some", limits::LEASES_MAX)
+            }
+            Self::TooManyRequests => f.write_str("etcdserver: too many requests"),
+            Self::RequestTooLarge => f.write_str("etcdserver: request is too large"),
+            Self::NoLeader => f.write_str("etcdserver: no leader"),
+            Self::NotLeader => f.write_str("etcdserver: not leader"),
+            Self::LeaderChanged => f.write_str("etcdserver: leader changed"),
+            Self::Timeout => f.write_str("etcdserver: request timed out"),
+            Self::MemberNotFound => f.write_str("etcdserver: member not found"),
+            Self::MemberExists => f.write_str("etcdserver: member ID already exist"),
+            Self::MemberRemoved(id) => {
+                write!(f, "etcdserver: member {id} was removed for good: add the board under a new id")
+            }
+            Self::NotLearner => f.write_str("etcdserver: can only promote a learner member"),
+            Self::LearnerNotReady => {
+                f.write_str("etcdserver: can only promote a learner member which is in sync with leader")
+            }
+            Self::MembershipBusy => {
+                f.write_str("etcdserver: another membership change is under way: try again when it is done")
+            }
+            Self::BadLeaderTransferee => f.write_str("etcdserver: bad leader transferee"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,27 @@
+//! Every bound that all boards share, with its reason. What differs from board to board is an option of its floor.
+
+/// Longest key and range end. What LMDB could take varies with the page size; what a cluster accepts must not. Longer
+/// ones are refused with `Error::KeyTooLong`.
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// Largest encoded command, as etcd's `--max-request-bytes` default. A larger one is refused with
+/// `Error::RequestTooLarge` before it is proposed.
+pub const COMMAND_BYTES_MAX: usize = 1_572_864;
+
+/// What holding one log entry costs beside its payload: the struct, its queue slot, its record header. Counted in all
+/// bounds in bytes, so that empty entries are not free.
+pub const ENTRY_OVERHEAD_BYTES: u64 = 96;
+
+/// Operations in one branch of a transaction, etcd's `--max-txn-ops` default.
+pub const TXN_OPS_MAX: usize = 128;
+
+/// How deep transactions nest. etcd has no limit but the one on operations; a recursion must have one. Each level takes
+/// at least one operation of the 128 of its parent, so nothing that etcd accepts in practice comes near it.
+pub const TXN_DEPTH_MAX: usize = 16;
+
+/// Leases at one time. A board that catches up gets the table of leases in one piece (24 bytes each, 1.5 MiB in all),
+/// which must fit in a message. One more is refused with `Error::TooManyLeases`.
+pub const LEASES_MAX: usize = 65_536;
+
+/// Longest lease, in seconds, as in etcd (about 285 years).
+pub const LEASE_TTL_MAX_S: i64 = 9_000_000_000;
