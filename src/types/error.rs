@@ -39,6 +39,8 @@ pub enum Error {
     /// A change of the members is under way, or the leader has not committed in its term yet.
     MembershipBusy,
     BadLeaderTransferee,
+    /// The change would leave no voter.
+    NotEnoughStartedMembers,
 }
 
 impl fmt::Display for Error {
@@ -82,6 +84,9 @@ impl fmt::Display for Error {
                 f.write_str("etcdserver: another membership change is under way: try again when it is done")
             }
             Self::BadLeaderTransferee => f.write_str("etcdserver: bad leader transferee"),
+            Self::NotEnoughStartedMembers => {
+                f.write_str("etcdserver: re-configuration failed due to not enough started members")
+            }
         }
     }
 }

@@ -1,0 +1,80 @@
+//! What nodes say to each other. Plain data; written to the wire in postcard's form, so the order of fields and variants
+//! is a format: add at the end, never reorder, never reuse.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Bytes, Entry, EntryId, Error, Index, MembershipChange, NodeId, ProposalId, Term};
+
+/// A message with its addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub from: NodeId,
+    pub to: NodeId,
+    /// The sender's term, except around a pre-vote: the request, and the answer that grants it, carry the term that the
+    /// election would be held in.
+    pub term: Term,
+    pub message: Message,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// With `pre`: would you vote for me? Nobody's term changes by it (Raft thesis 9.6). With `transfer`, the leader
+    /// asked for this election, so it is no disturbance (thesis 4.2.3).
+    VoteRequest { pre: bool, last: EntryId, transfer: bool },
+    VoteResponse { pre: bool, granted: bool },
+    /// Entries that follow `prev` without a gap; none is a probe, or news of the commit index.
+    Append { prev: EntryId, entries: Vec<Entry>, commit: Index },
+    /// All up to `matched` is as the leader has it, and durable.
+    AppendAccepted { matched: Index },
+    /// The Append after `prev` does not fit. `hint` is the last entry that still may: none behind it up to `prev` can.
+    /// With `catching_up`, no Append is of use before the store has been filled.
+    AppendRejected { prev: Index, hint: EntryId, catching_up: bool },
+    /// `commit` is never beyond what the receiver has acknowledged.
+    Heartbeat { commit: Index, round: u64 },
+    /// Round 0 acknowledges nothing: it only shows a later term to a leader that was left behind.
+    HeartbeatAck { round: u64 },
+    /// A follower's request, handed on once.
+    Propose { id: ProposalId, data: Bytes },
+    ChangeMembers { id: ProposalId, change: MembershipChange, info: Bytes },
+    ReadIndex { id: ProposalId },
+    ReadIndexAt { id: ProposalId, index: Index },
+    /// The request certainly did not and will not take effect.
+    Refuse { id: ProposalId, reason: Refusal },
+    /// Stand for election at once (thesis 3.10).
+    TimeoutNow,
+}
+
+/// Why a leader, or who is taken for one, refuses a request that was handed on to it. The errors that Raft can cause, in
+/// a form of fixed size for the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    TooManyRequests,
+    NoLeader,
+    NotLeader,
+    LeaderChanged,
+    MemberNotFound,
+    MemberExists,
+    MemberRemoved(NodeId),
+    NotLearner,
+    LearnerNotReady,
+    MembershipBusy,
+    LastVoter,
+}
+
+impl From<Refusal> for Error {
+    fn from(reason: Refusal) -> Error {
+        match reason {
+            Refusal::TooManyRequests => Error::TooManyRequests,
+            Refusal::NoLeader => Error::NoLeader,
+            Refusal::NotLeader => Error::NotLeader,
+            Refusal::LeaderChanged => Error::LeaderChanged,
+            Refusal::MemberNotFound => Error::MemberNotFound,
+            Refusal::MemberExists => Error::MemberExists,
+            Refusal::MemberRemoved(id) => Error::MemberRemoved(id),
+            Refusal::NotLearner => Error::NotLearner,
+            Refusal::LearnerNotReady => Error::LearnerNotReady,
+            Refusal::MembershipBusy => Error::MembershipBusy,
+            Refusal::LastVoter => Error::NotEnoughStartedMembers,
+        }
+    }
+}
