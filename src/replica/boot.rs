@@ -1,0 +1,85 @@
+//! What log and store say after a restart, brought together.
+
+use std::fmt;
+
+use crate::{
+    raft::Restored,
+    store::Store,
+    types::{Entry, EntryId, HardState, Term},
+};
+
+/// What the log still holds.
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub hard_state: HardState,
+    /// The entry before the first.
+    pub start: EntryId,
+    /// In order, without gaps, from `start` on or from somewhere behind it.
+    pub entries: Vec<Entry>,
+}
+
+/// Where to go on from.
+#[derive(Debug)]
+pub struct Boot {
+    pub restored: Restored,
+    /// The log does not know the entry that the store ends with: write this start and sync it before anything else.
+    pub log_start: Option<EntryId>,
+}
+
+/// The log begins behind the end of the store: entries between them are in neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub applied: EntryId,
+    pub log_start: EntryId,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Gap { applied, log_start } = self;
+        write!(
+            f,
+            "the store ends at entry {applied} but the log begins after {log_start}: what lies between is in neither. \
+             Was one of the two directories restored from a copy? Restore both from one snapshot, or rejoin from the \
+             cluster's other members"
+        )
+    }
+}
+
+impl std::error::Error for Gap {}
+
+/// At every boot: if the log's entry where the store ends has the term that the store says, what follows it is kept;
+/// else the log is from before the store caught up, and starts anew there.
+pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
+    let applied = store.applied();
+    if log.start.index > applied.index {
+        return Err(Gap { applied, log_start: log.start });
+    }
+    let keep = term_known(&log, applied);
+    let entries = match keep {
+        true => log.entries.into_iter().filter(|entry| entry.index() > applied.index).collect(),
+        false => Vec::new(),
+    };
+    let restored = Restored {
+        hard_state: at_least(log.hard_state, applied.term),
+        applied,
+        membership: store.membership().clone(),
+        entries,
+        catching_up: store.receive_mark().is_some(),
+    };
+    Ok(Boot { restored, log_start: (!keep).then_some(applied) })
+}
+
+/// A store that caught up may know of a term that the log has not heard of. No vote was given in it: that would be in the
+/// log.
+fn at_least(hard_state: HardState, term: Term) -> HardState {
+    if hard_state.term < term { HardState { term, vote: None } } else { hard_state }
+}
+
+/// Does the log hold the entry `id`, or begin right after it?
+fn term_known(log: &Log, id: EntryId) -> bool {
+    if log.start == id {
+        return true;
+    }
+    let place = log.entries.binary_search_by_key(&id.index, Entry::index);
+    place.is_ok_and(|place| log.entries[place].id == id)
+}

@@ -1,0 +1,230 @@
+//! Passes events to Raft and its `Ready` on as effects.
+//!
+//! Must hold: what `Ready` says to send after a ticket leaves only when the log has reported that ticket; every request
+//! is answered once.
+
+use std::collections::VecDeque;
+
+use crate::{
+    raft::{Envelope, Node, Ready, Restored, Role, Ticket},
+    types::{Bytes, Error, MembershipChange, NodeId},
+};
+
+use super::{
+    Answer, Append, Effect, Event, PeerMessage, RequestId,
+    catch_up::{Receiver, Sender},
+    waiting::{Kind, Waiting},
+};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub raft: crate::raft::Options,
+    /// How long a client waits for an answer.
+    pub request_timeout_ticks: u64,
+    /// Requests under way from this board's clients. Each costs about 150 bytes; one more is answered "too many
+    /// requests".
+    pub requests_max: usize,
+    /// Members brought up to date at one time: each has a piece of the store in memory on its way out.
+    pub transfers_max: usize,
+    /// Bytes of one piece of a transfer, on both sides in memory once.
+    pub transfer_piece_bytes: u64,
+    /// A sender that has heard nothing for so long says it again.
+    pub transfer_resend_ticks: u64,
+    /// A sender that has seen no progress for so long gives up, so that compaction can go on.
+    pub transfer_give_up_ticks: u64,
+}
+
+pub struct Replica {
+    node: Node,
+    waiting: Waiting,
+    sender: Sender,
+    receiver: Receiver,
+    /// What may leave only once the log has synced its ticket, in order of the tickets.
+    held: VecDeque<(Ticket, Vec<Envelope>)>,
+    requests_max: usize,
+    now_tick: u64,
+    log_room: bool,
+    store_room: bool,
+}
+
+impl Replica {
+    pub fn new(options: Options, restored: Restored, mut rng: fastrand::Rng) -> Replica {
+        let id = options.raft.id;
+        // Half the numbers are left for this life: no two lives meet unless 2^62 requests apart.
+        let waiting = Waiting::new(id, rng.u64(..) >> 1, options.request_timeout_ticks);
+        Replica {
+            waiting,
+            sender: Sender::new(id, &options, rng.fork()),
+            receiver: Receiver::new(id),
+            held: VecDeque::new(),
+            requests_max: options.requests_max,
+            now_tick: 0,
+            log_room: true,
+            store_room: true,
+            node: Node::new(options.raft, restored, rng),
+        }
+    }
+
+    /// Tells what has happened; answers with all that is to be done now.
+    pub fn handle(&mut self, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.dispatch(event, &mut effects);
+        while self.node.has_ready() {
+            let ready = self.node.ready();
+            self.carry_out(ready, &mut effects);
+        }
+        if self.node.role() != Role::Leader {
+            self.sender.stop(&mut effects);
+        }
+        effects
+    }
+
+    fn dispatch(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Tick => self.tick(effects),
+            Event::Received(message) => self.received(message, effects),
+            Event::Propose { request, data } => self.propose(request, data, effects),
+            Event::ChangeMembers { request, change, info } => {
+                self.change_members(request, change, info, effects);
+            }
+            Event::Read { request } => self.read(request, effects),
+            Event::TransferLeader { request, to } => self.transfer_leader(request, to, effects),
+            Event::Persisted(ticket) => self.persisted(ticket, effects),
+            Event::LogRoom(room) => self.set_room(room, self.store_room),
+            Event::StoreRoom(room) => self.set_room(self.log_room, room),
+            Event::Applied { index, outcomes } => {
+                self.node.applied(index);
+                self.waiting.applied(outcomes, effects);
+                self.waiting.release_reads(index, effects);
+            }
+            Event::Transfer(done) => {
+                self.sender.done(&done, &mut self.node, effects);
+                self.receiver.done(done, &mut self.node, effects);
+            }
+        }
+    }
+
+    fn tick(&mut self, effects: &mut Vec<Effect>) {
+        self.now_tick += 1;
+        self.node.tick();
+        self.waiting.expire(self.now_tick, effects);
+        self.sender.tick(&mut self.node, effects);
+    }
+
+    fn received(&mut self, message: PeerMessage, effects: &mut Vec<Effect>) {
+        match message {
+            PeerMessage::Raft(envelope) => self.node.step(envelope),
+            PeerMessage::Transfer { from, to, session, message } if to == self.node.id() => {
+                self.sender.received(from, session, &message, &mut self.node, effects);
+                self.receiver.received(from, session, message, &mut self.node, effects);
+            }
+            PeerMessage::Transfer { .. } => {}
+        }
+    }
+
+    fn propose(&mut self, request: RequestId, data: Bytes, effects: &mut Vec<Effect>) {
+        if data.len() > crate::types::limits::COMMAND_BYTES_MAX {
+            let answer = Answer::Refused(Error::RequestTooLarge);
+            return effects.push(Effect::Answer { request, answer });
+        }
+        if self.admit(request, effects) {
+            let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
+            self.node.propose(id, data);
+        }
+    }
+
+    fn change_members(
+        &mut self,
+        request: RequestId,
+        change: MembershipChange,
+        info: Bytes,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.admit(request, effects) {
+            let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
+            self.node.change_members(id, change, info);
+        }
+    }
+
+    fn read(&mut self, request: RequestId, effects: &mut Vec<Effect>) {
+        if self.admit(request, effects) {
+            let id = self.waiting.add(request, Kind::Read, self.now_tick);
+            self.node.read_index(id);
+        }
+    }
+
+    fn transfer_leader(&mut self, request: RequestId, to: Option<NodeId>, effects: &mut Vec<Effect>) {
+        let answer = match self.node.transfer_leader(to) {
+            Ok(()) => Answer::Accepted,
+            Err(error) => Answer::Refused(error),
+        };
+        effects.push(Effect::Answer { request, answer });
+    }
+
+    fn admit(&mut self, request: RequestId, effects: &mut Vec<Effect>) -> bool {
+        let room = self.waiting.len() < self.requests_max;
+        if !room {
+            let answer = Answer::Refused(Error::TooManyRequests);
+            effects.push(Effect::Answer { request, answer });
+        }
+        room
+    }
+
+    fn persisted(&mut self, ticket: Ticket, effects: &mut Vec<Effect>) {
+        self.node.persisted(ticket);
+        while let Some((first, _)) = self.held.front()
+            && *first <= ticket
+        {
+            let (_, envelopes) = self.held.pop_front().expect("there is a front");
+            effects.extend(envelopes.into_iter().map(send));
+        }
+    }
+
+    fn set_room(&mut self, log: bool, store: bool) {
+        (self.log_room, self.store_room) = (log, store);
+        let reason = match (log, store) {
+            (true, true) => None,
+            (false, _) => Some(Error::NoSpace),
+            (true, false) => Some(Error::TooManyRequests),
+        };
+        self.node.refuse_proposals(reason);
+    }
+
+    fn carry_out(&mut self, ready: Ready, effects: &mut Vec<Effect>) {
+        effects.extend(ready.send.into_iter().map(send));
+        match ready.persist {
+            Some(persist) => {
+                self.held.push_back((persist.ticket, ready.send_after_persist));
+                effects.push(Effect::Append(Append {
+                    ticket: persist.ticket,
+                    hard_state: persist.hard_state,
+                    log_start: persist.log_start,
+                    entries: persist.entries,
+                }));
+            }
+            None => assert!(ready.send_after_persist.is_empty(), "nothing to wait for"),
+        }
+        if !ready.apply.is_empty() {
+            effects.push(Effect::Apply(ready.apply));
+        }
+        for read in ready.reads {
+            self.waiting.confirmed(read.id, read.index);
+        }
+        for refused in ready.refused {
+            self.waiting.answer(refused.id, Answer::Refused(refused.error), effects);
+        }
+        for peer in ready.catch_up {
+            self.sender.start(peer, effects);
+        }
+        self.waiting.release_reads(self.node.applied_index(), effects);
+    }
+
+    /// What Raft knows, for status, for the owner of the log and for tests.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+fn send(envelope: Envelope) -> Effect {
+    Effect::Send(PeerMessage::Raft(envelope))
+}

@@ -1,0 +1,90 @@
+//! What the owner of the store does for `Effect::Apply` and `Effect::Transfer`, one after the other.
+//!
+//! Here you will not find: any decision. `Replica` decides.
+
+use crate::{
+    store::{ReceiveEnd, Store, StoreError, TransferId},
+    types::{Entry, KeyRev, NodeId, Payload, ProposalId},
+};
+
+use super::{Event, Piece, Session, TransferDone, TransferJob};
+
+/// Applies entries in order; keeps what came of those proposed by `origin`.
+///
+/// Errors: what ends a member: a command that this build does not know, a store that cannot be read.
+pub fn apply(store: &mut Store, entries: &[Entry], origin: NodeId) -> Result<Event, StoreError> {
+    let mut outcomes = Vec::new();
+    for entry in entries {
+        let outcome = store.apply(entry)?;
+        if let Some(id) = proposal_of(entry).filter(|id| id.origin == origin) {
+            outcomes.push((id, outcome));
+        }
+    }
+    Ok(Event::Applied { index: store.applied().index, outcomes })
+}
+
+fn proposal_of(entry: &Entry) -> Option<ProposalId> {
+    match entry.payload {
+        Payload::Empty => None,
+        Payload::Command { id, .. } | Payload::Membership { id, .. } => Some(id),
+    }
+}
+
+/// Does this job change what a flush works on?
+pub fn needs_quiet(job: &TransferJob) -> bool {
+    match job {
+        TransferJob::Open { .. } | TransferJob::Begin { .. } | TransferJob::Store { .. } => true,
+        TransferJob::Read { .. } | TransferJob::Close { .. } => false,
+    }
+}
+
+/// Carries out one job of a transfer, with pieces of at most `piece_bytes`. `None`: there is nothing to report.
+/// While `needs_quiet(&job)`, no flush may be under way.
+pub fn transfer(
+    store: &mut Store,
+    job: TransferJob,
+    piece_bytes: u64,
+) -> Result<Option<TransferDone>, StoreError> {
+    Ok(match job {
+        TransferJob::Open { peer, session } => {
+            // Until the receiver says what it has, nothing may be removed.
+            let base = store.pin_transfer(TransferId(peer.0)).expect("no flush is under way");
+            let at = store.applied();
+            Some(TransferDone::Opened { peer, session, base, at })
+        }
+        TransferJob::Read { peer, session, after } => {
+            store.move_transfer(TransferId(peer.0), after);
+            let piece = read(store, after, piece_bytes)?.map(Box::new);
+            Some(TransferDone::Read { peer, session, piece })
+        }
+        TransferJob::Close { peer } => {
+            store.unpin_transfer(TransferId(peer.0));
+            None
+        }
+        TransferJob::Begin { session, base } => {
+            let after = store.receive_begin(base)?;
+            Some(TransferDone::Begun { session, after })
+        }
+        TransferJob::Store { session, piece } => Some(keep(store, session, &piece)?),
+    })
+}
+
+fn read(store: &Store, after: KeyRev, piece_bytes: u64) -> Result<Option<Piece>, StoreError> {
+    if after.main > store.revision() {
+        return Ok(None);
+    }
+    let slice = store.transfer_slice(after, piece_bytes)?;
+    let tail = if slice.done { Some(store.transfer_tail()?) } else { None };
+    Ok(Some(Piece { after, slice, tail }))
+}
+
+fn keep(store: &mut Store, session: Session, piece: &Piece) -> Result<TransferDone, StoreError> {
+    store.receive_slice(&piece.slice)?;
+    if let Some(tail) = &piece.tail
+        && store.receive_finish(tail)? == ReceiveEnd::Done
+    {
+        let membership = store.membership().clone();
+        return Ok(TransferDone::Finished { session, at: tail.at, membership });
+    }
+    Ok(TransferDone::Stored { session, after: piece.slice.next })
+}

@@ -1,0 +1,104 @@
+//! Which client waits for which proposal or read, and until when.
+//!
+//! Numbers only grow and every request waits equally long, so the oldest number is always the next to run out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::{Error, Index, NodeId, Outcome, ProposalId};
+
+use super::{Answer, Effect, RequestId};
+
+/// Requests that have been taken and not been answered. Bounded by `Options::requests_max`.
+pub(super) struct Waiting {
+    origin: NodeId,
+    next: u64,
+    timeout_ticks: u64,
+    requests: BTreeMap<u64, Request>,
+    /// Reads that Raft has confirmed, by the index that must be applied first. A number whose request has run out is
+    /// passed over.
+    confirmed: BTreeSet<(Index, u64)>,
+}
+
+struct Request {
+    id: RequestId,
+    kind: Kind,
+    deadline_tick: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Time-out means: nobody knows.
+    Proposal,
+    /// Time-out means: not answered.
+    Read,
+}
+
+impl Waiting {
+    /// `first` is where this boot's numbers begin: drawn at random, so that no answer meets the request of another life.
+    pub(super) fn new(origin: NodeId, first: u64, timeout_ticks: u64) -> Waiting {
+        let (requests, confirmed) = (BTreeMap::new(), BTreeSet::new());
+        Waiting { origin, next: first, timeout_ticks, requests, confirmed }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(super) fn add(&mut self, id: RequestId, kind: Kind, now_tick: u64) -> ProposalId {
+        let number = self.next;
+        self.next += 1;
+        let deadline_tick = now_tick + self.timeout_ticks;
+        self.requests.insert(number, Request { id, kind, deadline_tick });
+        ProposalId { origin: self.origin, number }
+    }
+
+    /// Answers the request behind `id`, if it is one of this life and still waits.
+    pub(super) fn answer(&mut self, id: ProposalId, answer: Answer, effects: &mut Vec<Effect>) {
+        if let Some(request) = self.take(id) {
+            effects.push(Effect::Answer { request: request.id, answer });
+        }
+    }
+
+    pub(super) fn applied(&mut self, outcomes: Vec<(ProposalId, Outcome)>, effects: &mut Vec<Effect>) {
+        for (id, outcome) in outcomes {
+            self.answer(id, Answer::Applied(outcome), effects);
+        }
+    }
+
+    fn take(&mut self, id: ProposalId) -> Option<Request> {
+        if id.origin == self.origin { self.requests.remove(&id.number) } else { None }
+    }
+
+    /// A read may be answered once `index` is applied.
+    pub(super) fn confirmed(&mut self, id: ProposalId, index: Index) {
+        if id.origin == self.origin && self.requests.contains_key(&id.number) {
+            self.confirmed.insert((index, id.number));
+        }
+    }
+
+    /// Answers the reads that only waited for `applied`.
+    pub(super) fn release_reads(&mut self, applied: Index, effects: &mut Vec<Effect>) {
+        while let Some(&(index, number)) = self.confirmed.first()
+            && index <= applied
+        {
+            self.confirmed.pop_first();
+            if let Some(request) = self.requests.remove(&number) {
+                effects.push(Effect::Answer { request: request.id, answer: Answer::ReadAt(index) });
+            }
+        }
+    }
+
+    pub(super) fn expire(&mut self, now_tick: u64, effects: &mut Vec<Effect>) {
+        while let Some(first) = self.requests.first_entry()
+            && first.get().deadline_tick <= now_tick
+        {
+            let request = first.remove();
+            let answer = match request.kind {
+                Kind::Proposal => Answer::Unknown(Error::Timeout),
+                Kind::Read => Answer::Refused(Error::Timeout),
+            };
+            effects.push(Effect::Answer { request: request.id, answer });
+        }
+        self.confirmed.retain(|(_, number)| self.requests.contains_key(number));
+    }
+}

@@ -1,0 +1,225 @@
+//! What a seed decides before a run: how large the cluster is, how bad its world is, how small its bounds are.
+//!
+//! Each fault is drawn to be absent, rare or frequent, one by one, so that runs differ in kind and not only in luck.
+
+use super::Micros;
+
+pub const MILLI: Micros = 1_000;
+pub const SECOND: Micros = 1_000_000;
+
+/// How much of the world is against the cluster. All rates are mean times between two faults of a kind; `None`: never.
+#[derive(Clone, Debug)]
+pub struct Knobs {
+    pub voters: u64,
+    /// Real LMDB on a RAM disk instead of the twin in memory.
+    pub lmdb: bool,
+    /// How long faults go on.
+    pub stormy: Micros,
+    pub network: Network,
+    pub disk: Disk,
+    pub faults: Faults,
+    pub clients: Clients,
+    pub bounds: Bounds,
+}
+
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Of 1000 messages.
+    pub lost: u32,
+    pub doubled: u32,
+    pub delay_min: Micros,
+    pub delay_max: Micros,
+    /// Of 1000 messages, how many take up to a second.
+    pub straggling: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Disk {
+    pub sync_min: Micros,
+    pub sync_max: Micros,
+    pub apply_max: Micros,
+    pub flush_every: Micros,
+    pub flush_max: Micros,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    pub partition: Option<Micros>,
+    pub crash: Option<Micros>,
+    pub pause: Option<Micros>,
+    pub slow_disk: Option<Micros>,
+    pub full_disk: Option<Micros>,
+    pub failing_sync: Option<Micros>,
+    pub full_store: Option<Micros>,
+    pub lost_disk: Option<Micros>,
+    pub membership: Option<Micros>,
+    pub leader_transfer: Option<Micros>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub count: u64,
+    pub think_max: Micros,
+    pub patience: Micros,
+    pub keys: u64,
+    pub watchers: u64,
+    /// Of 1000 calls.
+    pub compactions: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    pub append_bytes: u64,
+    pub window_bytes: u64,
+    pub uncommitted_bytes: u64,
+    pub tail_bytes: u64,
+    pub unapplied_bytes: u64,
+    pub piece_bytes: u64,
+    pub pending_bytes: u64,
+    pub segment_bytes: u32,
+    pub election_ticks: u32,
+}
+
+impl Knobs {
+    /// A stormy world, drawn from the generator of a seed.
+    pub fn draw(rng: &mut fastrand::Rng) -> Knobs {
+        let voters = [1, 2, 3, 3, 3, 3, 3, 5, 5, 7][rng.usize(..10)];
+        Knobs {
+            voters,
+            lmdb: rng.u32(..10) == 0,
+            stormy: rng.u64(15..40) * SECOND,
+            network: Network::draw(rng),
+            disk: Disk::draw(rng),
+            faults: Faults::draw(rng, voters),
+            clients: Clients::draw(rng),
+            bounds: Bounds::draw(rng),
+        }
+    }
+
+    /// A world in which nothing goes wrong, for measuring: `operations` a simulated second from all clients together.
+    pub fn calm(voters: u64, operations: u64, duration: Micros) -> Knobs {
+        let clients = 4;
+        Knobs {
+            voters,
+            lmdb: false,
+            stormy: duration,
+            network: Network { lost: 0, doubled: 0, delay_min: 200, delay_max: 2 * MILLI, straggling: 0 },
+            disk: Disk {
+                sync_min: MILLI,
+                sync_max: 5 * MILLI,
+                apply_max: 200,
+                flush_every: SECOND,
+                flush_max: 50 * MILLI,
+            },
+            faults: Faults::default(),
+            clients: Clients {
+                count: clients,
+                // A call itself takes about 10 ms of the time between two.
+                think_max: 2 * (SECOND * clients / operations).saturating_sub(10 * MILLI),
+                patience: 2 * SECOND,
+                keys: 16,
+                watchers: 1,
+                compactions: 2,
+            },
+            bounds: Bounds::roomy(),
+        }
+    }
+}
+
+/// Never, seldom or often.
+fn rate(rng: &mut fastrand::Rng, often: Micros) -> Option<Micros> {
+    match rng.u32(..4) {
+        0 => None,
+        1 | 2 => Some(often * 3),
+        _ => Some(often),
+    }
+}
+
+impl Network {
+    fn draw(rng: &mut fastrand::Rng) -> Network {
+        Network {
+            lost: [0, 10, 50, 150][rng.usize(..4)],
+            doubled: [0, 10, 50, 200][rng.usize(..4)],
+            delay_min: 100,
+            delay_max: [MILLI, 10 * MILLI, 50 * MILLI, 120 * MILLI][rng.usize(..4)],
+            straggling: [0, 0, 5, 50][rng.usize(..4)],
+        }
+    }
+
+    /// A network that a cluster must live well with.
+    pub fn kind() -> Network {
+        Network { lost: 0, doubled: 0, delay_min: 100, delay_max: 5 * MILLI, straggling: 0 }
+    }
+}
+
+impl Disk {
+    fn draw(rng: &mut fastrand::Rng) -> Disk {
+        Disk {
+            sync_min: 200,
+            sync_max: [2 * MILLI, 20 * MILLI, 100 * MILLI, 400 * MILLI][rng.usize(..4)],
+            apply_max: [100, 2 * MILLI, 50 * MILLI][rng.usize(..3)],
+            flush_every: [50 * MILLI, 300 * MILLI, 2 * SECOND][rng.usize(..3)],
+            flush_max: [5 * MILLI, 100 * MILLI, SECOND][rng.usize(..3)],
+        }
+    }
+}
+
+impl Faults {
+    fn draw(rng: &mut fastrand::Rng, voters: u64) -> Faults {
+        Faults {
+            partition: rate(rng, 2 * SECOND).filter(|_| voters > 1),
+            crash: rate(rng, 2 * SECOND),
+            pause: rate(rng, 3 * SECOND),
+            slow_disk: rate(rng, 4 * SECOND),
+            full_disk: rate(rng, 8 * SECOND),
+            failing_sync: rate(rng, 8 * SECOND),
+            full_store: rate(rng, 8 * SECOND),
+            lost_disk: rate(rng, 10 * SECOND).filter(|_| voters > 2),
+            membership: rate(rng, 3 * SECOND),
+            leader_transfer: rate(rng, 4 * SECOND).filter(|_| voters > 1),
+        }
+    }
+}
+
+impl Clients {
+    fn draw(rng: &mut fastrand::Rng) -> Clients {
+        Clients {
+            count: rng.u64(2..7),
+            think_max: [20 * MILLI, 100 * MILLI, 400 * MILLI][rng.usize(..3)],
+            patience: [300 * MILLI, 2 * SECOND][rng.usize(..2)],
+            keys: rng.u64(1..7),
+            watchers: rng.u64(1..4),
+            compactions: [2, 20, 60][rng.usize(..3)],
+        }
+    }
+}
+
+impl Bounds {
+    fn draw(rng: &mut fastrand::Rng) -> Bounds {
+        Bounds {
+            append_bytes: [300, 2_000, 64_000][rng.usize(..3)],
+            window_bytes: [1_000, 8_000, 256_000][rng.usize(..3)],
+            uncommitted_bytes: [2_000, 64_000][rng.usize(..2)],
+            tail_bytes: [500, 3_000, 50_000][rng.usize(..3)],
+            unapplied_bytes: [2_000, 64_000][rng.usize(..2)],
+            piece_bytes: [200, 1_000, 16_000][rng.usize(..3)],
+            pending_bytes: [4_000, 64_000][rng.usize(..2)],
+            segment_bytes: [64 << 10, 128 << 10][rng.usize(..2)],
+            election_ticks: 10,
+        }
+    }
+
+    fn roomy() -> Bounds {
+        Bounds {
+            append_bytes: 64_000,
+            window_bytes: 256_000,
+            uncommitted_bytes: 1 << 20,
+            tail_bytes: 256_000,
+            unapplied_bytes: 1 << 20,
+            piece_bytes: 64_000,
+            pending_bytes: 1 << 20,
+            segment_bytes: 256 << 10,
+            election_ticks: 10,
+        }
+    }
+}

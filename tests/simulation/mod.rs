@@ -1,0 +1,76 @@
+//! A whole cluster in one thread, on virtual time, from one seed.
+//!
+//! ```text
+//!   seed --> Knobs --> World: a queue of happenings in the order of virtual time
+//!                        |
+//!     clients, nemesis --+--> board: Replica + Wal on a twin disk + Store on a twin database or LMDB
+//!                        |        ^ effects take time: syncs, applying, flushes, messages
+//!                        v        |
+//!                      judges <---+ after every step
+//! ```
+//!
+//! The raft, wal, store and replica that run here are the real ones. What is simulated is what they touch: wires, disks,
+//! power, clients, and the threads that would own them, so that every order of things can happen and happens again.
+//!
+//! A run has two halves. While it is stormy, faults come at the rates that the seed drew. Then they stop, all boards that
+//! still have a disk come back, and within a bound all must serve again and agree.
+
+mod boards;
+mod clients;
+mod database;
+#[path = "judges/mod.rs"]
+pub mod judges;
+pub mod knobs;
+mod nemesis;
+mod network;
+mod world;
+
+use std::panic::{self, AssertUnwindSafe};
+
+use solder::types::{Bug, Bugs};
+
+pub use self::world::Report;
+use self::{knobs::Knobs, world::World};
+
+/// Virtual time.
+pub type Micros = u64;
+
+/// Why a run is wrong.
+#[derive(Debug)]
+pub struct Failure {
+    pub seed: u64,
+    pub reason: String,
+}
+
+/// Runs the world that `seed` draws.
+pub fn run(seed: u64) -> Result<Report, Failure> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let knobs = Knobs::draw(&mut rng);
+    run_with(seed, knobs, Bugs::default())
+}
+
+/// The same with a bug in it.
+#[allow(dead_code, reason = "the benchmark shares this module and runs no bugs")]
+pub fn run_with_bug(seed: u64, bug: Bug) -> Result<Report, Failure> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let knobs = Knobs::draw(&mut rng);
+    run_with(seed, knobs, Bugs::only(bug))
+}
+
+/// Runs one world. What the code under test asserts is a failure of the run like any other.
+pub fn run_with(seed: u64, knobs: Knobs, bugs: Bugs) -> Result<Report, Failure> {
+    let run = || World::new(seed, knobs, bugs)?.run();
+    let reason = match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(report)) => return Ok(report),
+        Ok(Err(reason)) => reason,
+        Err(panic) => panic_message(panic),
+    };
+    Err(Failure { seed, reason })
+}
+
+fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "a panic".into(), |message| message.to_string()),
+    }
+}

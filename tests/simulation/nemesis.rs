@@ -1,0 +1,254 @@
+//! What is against the cluster, and the operator who changes it meanwhile.
+//!
+//! One rule: never take a majority of the voters for good. Disks are lost only in worlds where nobody removes healthy
+//! members, and the next one only when the last was replaced.
+
+use solder::{
+    raft::Role,
+    replica::Event,
+    types::{Bytes, Membership, MembershipChange, NodeId},
+};
+
+use super::{
+    Micros,
+    clients::Asker,
+    judges::Verdict,
+    knobs::{MILLI, SECOND},
+    world::{Happening, World},
+};
+
+/// Boards in one world at most, dead ones too.
+const BOARDS_MAX: usize = 12;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    Partition,
+    Heal,
+    Crash,
+    Pause,
+    SlowDisk,
+    FullDisk,
+    FullDiskEnds(NodeId),
+    FailingSync,
+    FullStore,
+    FullStoreEnds(NodeId),
+    LostDisk,
+    Membership,
+    LeaderTransfer,
+}
+
+#[derive(Default)]
+pub(super) struct Nemesis {
+    /// The board whose disk was lost and that has not been removed yet.
+    lost: Option<NodeId>,
+}
+
+impl World {
+    /// Each kind of fault goes its own way from the start.
+    pub(super) fn wake_nemesis(&mut self) {
+        for fault in [
+            Fault::Partition,
+            Fault::Crash,
+            Fault::Pause,
+            Fault::SlowDisk,
+            Fault::FullDisk,
+            Fault::FailingSync,
+            Fault::FullStore,
+            Fault::LostDisk,
+            Fault::Membership,
+            Fault::LeaderTransfer,
+        ] {
+            self.schedule_fault(fault);
+        }
+    }
+
+    fn mean(&self, fault: Fault) -> Option<Micros> {
+        let faults = &self.knobs.faults;
+        match fault {
+            Fault::Partition => faults.partition,
+            Fault::Crash => faults.crash,
+            Fault::Pause => faults.pause,
+            Fault::SlowDisk => faults.slow_disk,
+            Fault::FullDisk => faults.full_disk,
+            Fault::FailingSync => faults.failing_sync,
+            Fault::FullStore => faults.full_store,
+            Fault::LostDisk => faults.lost_disk,
+            Fault::Membership => faults.membership,
+            Fault::LeaderTransfer => faults.leader_transfer,
+            Fault::Heal | Fault::FullDiskEnds(_) | Fault::FullStoreEnds(_) => None,
+        }
+    }
+
+    fn schedule_fault(&mut self, fault: Fault) {
+        if let Some(mean) = self.mean(fault) {
+            let delay = self.rng.u64(..2 * mean);
+            self.schedule(delay, Happening::Strikes(fault));
+        }
+    }
+
+    pub(super) fn strike(&mut self, fault: Fault) -> Verdict {
+        if !self.stormy {
+            return Ok(());
+        }
+        self.schedule_fault(fault);
+        match fault {
+            Fault::Partition => self.partition(),
+            Fault::Heal => self.wires.heal(),
+            Fault::Crash => self.crash(),
+            Fault::Pause => self.pause(),
+            Fault::SlowDisk => self.slow_disk(),
+            Fault::FullDisk => self.full_disk(),
+            Fault::FullDiskEnds(board) => self.board(board).disk.set_full(false),
+            Fault::FailingSync => self.failing_sync(),
+            Fault::FullStore => self.full_store(),
+            Fault::FullStoreEnds(board) => self.board(board).database.set_full(false),
+            Fault::LostDisk => self.lose_disk(),
+            Fault::Membership => return self.change_members(),
+            Fault::LeaderTransfer => return self.transfer_leader(),
+        }
+        Ok(())
+    }
+
+    fn board(&mut self, id: NodeId) -> &mut super::boards::Board {
+        self.boards.get_mut(&id).expect("boards are never taken out")
+    }
+
+    fn with_disk(&self) -> Vec<NodeId> {
+        self.boards.values().filter(|board| !board.lost).map(|board| board.id).collect()
+    }
+
+    fn any(&mut self) -> NodeId {
+        let boards = self.with_disk();
+        boards[self.rng.usize(..boards.len())]
+    }
+
+    /// Half of the time the leader, where there is one: what befalls it matters most.
+    fn one(&mut self) -> NodeId {
+        match self.newest_leader().filter(|_| self.rng.bool()) {
+            Some(leader) => leader,
+            None => self.any(),
+        }
+    }
+
+    fn newest_leader(&self) -> Option<NodeId> {
+        let nodes = self.boards.values().filter_map(|board| Some(board.running.as_ref()?.replica.node()));
+        let leaders = nodes.filter(|node| node.role() == Role::Leader);
+        leaders.max_by_key(|node| node.term()).map(|node| node.id())
+    }
+
+    fn partition(&mut self) {
+        let boards = self.with_disk();
+        if self.rng.bool() {
+            self.wires.heal();
+        }
+        self.wires.cut_somewhere(&boards, &mut self.rng);
+        let lasts = self.rng.u64(200 * MILLI..8 * SECOND);
+        self.schedule(lasts, Happening::Strikes(Fault::Heal));
+    }
+
+    /// One board, or all of them at once.
+    fn crash(&mut self) {
+        let victims = if self.rng.u32(..6) == 0 { self.with_disk() } else { vec![self.one()] };
+        for victim in victims {
+            self.cut_power(victim);
+            let down = self.rng.u64(10 * MILLI..4 * SECOND);
+            self.schedule(down, Happening::Start(victim));
+        }
+    }
+
+    fn pause(&mut self) {
+        let (victim, now) = (self.one(), self.now);
+        let lasts = self.rng.u64(100 * MILLI..5 * SECOND);
+        self.board(victim).paused_until = now + lasts;
+    }
+
+    fn slow_disk(&mut self) {
+        let (victim, now) = (self.one(), self.now);
+        let lasts = self.rng.u64(SECOND..8 * SECOND);
+        self.board(victim).slow_until = now + lasts;
+    }
+
+    fn full_disk(&mut self) {
+        let victim = self.one();
+        let lasts = self.rng.u64(SECOND..6 * SECOND);
+        self.board(victim).disk.set_full(true);
+        self.schedule(lasts, Happening::Strikes(Fault::FullDiskEnds(victim)));
+    }
+
+    fn failing_sync(&mut self) {
+        let victim = self.one();
+        self.board(victim).disk.fail_next_sync();
+    }
+
+    fn full_store(&mut self) {
+        let victim = self.one();
+        let lasts = self.rng.u64(SECOND..6 * SECOND);
+        self.board(victim).database.set_full(true);
+        self.schedule(lasts, Happening::Strikes(Fault::FullStoreEnds(victim)));
+    }
+
+    /// What all running boards have applied last of the members.
+    fn committed_membership(&self) -> Option<Membership> {
+        let running = self.boards.values().filter_map(|board| board.running.as_ref());
+        let newest = running.max_by_key(|running| running.store.applied())?;
+        Some(newest.store.membership().clone())
+    }
+
+    fn lose_disk(&mut self) {
+        let Some(members) = self.committed_membership() else { return };
+        self.nemesis.lost = self.nemesis.lost.filter(|lost| !members.removed.contains(lost));
+        if self.nemesis.lost.is_some() || members.voters.len() < 3 || self.boards.len() >= BOARDS_MAX {
+            return;
+        }
+        let victim = self.one();
+        if members.voters.contains(&victim) {
+            self.cut_power(victim);
+            self.board(victim).lost = true;
+            self.nemesis.lost = Some(victim);
+        }
+    }
+
+    /// The operator asks some board for the next change that makes sense; it may come to nothing.
+    fn change_members(&mut self) -> Verdict {
+        let Some(members) = self.committed_membership() else { return Ok(()) };
+        let Some(change) = self.draw_change(&members) else { return Ok(()) };
+        if let MembershipChange::AddLearner(id) | MembershipChange::AddVoter(id) = change {
+            self.add_board(id, Membership::default());
+            self.start(id)?;
+        }
+        let board = self.one();
+        if self.boards[&board].running.is_none() {
+            return Ok(());
+        }
+        self.report.membership_changes += 1;
+        let request = self.take(board, Asker::Operator, None);
+        let info = Bytes::from(format!("{change:?}").as_str());
+        self.feed(board, Event::ChangeMembers { request, change, info })
+    }
+
+    fn draw_change(&mut self, members: &Membership) -> Option<MembershipChange> {
+        if let Some(lost) = self.nemesis.lost.filter(|lost| members.contains(*lost)) {
+            return Some(MembershipChange::Remove(lost));
+        }
+        let newcomer = NodeId(self.boards.len() as u64 + 1);
+        let may_grow = self.boards.len() < BOARDS_MAX && members.voters.len() + members.learners.len() < 8;
+        let learner = members.learners.iter().copied().find(|_| self.rng.bool());
+        let replaces = self.knobs.faults.lost_disk.is_some();
+        match self.rng.u32(..6) {
+            0 | 1 if may_grow => Some(MembershipChange::AddLearner(newcomer)),
+            2 if may_grow && !replaces => Some(MembershipChange::AddVoter(newcomer)),
+            3 if !replaces => {
+                let all: Vec<NodeId> = members.members().collect();
+                Some(MembershipChange::Remove(all[self.rng.usize(..all.len())]))
+            }
+            _ => learner.map(MembershipChange::Promote),
+        }
+    }
+
+    fn transfer_leader(&mut self) -> Verdict {
+        let Some(leader) = self.newest_leader() else { return Ok(()) };
+        let to = self.rng.bool().then(|| self.any());
+        let request = self.take(leader, Asker::Operator, None);
+        self.feed(leader, Event::TransferLeader { request, to })
+    }
+}

@@ -1,0 +1,302 @@
+//! The queue of happenings in the order of virtual time, and the two halves of a run.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use solder::{
+    replica::{Event, PeerMessage, RequestId},
+    types::{Bugs, Membership, NodeId, Revision},
+};
+
+use super::{
+    Micros,
+    boards::{Board, Step},
+    clients::{Arrival, Asked, Client, Follower, Told},
+    judges::{
+        Verdict,
+        history::History,
+        linearizable,
+        progress::{Deadline, Standing},
+        raft_safety::Safety,
+        truth::Truth,
+    },
+    knobs::{Knobs, MILLI, Network, SECOND},
+    nemesis::{Fault, Nemesis},
+    network::{self, Wires},
+};
+
+/// After the last fault, how long all may take to serve again and to agree. Elections, retries of clients and whole
+/// transfers with small pieces fit in a quarter of it.
+const RECOVERY: Micros = 120 * SECOND;
+
+/// What a run was like, so that a test can tell whether it tried anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report {
+    pub simulated: Micros,
+    pub steps: u64,
+    pub calls: u64,
+    pub acknowledged: u64,
+    pub committed: u64,
+    pub crashes: u64,
+    pub elections: u64,
+    pub transfers: u64,
+    pub torn: u64,
+    pub membership_changes: u64,
+}
+
+pub(super) struct World {
+    pub(super) rng: fastrand::Rng,
+    pub(super) knobs: Knobs,
+    pub(super) bugs: Bugs,
+    pub(super) now: Micros,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    pub(super) boards: BTreeMap<NodeId, Board>,
+    pub(super) wires: Wires,
+    pub(super) nemesis: Nemesis,
+    pub(super) stormy: bool,
+    pub(super) clients: Vec<Client>,
+    pub(super) followers: Vec<Follower>,
+    pub(super) requests: BTreeMap<RequestId, Asked>,
+    pub(super) next_request: u64,
+    /// The highest revision for which a compaction was asked.
+    pub(super) compaction_asked: Revision,
+    pub(super) history: History,
+    pub(super) truth: Truth,
+    pub(super) safety: Safety,
+    pub(super) report: Report,
+}
+
+pub(super) enum Happening {
+    /// Something that a board's own threads do in this life.
+    OnBoard { board: NodeId, life: u64, step: Step },
+    Arrives(Box<PeerMessage>),
+    Start(NodeId),
+    ClientActs { client: usize, turn: u64 },
+    ClientAsks(Arrival),
+    ClientIsTold(Told),
+    FollowerReads(usize),
+    Strikes(Fault),
+}
+
+struct Scheduled {
+    at: Micros,
+    number: u64,
+    happening: Happening,
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Scheduled) -> Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Scheduled) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Scheduled) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl World {
+    pub(super) fn new(seed: u64, knobs: Knobs, bugs: Bugs) -> Result<World, String> {
+        let mut world = World {
+            // Another stream than the one that drew the knobs, so that the same knobs can meet other chances.
+            rng: fastrand::Rng::with_seed(seed ^ 0x0050_1DE2),
+            bugs,
+            now: 0,
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+            boards: BTreeMap::new(),
+            wires: Wires::default(),
+            nemesis: Nemesis::default(),
+            stormy: true,
+            clients: Vec::new(),
+            followers: Vec::new(),
+            requests: BTreeMap::new(),
+            next_request: 0,
+            compaction_asked: Revision(-1),
+            history: History::default(),
+            truth: Truth::default(),
+            safety: Safety::default(),
+            report: Report::default(),
+            knobs,
+        };
+        world.found()?;
+        Ok(world)
+    }
+
+    /// The cluster as it begins: all voters know each other, nothing is written.
+    fn found(&mut self) -> Verdict {
+        let ids: Vec<NodeId> = (1..=self.knobs.voters).map(NodeId).collect();
+        let genesis = Membership::of_voters(ids.iter().copied());
+        for id in ids {
+            self.add_board(id, genesis.clone());
+            self.start(id)?;
+        }
+        self.add_clients();
+        self.wake_nemesis();
+        Ok(())
+    }
+
+    pub(super) fn run(mut self) -> Result<Report, String> {
+        let outcome = self.run_halves();
+        outcome.map_err(|reason| format!("at {:.6} s: {reason}", self.now as f64 / 1e6))?;
+        self.report.simulated = self.now;
+        self.report.calls = self.history.calls().len() as u64;
+        self.report.acknowledged =
+            self.history.calls().iter().filter(|call| call.answer().is_some()).count() as u64;
+        Ok(self.report)
+    }
+
+    fn run_halves(&mut self) -> Verdict {
+        self.run_until(self.knobs.stormy)?;
+        self.calm_down()?;
+        let deadline = Deadline::after_faults(self.now, RECOVERY);
+        loop {
+            self.run_until(self.now + 100 * MILLI)?;
+            let standings = self.standings();
+            if deadline.check(self.now, &standings)? && self.followers_are_done()? {
+                break;
+            }
+            self.probe(&standings);
+        }
+        self.compare_contents()?;
+        linearizable::judge(&self.history, Some(&self.truth))
+    }
+
+    fn run_until(&mut self, end: Micros) -> Verdict {
+        while let Some(Reverse(next)) = self.queue.peek()
+            && next.at <= end
+        {
+            let Some(Reverse(next)) = self.queue.pop() else { unreachable!("it was there") };
+            self.now = next.at;
+            self.report.steps += 1;
+            self.happens(next.happening)?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn happens(&mut self, happening: Happening) -> Verdict {
+        if let Some(until) = self.held_up(&happening) {
+            self.schedule_at(until, happening);
+            return Ok(());
+        }
+        match happening {
+            Happening::OnBoard { board, life, step } => self.step(board, life, step),
+            Happening::Arrives(message) => {
+                let (_, to) = network::ends(&message);
+                self.feed(to, Event::Received(*message))
+            }
+            Happening::Start(board) => self.start(board),
+            Happening::ClientActs { client, turn } => {
+                self.client_acts(client, turn);
+                Ok(())
+            }
+            Happening::ClientAsks(arrival) => self.client_asks(arrival),
+            Happening::ClientIsTold(told) => {
+                self.client_is_told(told);
+                Ok(())
+            }
+            Happening::FollowerReads(follower) => self.follower_reads(follower),
+            Happening::Strikes(fault) => self.strike(fault),
+        }
+    }
+
+    /// A paused board does nothing; what is meant for it waits.
+    fn held_up(&self, happening: &Happening) -> Option<Micros> {
+        let board = match happening {
+            Happening::OnBoard { board, .. } => *board,
+            Happening::Arrives(message) => network::ends(message).1,
+            Happening::ClientAsks(arrival) => arrival.board,
+            _ => return None,
+        };
+        self.boards.get(&board).map(|board| board.paused_until).filter(|until| *until > self.now)
+    }
+
+    pub(super) fn schedule(&mut self, delay: Micros, happening: Happening) {
+        self.schedule_at(self.now + delay, happening);
+    }
+
+    fn schedule_at(&mut self, at: Micros, happening: Happening) {
+        self.scheduled += 1;
+        self.queue.push(Reverse(Scheduled { at, number: self.scheduled, happening }));
+    }
+
+    pub(super) fn send(&mut self, message: PeerMessage) {
+        let (from, to) = network::ends(&message);
+        if self.wires.is_cut(from, to) {
+            return;
+        }
+        for delay in network::arrivals(&self.knobs.network, &mut self.rng) {
+            self.schedule(delay, Happening::Arrives(Box::new(network::over_the_wire(&message))));
+        }
+    }
+
+    /// The faults stop; what has power and a disk comes back.
+    fn calm_down(&mut self) -> Verdict {
+        self.stormy = false;
+        self.knobs.network = Network::kind();
+        self.wires.heal();
+        for board in self.boards.values_mut() {
+            board.recover(self.now);
+        }
+        let down: Vec<NodeId> =
+            self.boards.values().filter(|board| board.is_down()).map(|board| board.id).collect();
+        down.into_iter().try_for_each(|id| self.start(id))
+    }
+
+    /// The members that must serve now: those of the newest leader's membership that still have a disk.
+    fn standings(&self) -> Vec<Standing> {
+        let up = || self.boards.values().filter_map(|board| Some((board, board.running.as_ref()?)));
+        let leader = up()
+            .map(|(_, running)| running.replica.node())
+            .filter(|node| node.role() == solder::raft::Role::Leader)
+            .max_by_key(|node| node.term());
+        let is_member = |id| leader.is_none_or(|leader| leader.membership().contains(id));
+        up().filter(|(board, _)| is_member(board.id))
+            .map(|(board, running)| Standing {
+                node: board.id,
+                term: running.replica.node().term(),
+                is_leader: leader.is_some_and(|leader| leader.id() == board.id),
+                applied: running.store.applied().index,
+                probe_acked: board.probe.acked,
+            })
+            .collect()
+    }
+
+    fn followers_are_done(&self) -> Result<bool, String> {
+        let behind = self.followers.iter().any(|follower| follower.watcher.next() <= self.truth.last());
+        match behind {
+            true => Ok(false),
+            false => self.followers.iter().try_for_each(|f| f.watcher.finish(&self.truth)).map(|()| true),
+        }
+    }
+
+    /// All members hold the same, to the last byte of every table that clients can see.
+    fn compare_contents(&self) -> Verdict {
+        let members: Vec<NodeId> = self.standings().iter().map(|standing| standing.node).collect();
+        let mut first: Option<(NodeId, String)> = None;
+        for id in members {
+            let content = self.boards[&id].content()?;
+            match &first {
+                None => first = Some((id, content)),
+                Some((_, known)) if *known == content => {}
+                Some((other, known)) => {
+                    return Err(format!("{other} and {id} differ:\n{known}\n{content}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
