@@ -1,4 +1,4 @@
 //! The simulator's judges, judged.
 
 #[path = "simulation/judges/mod.rs"]
-mod judges;
+pub mod judges;
