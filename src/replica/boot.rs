@@ -51,7 +51,8 @@ impl std::error::Error for Gap {}
 /// else the log is from before the store caught up, and starts anew there.
 pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
     let applied = store.applied();
-    if log.start.index > applied.index {
+    let catching_up = store.receive_mark().is_some();
+    if log.start.index > applied.index && !catching_up {
         return Err(Gap { applied, log_start: log.start });
     }
     let keep = term_known(&log, applied);
@@ -64,7 +65,7 @@ pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
         applied,
         membership: store.membership().clone(),
         entries,
-        catching_up: store.receive_mark().is_some(),
+        catching_up,
     };
     Ok(Boot { restored, log_start: (!keep).then_some(applied) })
 }

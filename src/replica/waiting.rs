@@ -102,3 +102,67 @@ impl Waiting {
         self.confirmed.retain(|(_, number)| self.requests.contains_key(number));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId(1);
+
+    fn answers(effects: Vec<Effect>) -> Vec<(u64, Answer)> {
+        let answer = |effect| match effect {
+            Effect::Answer { request, answer } => (request.0, answer),
+            other => panic!("{other:?} is no answer"),
+        };
+        effects.into_iter().map(answer).collect()
+    }
+
+    #[test]
+    fn a_request_is_answered_once() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
+        let id = waiting.add(RequestId(1), Kind::Proposal, 0);
+        assert_eq!(id, ProposalId { origin: ME, number: 7 });
+        waiting.applied(vec![(id, Outcome::None)], &mut effects);
+        waiting.answer(id, Answer::Refused(Error::NotLeader), &mut effects);
+        waiting.expire(100, &mut effects);
+        assert_eq!(answers(effects), [(1, Answer::Applied(Outcome::None))]);
+        assert_eq!(waiting.len(), 0);
+    }
+
+    #[test]
+    fn the_number_of_another_member_or_life_is_not_ours() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
+        waiting.add(RequestId(1), Kind::Proposal, 0);
+        for (origin, number) in [(NodeId(2), 7), (ME, 6)] {
+            waiting.applied(vec![(ProposalId { origin, number }, Outcome::None)], &mut effects);
+        }
+        assert_eq!(answers(effects), []);
+    }
+
+    #[test]
+    fn time_runs_out_in_the_order_of_arrival() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
+        waiting.add(RequestId(1), Kind::Proposal, 0);
+        waiting.add(RequestId(2), Kind::Read, 3);
+        waiting.expire(9, &mut effects);
+        assert!(effects.is_empty());
+        waiting.expire(10, &mut effects);
+        assert_eq!(answers(std::mem::take(&mut effects)), [(1, Answer::Unknown(Error::Timeout))]);
+        waiting.expire(13, &mut effects);
+        assert_eq!(answers(effects), [(2, Answer::Refused(Error::Timeout))]);
+    }
+
+    #[test]
+    fn a_read_waits_for_what_was_committed_before_it() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
+        let (first, second) = (waiting.add(RequestId(1), Kind::Read, 0), waiting.add(RequestId(2), Kind::Read, 0));
+        waiting.confirmed(second, Index(5));
+        waiting.confirmed(first, Index(4));
+        waiting.release_reads(Index(4), &mut effects);
+        assert_eq!(answers(std::mem::take(&mut effects)), [(1, Answer::ReadAt(Index(4)))]);
+        waiting.expire(10, &mut effects);
+        assert_eq!(answers(std::mem::take(&mut effects)), [(2, Answer::Refused(Error::Timeout))]);
+        waiting.release_reads(Index(9), &mut effects);
+        assert_eq!(answers(effects), []);
+    }
+}

@@ -100,7 +100,7 @@ impl Board {
         self.paused_until = self.paused_until.min(now);
         self.slow_until = self.slow_until.min(now);
         self.full_until = self.full_until.min(now);
-        self.disk.set_full(false);
+        self.disk.set_faults(wal::Faults::default());
         self.database.set_full(false);
     }
 
@@ -212,7 +212,7 @@ impl World {
         let (bugs, bounds) = (self.bugs, self.knobs.bounds.clone());
         let board = self.boards.get_mut(&id).expect("it is there");
         board.life += 1;
-        let backend = board.database.open();
+        let backend = board.database.open()?;
         let options =
             store::Options { pending_bytes_max: bounds.pending_bytes, flush_pages_max: 64, bugs };
         let mut store = Store::open(backend.clone(), options)?;
@@ -220,13 +220,17 @@ impl World {
             store.init(CLUSTER, board.genesis.clone())?;
         }
         let options = wal::Options { segment_bytes: bounds.segment_bytes, cluster: CLUSTER, member: id, bugs };
-        let (mut wal, found) =
-            Wal::open(board.disk.clone(), options, store.applied().index, self.rng.fork())?;
-        self.report.torn += u64::from(found.torn.is_some());
+        let known = wal::Known {
+            applied: store.applied().index,
+            catching_up: store.receive_mark().is_some(),
+            members: store.membership(),
+        };
+        let (mut wal, found) = Wal::open(board.disk.clone(), options, known, self.rng.fork())?;
+        self.report.torn += u64::from(found.warning.is_some());
         let log = boot::Log { hard_state: found.hard_state, start: found.start, entries: found.entries };
         let boot = boot::reconcile(&store, log).map_err(|gap| Trouble::Fatal(gap.to_string()))?;
         if let Some(start) = boot.log_start {
-            wal.write(&[Record::LogStart(start)])?;
+            wal.write(&[Record::LogStart(start)], store.membership())?;
             wal.sync()?;
         }
         let replica = Replica::new(replica_options(id, &bounds, bugs), boot.restored, self.rng.fork());
@@ -248,7 +252,15 @@ impl World {
     /// Power off, in the middle of everything.
     pub(super) fn cut_power(&mut self, id: NodeId) {
         let board = self.boards.get_mut(&id).expect("it is there");
-        if board.running.take().is_some() {
+        if let Some(running) = board.running.take() {
+            if let (Some(Flush::Out(job)), true) = (&running.flush, self.rng.bool()) {
+                // In the middle of a transaction: it is never committed.
+                board.database.set_full(true);
+                let aborted = job.run(&*running.backend);
+                assert!(aborted.is_err(), "a transaction that is not committed does not succeed");
+                board.database.set_full(false);
+            }
+            drop(running);
             board.life += 1;
             board.disk.crash(&mut self.rng);
             self.report.crashes += 1;
@@ -353,7 +365,7 @@ impl World {
             self.later(id, 0, Step::Persisted(ticket));
             return Ok(());
         }
-        match running.wal.write(&records) {
+        match running.wal.write(&records, running.replica.node().membership()) {
             Ok(()) => {
                 running.syncing = Some(ticket);
                 let delay = self.sync_time(id);

@@ -1,33 +1,48 @@
-//! The database of a board: the twin in memory, or LMDB on a RAM disk.
+//! The database of a board: the twin in memory, or LMDB on a RAM disk; and what goes wrong with it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use solder::store::{Backend, Lmdb, LmdbOptions, Twin};
+use solder::store::{Backend, Lmdb, LmdbOptions, Snapshot, StoreError, Twin, Usage, Work};
 use tempfile::TempDir;
 
 /// What survives of a board's store when its power goes.
-pub enum Database {
+pub(super) struct Database {
+    medium: Medium,
+    full: Arc<AtomicBool>,
+}
+
+enum Medium {
     Twin(Twin),
     Lmdb(TempDir),
 }
 
 impl Database {
-    pub fn new(lmdb: bool) -> Database {
-        match lmdb {
-            false => Database::Twin(Twin::new()),
-            true => Database::Lmdb(on_ram_disk()),
-        }
+    pub(super) fn new(lmdb: bool) -> Database {
+        let medium = if lmdb { Medium::Lmdb(on_ram_disk()) } else { Medium::Twin(Twin::new()) };
+        Database { medium, full: Arc::default() }
+    }
+
+    /// From now on no transaction finds room.
+    pub(super) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
     }
 
     /// Opens what the last life left. An LMDB of that life must have been dropped.
-    pub fn open(&self) -> Arc<dyn Backend> {
-        match self {
-            Database::Twin(twin) => Arc::new(twin.clone()),
-            Database::Lmdb(directory) => {
+    pub(super) fn open(&self) -> Result<Arc<dyn Backend>, StoreError> {
+        let full = self.full.clone();
+        Ok(match &self.medium {
+            Medium::Twin(twin) => Arc::new(Faulty { inner: twin.clone(), full }),
+            Medium::Lmdb(directory) => {
                 let options = LmdbOptions { map_bytes: 64 << 20, ..LmdbOptions::default() };
-                Arc::new(Lmdb::open(directory.path(), options).expect("a database that was closed opens again"))
+                Arc::new(Faulty { inner: Lmdb::open(directory.path(), options)?, full })
             }
-        }
+        })
     }
 }
 
@@ -35,4 +50,28 @@ fn on_ram_disk() -> TempDir {
     let ram = Path::new("/dev/shm");
     let directory = if ram.is_dir() { TempDir::new_in(ram) } else { TempDir::new() };
     directory.expect("a temporary directory can be made")
+}
+
+/// A database whose transactions are done and then not committed.
+struct Faulty<B> {
+    inner: B,
+    full: Arc<AtomicBool>,
+}
+
+impl<B: Backend> Backend for Faulty<B> {
+    fn read(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        self.inner.read()
+    }
+
+    fn write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        let full = self.full.load(Ordering::Relaxed);
+        self.inner.write(&mut |transaction| {
+            work(transaction)?;
+            if full { Err(StoreError::Full { what: "the simulated disk".into() }) } else { Ok(()) }
+        })
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        self.inner.usage()
+    }
 }

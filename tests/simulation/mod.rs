@@ -25,7 +25,10 @@ mod nemesis;
 mod network;
 mod world;
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    cell::RefCell,
+    panic::{self, AssertUnwindSafe},
+};
 
 use solder::types::{Bug, Bugs};
 
@@ -63,14 +66,15 @@ pub fn run_with(seed: u64, knobs: Knobs, bugs: Bugs) -> Result<Report, Failure> 
     let reason = match panic::catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(report)) => return Ok(report),
         Ok(Err(reason)) => reason,
-        Err(panic) => panic_message(panic),
+        Err(_) => LAST_PANIC.take(),
     };
     Err(Failure { seed, reason })
 }
 
-fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
-    match panic.downcast::<String>() {
-        Ok(message) => *message,
-        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "a panic".into(), |message| message.to_string()),
-    }
+thread_local!(static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) });
+
+/// Panics are kept to be told with their seed; printed at once they would be told a thousand times over.
+#[allow(dead_code, reason = "the benchmark shares this module and expects no panics")]
+pub fn quiet_panics() {
+    panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
 }

@@ -7,6 +7,7 @@ use solder::{
     raft::Role,
     replica::Event,
     types::{Bytes, Membership, MembershipChange, NodeId},
+    wal::Faults,
 };
 
 use super::{
@@ -98,7 +99,7 @@ impl World {
             Fault::Pause => self.pause(),
             Fault::SlowDisk => self.slow_disk(),
             Fault::FullDisk => self.full_disk(),
-            Fault::FullDiskEnds(board) => self.board(board).disk.set_full(false),
+            Fault::FullDiskEnds(board) => self.board(board).disk.set_faults(Faults::default()),
             Fault::FailingSync => self.failing_sync(),
             Fault::FullStore => self.full_store(),
             Fault::FullStoreEnds(board) => self.board(board).database.set_full(false),
@@ -171,13 +172,14 @@ impl World {
     fn full_disk(&mut self) {
         let victim = self.one();
         let lasts = self.rng.u64(SECOND..6 * SECOND);
-        self.board(victim).disk.set_full(true);
+        // No byte more than there is by now.
+        self.board(victim).disk.set_faults(Faults { capacity_bytes: Some(0), ..Faults::default() });
         self.schedule(lasts, Happening::Strikes(Fault::FullDiskEnds(victim)));
     }
 
     fn failing_sync(&mut self) {
         let victim = self.one();
-        self.board(victim).disk.fail_next_sync();
+        self.board(victim).disk.set_faults(Faults { sync_fails: true, ..Faults::default() });
     }
 
     fn full_store(&mut self) {

@@ -46,6 +46,34 @@ pub struct Report {
     pub membership_changes: u64,
 }
 
+impl Report {
+    #[allow(dead_code, reason = "the benchmark shares this module and runs one world")]
+    pub fn add(&mut self, other: &Report) {
+        let Report {
+            simulated,
+            steps,
+            calls,
+            acknowledged,
+            committed,
+            crashes,
+            elections,
+            transfers,
+            torn,
+            membership_changes,
+        } = other;
+        self.simulated += simulated;
+        self.steps += steps;
+        self.calls += calls;
+        self.acknowledged += acknowledged;
+        self.committed += committed;
+        self.crashes += crashes;
+        self.elections += elections;
+        self.transfers += transfers;
+        self.torn += torn;
+        self.membership_changes += membership_changes;
+    }
+}
+
 pub(super) struct World {
     pub(super) rng: fastrand::Rng,
     pub(super) knobs: Knobs,
