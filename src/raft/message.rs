@@ -20,26 +20,63 @@ pub struct Envelope {
 pub enum Message {
     /// With `pre`: would you vote for me? Nobody's term changes by it (Raft thesis 9.6). With `transfer`, the leader
     /// asked for this election, so it is no disturbance (thesis 4.2.3).
-    VoteRequest { pre: bool, last: EntryId, transfer: bool },
-    VoteResponse { pre: bool, granted: bool },
+    VoteRequest {
+        pre: bool,
+        last: EntryId,
+        transfer: bool,
+    },
+    VoteResponse {
+        pre: bool,
+        granted: bool,
+    },
     /// Entries that follow `prev` without a gap; none is a probe, or news of the commit index.
-    Append { prev: EntryId, entries: Vec<Entry>, commit: Index },
+    Append {
+        prev: EntryId,
+        entries: Vec<Entry>,
+        commit: Index,
+    },
     /// All up to `matched` is as the leader has it, and durable.
-    AppendAccepted { matched: Index },
+    AppendAccepted {
+        matched: Index,
+    },
     /// The Append after `prev` does not fit. `hint` is the last entry that still may: none behind it up to `prev` can.
     /// With `catching_up`, no Append is of use before the store has been filled.
-    AppendRejected { prev: Index, hint: EntryId, catching_up: bool },
+    AppendRejected {
+        prev: Index,
+        hint: EntryId,
+        catching_up: bool,
+    },
     /// `commit` is never beyond what the receiver has acknowledged.
-    Heartbeat { commit: Index, round: u64 },
+    Heartbeat {
+        commit: Index,
+        round: u64,
+    },
     /// Round 0 acknowledges nothing: it only shows a later term to a leader that was left behind.
-    HeartbeatAck { round: u64 },
+    HeartbeatAck {
+        round: u64,
+    },
     /// A follower's request, handed on once.
-    Propose { id: ProposalId, data: Bytes },
-    ChangeMembers { id: ProposalId, change: MembershipChange, info: Bytes },
-    ReadIndex { id: ProposalId },
-    ReadIndexAt { id: ProposalId, index: Index },
+    Propose {
+        id: ProposalId,
+        data: Bytes,
+    },
+    ChangeMembers {
+        id: ProposalId,
+        change: MembershipChange,
+        info: Bytes,
+    },
+    ReadIndex {
+        id: ProposalId,
+    },
+    ReadIndexAt {
+        id: ProposalId,
+        index: Index,
+    },
     /// The request certainly did not and will not take effect.
-    Refuse { id: ProposalId, reason: Refusal },
+    Refuse {
+        id: ProposalId,
+        reason: Refusal,
+    },
     /// Stand for election at once (thesis 3.10).
     TimeoutNow,
 }

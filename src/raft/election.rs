@@ -1,0 +1,182 @@
+//! Elections: who stands, who votes (Raft thesis 3.4, 3.6.1, 9.6).
+//!
+//! ```text
+//!              time-out            majority would          majority did, own vote durable
+//!   Follower -----------> PreCandidate ---------> Candidate ---------> Leader
+//!       '---------------- TimeoutNow ---------------^
+//! ```
+//!
+//! - A pre-vote changes nobody's term or vote, so a node that cannot win does not disturb.
+//! - Who hears from a leader, or is one, ignores who asks for votes, unless the leader itself arranged it. A leader that no
+//!   majority answers steps down by itself (`leader`), so ignoring never outlives it.
+//! - A node grants a vote only after the vote is durable; and a candidate ASKS for votes only after its own term and vote
+//!   are durable. If it asked sooner, it could be elected, lose its memory in a crash, be elected again in the same term by
+//!   the same votes, and put another entry where it had put one already.
+//! - Every voter judges by its log alone, also when it believes itself a learner or removed (its membership may be older
+//!   than the candidate's) and while it is catching up.
+
+use std::collections::BTreeMap;
+
+use crate::types::{Bug, EntryId, HardState, NodeId, Term};
+
+use super::{Envelope, Message, Node, leader::Leader, node::State, quorum};
+
+#[derive(Debug)]
+pub(super) struct Candidacy {
+    pub(super) pre: bool,
+    /// What the voters said.
+    votes: BTreeMap<NodeId, bool>,
+}
+
+impl Node {
+    pub(super) fn tick_unled(&mut self) {
+        if self.elapsed_ticks >= self.patience_ticks {
+            self.restart_clock();
+            self.leader = None;
+            if self.may_stand() {
+                self.stand(true, false);
+            }
+        }
+    }
+
+    /// A member that is no voter could win nothing but a term; one that catches up could not lead.
+    fn may_stand(&self) -> bool {
+        !self.catching_up && self.members.is_voter(self.options.id)
+    }
+
+    pub(super) fn on_timeout_now(&mut self) {
+        if matches!(self.state, State::Follower) && self.may_stand() {
+            self.restart_clock();
+            self.stand(false, true);
+        }
+    }
+
+    fn stand(&mut self, pre: bool, transfer: bool) {
+        let own = self.options.id;
+        let term = self.hard_state.term.next();
+        self.leader = None;
+        // To itself a node says yes at once to the question whether it would; its vote is counted when it is durable.
+        let votes = BTreeMap::from([(own, true)]);
+        self.state = State::Candidate(Candidacy { pre, votes });
+        if !pre {
+            self.hard_state = HardState { term, vote: Some(own) };
+        }
+        let message = Message::VoteRequest { pre, last: self.log.last(), transfer };
+        let others: Vec<NodeId> =
+            self.members.latest().voters.iter().copied().filter(|id| *id != own).collect();
+        for to in others {
+            let envelope = Envelope { from: own, to, term, message: message.clone() };
+            let queue = if pre { &mut self.out.send } else { &mut self.out.send_after_persist };
+            queue.push(envelope);
+        }
+        self.count_votes();
+    }
+
+    pub(super) fn on_vote_request(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        pre: bool,
+        last: EntryId,
+        transfer: bool,
+    ) {
+        if term > self.hard_state.term {
+            if !transfer && self.hears_leader() {
+                return;
+            }
+            if !pre {
+                self.become_follower(term, None);
+            }
+        }
+        let is_free = if pre {
+            term > self.hard_state.term
+        } else {
+            let vote = self.hard_state.vote;
+            term == self.hard_state.term && (vote == Some(from) || (vote.is_none() && self.leader.is_none()))
+        };
+        // Thesis 3.6.1: only whose log holds all that may be committed.
+        if is_free && last >= self.log.last() {
+            self.grant(from, term, pre);
+        } else {
+            // In our own term, so that a candidate that was left behind learns of it.
+            self.say(from, Message::VoteResponse { pre, granted: false });
+        }
+    }
+
+    fn hears_leader(&self) -> bool {
+        let leads = matches!(self.state, State::Leader(_));
+        leads || (self.leader.is_some() && self.elapsed_ticks < self.options.election_ticks)
+    }
+
+    fn grant(&mut self, to: NodeId, term: Term, pre: bool) {
+        let message = Message::VoteResponse { pre, granted: true };
+        let envelope = Envelope { from: self.options.id, to, term, message };
+        if pre {
+            // A promise of nothing.
+            self.out.send.push(envelope);
+            return;
+        }
+        self.hard_state.vote = Some(to);
+        self.restart_clock();
+        if self.options.bugs.has(Bug::VoteNotSynced) {
+            self.out.send.push(envelope);
+            return;
+        }
+        self.out.send_after_persist.push(envelope);
+    }
+
+    /// The answer bears the term that the election would be held in.
+    pub(super) fn on_pre_vote_granted(&mut self, from: NodeId, term: Term) {
+        if term == self.hard_state.term.next() {
+            self.on_vote_response(from, true, true);
+        }
+    }
+
+    pub(super) fn on_vote_response(&mut self, from: NodeId, pre: bool, granted: bool) {
+        let is_voter = self.members.is_voter(from);
+        if let State::Candidate(candidacy) = &mut self.state
+            && candidacy.pre == pre
+            && is_voter
+        {
+            candidacy.votes.entry(from).or_insert(granted);
+            self.count_votes();
+        }
+    }
+
+    pub(super) fn count_votes(&mut self) {
+        let State::Candidate(candidacy) = &self.state else { return };
+        let voters = &self.members.latest().voters;
+        let said = |answer| quorum::holds(voters, |id| candidacy.votes.get(&id) == Some(&answer));
+        match (said(true), said(false), candidacy.pre) {
+            (true, _, true) => {
+                self.restart_clock();
+                self.stand(false, false);
+            }
+            (true, _, false) if self.writes.durable() == self.hard_state => self.become_leader(),
+            (false, true, _) => self.become_follower(self.hard_state.term, None),
+            _ => {}
+        }
+    }
+
+    fn become_leader(&mut self) {
+        assert_eq!(self.writes.durable(), self.hard_state, "elected by a vote that is not durable");
+        self.leader = Some(self.options.id);
+        self.elapsed_ticks = 0;
+        let next = self.log.last().index.next();
+        self.state = State::Leader(Box::new(Leader::new(next)));
+        self.follow_membership();
+        self.append_first();
+    }
+
+    /// Follows, in this or a later term, `leader` or whoever will turn out to be one.
+    pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
+        if term > self.hard_state.term {
+            self.hard_state = HardState { term, vote: None };
+        }
+        self.leader = leader;
+        self.restart_clock();
+        if let State::Leader(was) = std::mem::replace(&mut self.state, State::Follower) {
+            self.abdicate(*was);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The leader: appends, sends, counts (Raft thesis 3.5, 3.6.2, 6.2).
+//!
+//! Its own disk is one vote among the voters' and no condition: Appends leave before the own sync, and a majority of
+//! others commits without it. A single voter goes the same way, and so commits when its disk has the entry and not before.
+
+use std::collections::BTreeMap;
+
+use crate::types::{Bug, Entry, EntryId, Index, NodeId, Payload};
+
+use super::{
+    Message, Node, Refusal, node::State, progress::Progress, quorum, reads::Reads, transfer::Transfer,
+};
+
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// All members but this one.
+    pub(super) peers: BTreeMap<NodeId, Progress>,
+    pub(super) reads: Reads,
+    /// The first entry of its term. When it is committed, so is all that its predecessors committed.
+    pub(super) term_start: Index,
+    pub(super) transfer: Option<Transfer>,
+    heartbeat_elapsed_ticks: u32,
+}
+
+impl Leader {
+    pub(super) fn new(term_start: Index) -> Leader {
+        Leader {
+            peers: BTreeMap::new(),
+            reads: Reads::default(),
+            term_start,
+            transfer: None,
+            heartbeat_elapsed_ticks: 0,
+        }
+    }
+}
+
+impl Node {
+    /// Thesis 6.4: what commits the entries of earlier terms.
+    pub(super) fn append_first(&mut self) {
+        self.append(Payload::Empty);
+    }
+
+    /// Appends what somebody proposed, if there is room.
+    pub(super) fn append_proposal(&mut self, payload: Payload) -> Result<(), Refusal> {
+        let State::Leader(leader) = &self.state else { return Err(Refusal::NotLeader) };
+        if leader.transfer.is_some() {
+            // Nothing was appended, and soon there is another leader to ask.
+            return Err(Refusal::LeaderChanged);
+        }
+        let id = EntryId { term: self.hard_state.term, index: self.log.last().index.next() };
+        let entry = Entry { id, payload };
+        if !self.has_room_for(entry.weight_bytes()) {
+            return Err(Refusal::TooManyRequests);
+        }
+        self.append(entry.payload);
+        Ok(())
+    }
+
+    /// Both bounds take one entry of any size when there is nothing else.
+    fn has_room_for(&self, bytes: u64) -> bool {
+        let fits = |taken: u64, max| taken == 0 || taken.saturating_add(bytes) <= max;
+        fits(self.log.uncommitted_bytes(), self.options.uncommitted_bytes_max)
+            && fits(self.log.held_bytes(), self.held_bytes_max())
+    }
+
+    fn append(&mut self, payload: Payload) {
+        let id = EntryId { term: self.hard_state.term, index: self.log.last().index.next() };
+        let entry = Entry { id, payload };
+        self.members.appended(&entry);
+        self.log.append(entry);
+    }
+
+    pub(super) fn tick_leader(&mut self) {
+        if self.elapsed_ticks >= self.options.election_ticks {
+            self.elapsed_ticks = 0;
+            if !self.is_heard() {
+                self.become_follower(self.hard_state.term, None);
+                return;
+            }
+        }
+        self.tick_transfer();
+        let State::Leader(leader) = &mut self.state else { return };
+        leader.heartbeat_elapsed_ticks += 1;
+        if leader.heartbeat_elapsed_ticks >= self.options.heartbeat_ticks {
+            self.start_round();
+        }
+    }
+
+    /// Thesis 6.2: did a majority of the voters answer in the last election time-out? Asking starts the next one.
+    fn is_heard(&mut self) -> bool {
+        let own = self.options.id;
+        let State::Leader(leader) = &mut self.state else { return false };
+        let is_active = |id| id == own || leader.peers.get(&id).is_some_and(|peer| peer.is_active);
+        let is_heard = quorum::holds(&self.members.latest().voters, is_active);
+        leader.peers.values_mut().for_each(|peer| peer.is_active = false);
+        is_heard
+    }
+
+    pub(super) fn start_round_if_wanted(&mut self) {
+        if matches!(&self.state, State::Leader(leader) if leader.reads.want_round()) {
+            self.start_round();
+        }
+    }
+
+    fn start_round(&mut self) {
+        let State::Leader(leader) = &mut self.state else { return };
+        leader.heartbeat_elapsed_ticks = 0;
+        let round = leader.reads.start_round();
+        let heartbeats: Vec<(NodeId, Message)> = leader
+            .peers
+            .iter_mut()
+            .map(|(id, peer)| (*id, Message::Heartbeat { commit: peer.commit_to_tell(&self.log), round }))
+            .collect();
+        heartbeats.into_iter().for_each(|(to, message)| self.say(to, message));
+    }
+
+    /// Sends each peer what it may get, and reports those whom the log cannot help.
+    pub(super) fn replicate(&mut self) {
+        let State::Leader(leader) = &mut self.state else { return };
+        let mut appends = Vec::new();
+        for (id, peer) in &mut leader.peers {
+            if peer.is_too_old(&self.log) {
+                peer.enter_catch_up();
+                self.out.catch_up.push(*id);
+            }
+            while let Some(append) = peer.take_append(&self.log, &self.options) {
+                appends.push((*id, append));
+            }
+        }
+        appends.into_iter().for_each(|(to, message)| self.say(to, message));
+    }
+
+    fn peer(&mut self, id: NodeId) -> Option<&mut Progress> {
+        let State::Leader(leader) = &mut self.state else { return None };
+        let peer = leader.peers.get_mut(&id)?;
+        peer.is_active = true;
+        Some(peer)
+    }
+
+    pub(super) fn on_append_accepted(&mut self, from: NodeId, matched: Index) {
+        let last = self.log.last().index;
+        if let Some(peer) = self.peer(from)
+            && matched <= last
+        {
+            peer.accepted(matched);
+            self.advance_commit();
+            self.hand_over_if_ready();
+            self.trim_log();
+        }
+    }
+
+    pub(super) fn on_append_rejected(&mut self, from: NodeId, prev: Index, hint: EntryId, catching_up: bool) {
+        let State::Leader(leader) = &mut self.state else { return };
+        let Some(peer) = leader.peers.get_mut(&from) else { return };
+        peer.is_active = true;
+        if !catching_up {
+            peer.rejected(prev, hint, &self.log);
+        } else if peer.is_lost(prev) {
+            peer.enter_catch_up();
+            self.out.catch_up.push(from);
+        }
+    }
+
+    pub(super) fn on_heartbeat_ack(&mut self, from: NodeId, round: u64) {
+        let State::Leader(leader) = &self.state else { return };
+        let started = leader.reads.round();
+        if let Some(peer) = self.peer(from)
+            && round <= started
+        {
+            peer.round = peer.round.max(round);
+            peer.heartbeat_answered();
+            self.serve_reads();
+        }
+    }
+
+    /// Commits what a majority of the voters has durably, this board's own disk included.
+    pub(super) fn advance_commit(&mut self) {
+        let own = self.options.id;
+        let State::Leader(leader) = &self.state else { return };
+        let durable = self.log.durable();
+        let matched =
+            |id| if id == own { durable } else { leader.peers.get(&id).map_or(Index(0), |p| p.matched) };
+        let reached = quorum::reached(&self.members.latest().voters, matched).unwrap_or_default();
+        // Thesis 3.6.2: copies commit only entries of the leader's own term, and with them all before.
+        let is_own = reached >= leader.term_start || self.options.bugs.has(Bug::CommitOlderTerm);
+        if reached > self.log.commit() && is_own {
+            self.commit_to(reached);
+            self.serve_reads();
+            self.leave_if_removed();
+        }
+    }
+
+    /// What waits for this leader's word will not get it. Proposals in the log may still be committed by others: of them
+    /// nothing is known, so nothing is said.
+    pub(super) fn abdicate(&mut self, was: Leader) {
+        for (from, id) in was.reads.into_waiting() {
+            self.refuse(from, id, Refusal::LeaderChanged);
+        }
+        self.trim_log();
+    }
+}

@@ -1,0 +1,69 @@
+//! Writes under way: what was handed out with each ticket, until it is reported durable.
+//!
+//! Here you will not find: which entries that makes durable; the log knows (`log`).
+
+use std::collections::VecDeque;
+
+use crate::types::{HardState, Index};
+
+use super::{Ticket, queue::pop_front_if};
+
+#[derive(Debug)]
+pub(super) struct Writes {
+    /// As long as the queue in front of the disk, which who drives this node bounds.
+    under_way: VecDeque<Write>,
+    last: Ticket,
+    /// The term and vote that were handed out last.
+    handed_out: HardState,
+    /// The term and vote that the disk holds.
+    durable: HardState,
+    /// The last index that a reported ticket named.
+    named: Index,
+}
+
+#[derive(Debug)]
+struct Write {
+    ticket: Ticket,
+    hard_state: HardState,
+    last: Index,
+}
+
+impl Writes {
+    pub(super) fn new(durable: HardState) -> Writes {
+        Writes { under_way: VecDeque::new(), last: Ticket(0), handed_out: durable, durable, named: Index(0) }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    pub(super) fn handed_out(&self) -> HardState {
+        self.handed_out
+    }
+
+    pub(super) fn durable(&self) -> HardState {
+        self.durable
+    }
+
+    pub(super) fn next_ticket(&self) -> Ticket {
+        Ticket(self.last.0 + 1)
+    }
+
+    /// `last` is the end of the log that the disk will hold then.
+    pub(super) fn hand_out(&mut self, ticket: Ticket, hard_state: HardState, last: Index) {
+        assert!(ticket > self.last, "{ticket:?} handed out after {:?}", self.last);
+        self.last = ticket;
+        self.handed_out = hard_state;
+        self.under_way.push_back(Write { ticket, hard_state, last });
+    }
+
+    /// Returns the last index that the reported tickets named.
+    pub(super) fn persisted(&mut self, ticket: Ticket) -> Index {
+        assert!(ticket <= self.last, "{ticket:?} reported, {:?} was the last", self.last);
+        while let Some(write) = pop_front_if(&mut self.under_way, |write| write.ticket <= ticket) {
+            self.durable = write.hard_state;
+            self.named = write.last;
+        }
+        self.named
+    }
+}
