@@ -47,6 +47,9 @@ impl Node {
             // Nothing was appended, and soon there is another leader to ask.
             return Err(Refusal::LeaderChanged);
         }
+        if let Some(reason) = self.closed {
+            return Err(reason);
+        }
         let id = EntryId { term: self.hard_state.term, index: self.log.last().index.next() };
         let entry = Entry { id, payload };
         if !self.has_room_for(entry.weight_bytes()) {

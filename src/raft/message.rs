@@ -96,6 +96,7 @@ pub enum Refusal {
     LearnerNotReady,
     MembershipBusy,
     LastVoter,
+    NoSpace,
 }
 
 impl From<Refusal> for Error {
@@ -112,6 +113,7 @@ impl From<Refusal> for Error {
             Refusal::LearnerNotReady => Error::LearnerNotReady,
             Refusal::MembershipBusy => Error::MembershipBusy,
             Refusal::LastVoter => Error::NotEnoughStartedMembers,
+            Refusal::NoSpace => Error::NoSpace,
         }
     }
 }

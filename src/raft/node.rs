@@ -33,6 +33,8 @@ pub struct Node {
     pub(super) patience_ticks: u32,
     /// The store is being filled by a transfer: see `catch_up`.
     pub(super) catching_up: bool,
+    /// Why this board takes no proposals at the moment, should it lead.
+    pub(super) closed: Option<Refusal>,
     pub(super) writes: Writes,
     pub(super) out: Outbox,
 }
@@ -103,6 +105,7 @@ impl Node {
             out: Outbox::default(),
             writes: Writes::new(written),
             catching_up: catching_up || is_blank,
+            closed: None,
             patience_ticks: 0,
             elapsed_ticks: 0,
             leader: None,
@@ -239,6 +242,12 @@ impl Node {
         if id.origin == self.options.id {
             self.out.refused.push(Refused { id, error: reason.into() });
         }
+    }
+
+    /// While there is a reason, a leader refuses proposals with it: its own disk or store has no room. What is in the log
+    /// goes on.
+    pub fn close(&mut self, reason: Option<Refusal>) {
+        self.closed = reason;
     }
 
     /// All that was handed out to be made durable is, up to this ticket.

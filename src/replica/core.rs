@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    raft::{Envelope, Node, Ready, Restored, Role, Ticket},
+    raft::{Envelope, Node, Ready, Refusal, Restored, Role, Ticket},
     types::{Bytes, Error, MembershipChange, NodeId},
 };
 
@@ -184,10 +184,10 @@ impl Replica {
         (self.log_room, self.store_room) = (log, store);
         let reason = match (log, store) {
             (true, true) => None,
-            (false, _) => Some(Error::NoSpace),
-            (true, false) => Some(Error::TooManyRequests),
+            (false, _) => Some(Refusal::NoSpace),
+            (true, false) => Some(Refusal::TooManyRequests),
         };
-        self.node.refuse_proposals(reason);
+        self.node.close(reason);
     }
 
     fn carry_out(&mut self, ready: Ready, effects: &mut Vec<Effect>) {
