@@ -1,0 +1,4 @@
+//! The log against its twin disk: crashes, damage at every byte, full disks, failing disks; and against real files.
+
+mod crash;
+mod support;
