@@ -16,7 +16,7 @@
 //!
 //! The header has a crc of its own so that a batch whose payload is gone still proves that the one before it was synced.
 
-use super::format::{BLOCK, crc, u32_at, u64_at};
+use super::format::{crc, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"SolderBt";
 pub(super) const BATCH_HEADER_BYTES: usize = 40;
@@ -64,11 +64,6 @@ impl BatchHeader {
 
     pub(super) fn covers(&self, payload: &[u8], seed: u32) -> bool {
         crc(seed, &[payload]) == self.payload_crc
-    }
-
-    /// What header, payload and padding take on the disk.
-    pub(super) fn disk_bytes(&self) -> u64 {
-        super::format::round_up(BATCH_HEADER_BYTES as u64 + u64::from(self.payload_bytes), BLOCK)
     }
 }
 

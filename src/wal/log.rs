@@ -96,7 +96,7 @@ impl<D: Disk> Wal<D> {
     ) -> Result<(Wal<D>, Recovered), WalError> {
         let bytes = u64::from(options.segment_bytes);
         assert!(
-            bytes % BLOCK == 0 && bytes >= SEGMENT_BLOCKS_MIN * BLOCK,
+            bytes.is_multiple_of(BLOCK) && bytes >= SEGMENT_BLOCKS_MIN * BLOCK,
             "segments of {bytes} bytes are not whole blocks, or too small"
         );
         let applied = known.applied;

@@ -103,14 +103,10 @@ pub(super) fn recover<D: Disk>(
     let survey = Survey::take(&mut disk)?;
     check_owner(&disk, &options, &survey)?;
     let spares = survey.spares.iter().map(|spare| (spare.slot, spare.bytes)).collect();
-    let Some(first) = survey.chain.first() else {
+    if survey.chain.is_empty() {
         return create(disk, options, known, rng, Ring::new(Vec::new(), spares));
-    };
-    let begins_after = first.header.preceding.index;
-    if begins_after > known.applied && !known.catching_up {
-        let (directory, applied) = (disk.directory(), known.applied);
-        return Err(WalError::Gap { directory, begins_after, applied });
     }
+    check_begin(&disk, &known, &survey)?;
     let (replay, position, warning) = read_chain(&mut disk, &options, known.applied, &survey.chain)?;
     let repaired = repair(&mut disk, &survey.chain, &position, warning.is_some())?;
     let live = survey.chain.iter().map(Live::from).collect();
@@ -132,6 +128,18 @@ fn check_owner<D: Disk>(disk: &D, options: &Options, survey: &Survey) -> Result<
     match survey.owner() {
         Some((cluster, member)) if (cluster, member) != (options.cluster, options.member) => {
             Err(WalError::Foreign { file: disk.directory(), cluster, member })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Some segment must begin at or before what the store has. (Not always the oldest: one that was released and is not yet
+/// reused may begin later than the next, if entries were replaced in between.)
+fn check_begin<D: Disk>(disk: &D, known: &Known<'_>, survey: &Survey) -> Result<(), WalError> {
+    let begins = survey.chain.iter().map(|segment| segment.header.preceding.index);
+    match begins.min() {
+        Some(begins_after) if begins_after > known.applied && !known.catching_up => {
+            Err(WalError::Gap { directory: disk.directory(), begins_after, applied: known.applied })
         }
         _ => Ok(()),
     }
@@ -167,6 +175,9 @@ fn read_chain<D: Disk>(
         let next = nexts.next();
         let mut cursor = Cursor::new(segment, options.bugs);
         check_header(disk, &cursor, &replay)?;
+        if segment.header.preceding.index <= applied {
+            replay.forget();
+        }
         let warning = read_segment(disk, &mut cursor, &mut replay, next, options)?;
         if next.is_none() {
             let (last, hard_state) = (replay.last, replay.hard_state);

@@ -10,7 +10,7 @@ use super::record::Record;
 
 /// The log so far.
 #[derive(Clone, Debug)]
-pub struct Replay {
+pub(super) struct Replay {
     pub hard_state: HardState,
     /// The entry before the first of `entries`.
     pub start: EntryId,
@@ -23,18 +23,23 @@ pub struct Replay {
 
 impl Replay {
     /// Begins after `preceding`. Entries up to `applied` are read, but not kept.
-    pub fn new(preceding: EntryId, hard_state: HardState, applied: Index, bugs: Bugs) -> Replay {
+    pub(super) fn new(preceding: EntryId, hard_state: HardState, applied: Index, bugs: Bugs) -> Replay {
         Replay { hard_state, start: preceding, entries: Vec::new(), last: preceding, applied, bugs }
     }
 
     /// Takes the next record. An error says why it cannot follow what came before.
-    pub fn push(&mut self, record: Record) -> Result<(), String> {
+    pub(super) fn push(&mut self, record: Record) -> Result<(), String> {
         match record {
             Record::HardState(state) => self.hard_state = state,
             Record::LogStart(id) => self.restart(id),
             Record::Entry(entry) => self.entry(entry)?,
         }
         Ok(())
+    }
+
+    /// The log ends where the store does, or before: nothing of it is needed.
+    pub(super) fn forget(&mut self) {
+        self.restart(self.last);
     }
 
     fn restart(&mut self, id: EntryId) {

@@ -142,7 +142,7 @@ fn header_copy<D: Disk>(disk: &mut D, slot: Slot, bytes: u64, copy: u64) -> Resu
 }
 
 fn blank<D: Disk>(disk: &mut D, slot: Slot, bytes: u64) -> Result<Spare, WalError> {
-    if bytes % BLOCK != 0 || bytes < SEGMENT_BLOCKS_MIN * BLOCK {
+    if !bytes.is_multiple_of(BLOCK) || bytes < SEGMENT_BLOCKS_MIN * BLOCK {
         return Err(wrong_size(disk, slot, bytes, round_up(bytes + 1, BLOCK)));
     }
     let mut claims = None;

@@ -228,7 +228,8 @@ impl Disk for Twin {
     }
 
     fn write(&mut self, slot: Slot, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        assert!(offset % BLOCK == 0 && bytes.len() as u64 % BLOCK == 0, "{} bytes at {offset}", bytes.len());
+        let whole = offset.is_multiple_of(BLOCK) && (bytes.len() as u64).is_multiple_of(BLOCK);
+        assert!(whole, "{} bytes at {offset}", bytes.len());
         let mut state = self.state();
         let powered = state.powered()?;
         if state.faults.write_fails {

@@ -1,0 +1,6 @@
+//! The log against its twin disk: crashes, damage at every byte, full disks, failing disks; and against real files.
+
+mod crash;
+mod damage;
+mod space;
+mod support;
