@@ -57,3 +57,41 @@ fn missing(members: &[Standing]) -> Vec<String> {
     }
     missing
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn well(node: u64) -> Standing {
+        let node = NodeId(node);
+        Standing { node, term: Term(3), is_leader: node == NodeId(1), applied: Index(9), probe_acked: true }
+    }
+
+    #[track_caller]
+    fn late(members: &[Standing], why: &str) {
+        let deadline = Deadline::after_faults(100, 50);
+        assert_eq!(deadline.check(150, members), Ok(false));
+        let reason = deadline.check(151, members).unwrap_err();
+        assert!(reason.contains("51 after the last fault"), "{reason}");
+        assert!(reason.contains(why), "{reason}");
+    }
+
+    #[test]
+    fn all_is_well() {
+        let deadline = Deadline::after_faults(100, 50);
+        assert_eq!(deadline.check(100, &[well(1), well(2)]), Ok(true));
+        assert_eq!(deadline.check(1000, &[well(1), well(2)]), Ok(true));
+        // Whoever still believes to lead in an older term will hear of it.
+        let old = Standing { is_leader: true, term: Term(2), ..well(2) };
+        assert_eq!(deadline.check(100, &[well(1), old]), Ok(true));
+    }
+
+    #[test]
+    fn what_can_be_missing() {
+        late(&[], "no leader");
+        late(&[well(2), well(3)], "no leader in term 3");
+        late(&[well(1), Standing { term: Term(4), ..well(2) }], "no leader in term 4");
+        late(&[well(1), Standing { probe_acked: false, ..well(2) }], "no write acknowledged at 2");
+        late(&[well(1), Standing { applied: Index(8), ..well(2) }], "2 has applied 8 of 9");
+    }
+}

@@ -242,3 +242,163 @@ impl Safety {
 fn crc_of(entry: &Entry) -> u32 {
     crc32fast::hash(&postcard::to_stdvec(&entry.payload).expect("a vector takes what memory takes"))
 }
+
+#[cfg(test)]
+mod tests {
+    use solder::types::{Bytes, Payload, ProposalId};
+
+    use super::*;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+
+    fn entry(term: u64, index: u64, data: &str) -> Entry {
+        let payload = Payload::Command { id: ProposalId::default(), data: Bytes::from(data) };
+        Entry { id: EntryId::new(term, index), payload }
+    }
+
+    fn view(node: NodeId, term: u64, commit: u64, applied: u64, last: u64) -> View {
+        View {
+            node,
+            term: Term(term),
+            is_leader: false,
+            commit: Index(commit),
+            applied: Index(applied),
+            last: EntryId::new(term, last),
+        }
+    }
+
+    fn leader(node: NodeId, term: u64) -> View {
+        View { is_leader: true, ..view(node, term, 0, 0, 9) }
+    }
+
+    #[track_caller]
+    fn refused(verdict: Verdict, why: &str) {
+        let reason = verdict.unwrap_err();
+        assert!(reason.contains(why), "{reason}");
+    }
+
+    /// A has been handed 1@1, 2@1, 3@2 in term 2.
+    fn three_committed() -> Safety {
+        let mut safety = Safety::default();
+        for entry in [entry(1, 1, "a"), entry(1, 2, "b"), entry(2, 3, "c")] {
+            safety.committed(A, Term(2), &entry).unwrap();
+        }
+        safety
+    }
+
+    #[test]
+    fn one_leader_a_term() {
+        let mut safety = Safety::default();
+        safety.stepped(&leader(A, 1), |_| true).unwrap();
+        safety.stepped(&leader(A, 1), |_| true).unwrap();
+        safety.stepped(&leader(B, 2), |_| true).unwrap();
+        refused(safety.stepped(&leader(B, 1), |_| true), "went back from term 2 to 1");
+        safety.started(B, Index(0)).unwrap();
+        refused(safety.stepped(&leader(B, 1), |_| true), "1 and 2 both lead in term 1");
+    }
+
+    #[test]
+    fn what_is_committed_is_the_same_everywhere() {
+        let mut safety = three_committed();
+        safety.committed(B, Term(2), &entry(1, 1, "a")).unwrap();
+        refused(safety.committed(B, Term(2), &entry(1, 2, "other")), "committed is 2@1");
+        safety.started(B, Index(1)).unwrap();
+        refused(safety.committed(B, Term(2), &entry(2, 2, "b")), "committed is 2@1");
+    }
+
+    #[test]
+    fn what_is_committed_stays_over_restarts() {
+        let mut safety = three_committed();
+        safety.started(A, Index(2)).unwrap();
+        refused(safety.committed(A, Term(3), &entry(3, 3, "c")), "committed is 3@2");
+        safety.started(A, Index(2)).unwrap();
+        safety.committed(A, Term(3), &entry(2, 3, "c")).unwrap();
+        refused(safety.started(A, Index(4)), "only 3 is committed");
+    }
+
+    #[test]
+    fn entries_are_handed_out_once_and_in_order() {
+        let mut safety = three_committed();
+        refused(safety.committed(A, Term(2), &entry(2, 3, "c")), "was handed 3@2 after 3");
+        refused(safety.committed(A, Term(2), &entry(2, 5, "e")), "was handed 5@2 after 3");
+        refused(safety.committed(A, Term(2), &entry(3, 4, "d")), "in term 2 was handed 4@3");
+        let mut safety = three_committed();
+        refused(safety.committed(A, Term(2), &entry(1, 4, "d")), "behind an entry of term 2");
+        refused(safety.committed(B, Term(2), &entry(1, 2, "b")), "was handed 2@1 after 0");
+    }
+
+    #[test]
+    fn a_new_leader_has_what_earlier_terms_committed() {
+        let has = |index: u64| move |id: EntryId| id.index <= Index(index);
+        three_committed().stepped(&leader(B, 3), has(3)).unwrap();
+        refused(three_committed().stepped(&leader(B, 3), has(2)), "leads in term 3 without 3@2");
+        refused(three_committed().stepped(&leader(B, 3), |id| id != EntryId::new(1, 1)), "without 1@1");
+        // Its votes of term 2 came late: nothing that was committed in term 2 is asked of it.
+        three_committed().stepped(&leader(B, 2), has(0)).unwrap();
+        // What it has applied was compared before, its log begins later.
+        let applied = View { commit: Index(2), applied: Index(2), ..leader(B, 3) };
+        three_committed().stepped(&applied, |id| id.index == Index(3)).unwrap();
+        refused(three_committed().stepped(&applied, |_| false), "without 3@2");
+    }
+
+    #[test]
+    fn the_earliest_sight_of_a_commit_counts() {
+        let mut safety = Safety::default();
+        safety.committed(A, Term(5), &entry(1, 1, "a")).unwrap();
+        safety.stepped(&leader(B, 4), |_| false).unwrap();
+        safety.committed(B, Term(4), &entry(1, 1, "a")).unwrap();
+        refused(safety.stepped(&leader(B, 5), |_| false), "leads in term 5 without 1@1");
+    }
+
+    #[test]
+    fn order_of_applied_commit_and_last() {
+        let mut safety = three_committed();
+        safety.stepped(&view(A, 2, 3, 2, 4), |_| true).unwrap();
+        refused(safety.stepped(&view(A, 2, 3, 4, 4), |_| true), "has applied 4, commit 3");
+        refused(safety.stepped(&view(A, 2, 5, 3, 4), |_| true), "commit 5, last entry 4@2");
+        refused(safety.stepped(&view(A, 2, 2, 2, 4), |_| true), "from commit 3 to 2");
+        refused(safety.stepped(&view(A, 2, 3, 1, 4), |_| true), "from applied 2 to 1");
+        refused(safety.stepped(&view(A, 1, 3, 2, 4), |_| true), "from term 2 to 1");
+        safety.started(A, Index(1)).unwrap();
+        safety.stepped(&view(A, 1, 1, 1, 1), |_| true).unwrap();
+    }
+
+    #[test]
+    fn states_at_one_index_are_equal() {
+        let mut safety = three_committed();
+        safety.applied(A, Index(2), 7).unwrap();
+        safety.applied(A, Index(3), 8).unwrap();
+        safety.applied(B, Index(2), 7).unwrap();
+        refused(safety.applied(B, Index(3), 9), "state 00000009 at 3, another had 00000008");
+        refused(safety.applied(A, Index(4), 7), "only 3 is committed");
+        assert_eq!(safety.unchecked(), 0);
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_there_at_the_end() {
+        let mut safety = three_committed();
+        refused(safety.acknowledged(Index(4)), "only 3 is committed");
+        safety.acknowledged(Index(3)).unwrap();
+        safety.acknowledged(Index(2)).unwrap();
+        safety.finish(&[view(A, 2, 3, 3, 3), view(B, 2, 4, 4, 4)]).unwrap();
+        refused(safety.finish(&[view(A, 2, 3, 3, 3), view(B, 2, 3, 2, 3)]), "2 has applied 2 only");
+    }
+
+    #[test]
+    fn what_is_long_past_is_forgotten_and_counted() {
+        let mut safety = Safety::keeping(2);
+        for index in 1..=5 {
+            safety.committed(A, Term(1), &entry(1, index, "a")).unwrap();
+            safety.applied(A, Index(index), 7).unwrap();
+        }
+        assert_eq!(safety.unchecked(), 0);
+        safety.committed(B, Term(1), &entry(1, 1, "other")).unwrap();
+        safety.started(B, Index(2)).unwrap();
+        safety.applied(B, Index(2), 9).unwrap();
+        assert_eq!(safety.unchecked(), 2);
+        safety.committed(B, Term(1), &entry(1, 3, "other")).unwrap();
+        refused(safety.committed(B, Term(1), &entry(1, 4, "other")), "committed is 4@1");
+        refused(safety.stepped(&leader(NodeId(3), 2), |id| id.index < Index(5)), "without 5@1");
+    }
+}

@@ -95,3 +95,115 @@ impl Watcher {
         truth.between(self.next, to).iter().filter(|event| self.range.contains(&event.key)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use solder::types::KeyRev;
+
+    use super::*;
+
+    fn event(main: i64, sub: u32, key: &str) -> Event {
+        Event {
+            at: KeyRev::new(main, sub),
+            key: key.into(),
+            value: Some(format!("{main}.{sub}").as_str().into()),
+        }
+    }
+
+    /// Revisions 2 to 5; 4 changes three keys, 3 and 5 change one that nobody follows.
+    fn truth() -> Truth {
+        let mut truth = Truth::default();
+        let (two, three, five) = (event(2, 0, "a"), event(3, 0, "z"), event(5, 0, "z"));
+        truth.learn(&[two, three, event(4, 0, "a"), event(4, 1, "z"), event(4, 2, "b"), five]).unwrap();
+        truth
+    }
+
+    fn watcher(start: i64) -> Watcher {
+        Watcher::new("w", KeyRange::new(b"a", b"c"), Revision(start))
+    }
+
+    #[track_caller]
+    fn refused(verdict: Verdict, why: &str) {
+        let reason = verdict.unwrap_err();
+        assert!(reason.contains(why), "{reason}");
+    }
+
+    #[test]
+    fn everything_once_in_pieces() {
+        let mut watcher = watcher(2);
+        watcher.received(&truth(), &[event(2, 0, "a")]).unwrap();
+        assert_eq!(watcher.next(), Revision(3));
+        refused(watcher.finish(&truth()), "never told of");
+        watcher.received(&truth(), &[event(4, 0, "a"), event(4, 2, "b")]).unwrap();
+        watcher.progress(&truth(), Revision(5)).unwrap();
+        assert_eq!(watcher.next(), Revision(6));
+        watcher.finish(&truth()).unwrap();
+    }
+
+    #[test]
+    fn everything_at_once() {
+        let mut watcher = watcher(1);
+        watcher.received(&truth(), &[event(2, 0, "a"), event(4, 0, "a"), event(4, 2, "b")]).unwrap();
+        watcher.finish(&truth()).unwrap();
+    }
+
+    #[test]
+    fn a_start_in_the_middle_or_ahead() {
+        watcher(3).received(&truth(), &[event(4, 0, "a"), event(4, 2, "b")]).unwrap();
+        watcher(9).finish(&truth()).unwrap();
+        refused(watcher(3).received(&truth(), &[event(2, 0, "a")]), "told again of revision 2");
+        refused(
+            watcher(3).received(&truth(), &[event(2, 0, "a"), event(4, 0, "a"), event(4, 2, "b")]),
+            "from revision 3 on told",
+        );
+    }
+
+    #[test]
+    fn an_event_twice() {
+        let mut watcher = watcher(2);
+        watcher.received(&truth(), &[event(2, 0, "a")]).unwrap();
+        refused(watcher.clone().received(&truth(), &[event(2, 0, "a")]), "told again of revision 2");
+        let twice = [event(4, 0, "a"), event(4, 0, "a"), event(4, 2, "b")];
+        refused(watcher.received(&truth(), &twice), "instead of");
+    }
+
+    #[test]
+    fn a_gap() {
+        refused(watcher(2).received(&truth(), &[event(4, 0, "a"), event(4, 2, "b")]), "instead of");
+        refused(watcher(2).progress(&truth(), Revision(2)), "but never of");
+        refused(watcher(2).finish(&truth()), "never told of");
+    }
+
+    #[test]
+    fn half_a_revision_or_out_of_order() {
+        refused(watcher(3).received(&truth(), &[event(4, 0, "a")]), "instead of");
+        refused(watcher(3).received(&truth(), &[event(4, 2, "b")]), "instead of");
+        refused(watcher(3).received(&truth(), &[event(4, 2, "b"), event(4, 0, "a")]), "instead of");
+        refused(
+            watcher(2).received(&truth(), &[event(4, 0, "a"), event(4, 2, "b"), event(2, 0, "a")]),
+            "instead of",
+        );
+    }
+
+    #[test]
+    fn what_never_happened() {
+        refused(watcher(2).received(&truth(), &[]), "nothing at all");
+        refused(watcher(2).received(&truth(), &[event(2, 0, "b")]), "instead of");
+        refused(watcher(5).received(&truth(), &[event(5, 0, "z")]), "instead of");
+        refused(watcher(5).received(&truth(), &[event(6, 0, "a")]), "instead of");
+        refused(watcher(5).progress(&truth(), Revision(6)), "5 is the newest");
+        let deleted = Event { value: None, ..event(2, 0, "a") };
+        refused(watcher(2).received(&truth(), &[deleted]), "instead of");
+    }
+
+    #[test]
+    fn compaction_excuses_what_lies_before_it() {
+        let mut behind = watcher(2);
+        behind.compacted(Revision(3), Revision(3)).unwrap();
+        assert_eq!(behind.next(), Revision(3));
+        refused(behind.clone().compacted(Revision(3), Revision(3)), "refused revision 3");
+        behind.received(&truth(), &[event(4, 0, "a"), event(4, 2, "b")]).unwrap();
+        refused(behind.compacted(Revision(5), Revision(5)), "refused revision 5");
+        refused(watcher(2).compacted(Revision(4), Revision(3)), "only 3 was asked for");
+    }
+}

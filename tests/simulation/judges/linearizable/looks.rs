@@ -119,7 +119,7 @@ impl<'a> Look<'a> {
             {
                 return Err(format!("saw revision {modified} of {key:?} at revision {at}, last is {last:?}"));
             }
-            (Saw::Modified(modified), _) => needs.put(key, *modified),
+            (Saw::Modified(modified), _) => needs.put_in(key, *modified),
             (Saw::Something, Some((_, Fact::Put { .. }))) => {}
             (Saw::Something, _) if complete => {
                 return Err(format!("found {key:?} at revision {at}, last is {last:?}"));

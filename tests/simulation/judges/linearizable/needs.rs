@@ -4,7 +4,7 @@
 //! above its floor. Whoever can meet an early deadline can meet every later one, so it is enough that for each deadline
 //! there are as many calls as there are needs up to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use solder::types::{Bytes, Revision};
 
@@ -26,11 +26,19 @@ enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Needs<'a> {
     deadlines: BTreeMap<(&'a Bytes, Change), Vec<Revision>>,
+    /// Puts of which only the revision is known. They may be among those above, so they are held against the calls by
+    /// themselves.
+    named: BTreeMap<&'a Bytes, BTreeSet<Revision>>,
 }
 
 impl<'a> Needs<'a> {
     pub(super) fn put(&mut self, key: &'a Bytes, deadline: Revision) {
         self.deadlines.entry((key, Change::Put)).or_default().push(deadline);
+    }
+
+    /// Needed in this very revision.
+    pub(super) fn put_in(&mut self, key: &'a Bytes, revision: Revision) {
+        self.named.entry(key).or_default().insert(revision);
     }
 
     pub(super) fn delete(&mut self, key: &'a Bytes, deadline: Revision) {
@@ -45,8 +53,13 @@ impl<'a> Needs<'a> {
                 open.entry(change).or_default().push(*floor);
             }
         }
-        for ((key, change), deadlines) in self.deadlines {
-            let floors = open.remove(&(key, change)).unwrap_or_default();
+        for floors in open.values_mut() {
+            floors.sort_unstable();
+        }
+        let named =
+            self.named.into_iter().map(|(key, revisions)| ((key, Change::Put), Vec::from_iter(revisions)));
+        for (what @ (key, change), deadlines) in self.deadlines.into_iter().chain(named) {
+            let floors = open.get(&what).map_or(&[][..], Vec::as_slice);
             if let Some((deadline, count)) = first_unmet(deadlines, floors) {
                 return Err(format!(
                     "{key:?} needs {count} times a {change:?} that nobody was told of, up to revision {deadline}; \
@@ -66,10 +79,9 @@ fn may_make(op: &Op) -> Option<(&Bytes, Change)> {
     }
 }
 
-/// The first deadline that cannot be met, and how many needs there are up to it.
-fn first_unmet(mut deadlines: Vec<Revision>, mut floors: Vec<Revision>) -> Option<(Revision, usize)> {
+/// The first deadline that cannot be met, and how many needs there are up to it. `floors` are sorted.
+fn first_unmet(mut deadlines: Vec<Revision>, floors: &[Revision]) -> Option<(Revision, usize)> {
     deadlines.sort_unstable();
-    floors.sort_unstable();
-    let needs = deadlines.into_iter().zip(1..);
-    needs.into_iter().find(|(deadline, count)| floors.partition_point(|floor| floor < deadline) < *count)
+    let mut needs = deadlines.into_iter().zip(1..);
+    needs.find(|(deadline, count)| floors.partition_point(|floor| floor < deadline) < *count)
 }

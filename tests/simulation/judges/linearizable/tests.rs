@@ -332,9 +332,7 @@ fn a_transaction_holds_what_it_compared() {
     let story = || Story::default().put((0, 1), "a", 2).put((2, 3), "b", 3);
     story().told((4, 5), cas(3, "c"), Answer::CasDone { revision: Revision(4) }).legal();
     story().told((4, 5), cas(2, "c"), Answer::CasDone { revision: Revision(4) }).illegal("saw revision 2");
-    story()
-        .told((4, 5), cas(0, "c"), Answer::CasDone { revision: Revision(4) })
-        .illegal("gone by 3");
+    story().told((4, 5), cas(0, "c"), Answer::CasDone { revision: Revision(4) }).illegal("gone by 3");
     let lost = Answer::CasElse { revision: Revision(3), kv: kv("b", 3, 2, 2) };
     story().told((4, 5), cas(3, "c"), lost).illegal("its condition held");
     // One of unknown outcome is held to it once it is seen.
