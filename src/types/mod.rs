@@ -19,8 +19,8 @@ mod range;
 pub use bugs::{Bug, Bugs};
 pub use bytes::Bytes;
 pub use command::{
-    AlarmAction, AlarmKind, AlarmRequest, Command, Compare, CompareResult, CompareValue, DeleteRangeRequest,
-    LeaseRemaining, PutRequest, RangeRequest, SortOrder, SortTarget, TxnOp, TxnRequest,
+    AlarmAction, AlarmKind, AlarmRequest, Command, Compare, CompareResult, CompareValue, DecodeError,
+    DeleteRangeRequest, LeaseRemaining, PutRequest, RangeRequest, SortOrder, SortTarget, TxnOp, TxnRequest,
 };
 pub use entry::{Entry, EntryId, HardState, Payload};
 pub use error::Error;
