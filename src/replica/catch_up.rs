@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     raft::Node,
+    store::TransferBase,
     types::{EntryId, KeyRev, NodeId},
 };
 
@@ -61,7 +62,7 @@ enum Stage {
     /// The store is asked what there is.
     Opening,
     /// The offer is out.
-    Offered { base: KeyRev, at: EntryId },
+    Offered { base: TransferBase, at: EntryId },
     /// The store reads what comes after the cursor.
     Reading(KeyRev),
     /// The piece after the cursor is out, or the store had nothing to send yet.
@@ -258,7 +259,7 @@ impl Receiver {
         &mut self,
         from: NodeId,
         session: Session,
-        base: KeyRev,
+        base: TransferBase,
         at: EntryId,
         node: &mut Node,
         effects: &mut Vec<Effect>,

@@ -2,6 +2,7 @@
 
 use crate::{
     raft::Ticket,
+    store::TransferBase,
     types::{Entry, EntryId, Error, HardState, Index, KeyRev, NodeId, Outcome},
 };
 
@@ -54,7 +55,7 @@ pub enum TransferJob {
     /// Sender: the transfer is over, keep nothing for it any more.
     Close { peer: NodeId },
     /// Receiver: mark the store as catching up, durably; wipe it if `base` makes what it holds useless.
-    Begin { session: Session, base: KeyRev },
+    Begin { session: Session, base: TransferBase },
     /// Receiver: keep a piece, durably; with a tail, become what it says.
     Store { session: Session, piece: Box<Piece> },
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     raft::{self, Ticket},
-    store::{TransferSlice, TransferTail},
+    store::{TransferBase, TransferSlice, TransferTail},
     types::{Bytes, EntryId, Index, KeyRev, Membership, MembershipChange, NodeId, Outcome, ProposalId},
 };
 
@@ -52,8 +52,8 @@ pub enum PeerMessage {
 /// when nothing comes back; a receiver that gets the same twice does nothing twice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum TransferMessage {
-    /// Sender: I can bring you to my applied entry `at` or beyond; I have removed what is compacted up to `base`.
-    Offer { base: KeyRev, at: EntryId },
+    /// Sender: I can bring you to my applied entry `at` or beyond; `base` is how far I have removed what is compacted.
+    Offer { base: TransferBase, at: EntryId },
     /// Receiver: what I have is durable up to `after`; send what comes next.
     Want { after: KeyRev },
     /// Sender: what comes after the cursor that the slice starts from; the last one brings the tail.
@@ -77,7 +77,7 @@ pub struct Piece {
 /// What came of a `TransferJob`.
 #[derive(Clone, Debug)]
 pub enum TransferDone {
-    Opened { peer: NodeId, session: Session, base: KeyRev, at: EntryId },
+    Opened { peer: NodeId, session: Session, base: TransferBase, at: EntryId },
     /// `None`: this store has not applied as far as the receiver has received yet; ask again later.
     Read { peer: NodeId, session: Session, piece: Option<Box<Piece>> },
     Begun { session: Session, after: KeyRev },

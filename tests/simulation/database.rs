@@ -40,7 +40,7 @@ impl Database {
             Medium::Twin(twin) => Arc::new(Faulty { inner: twin.clone(), full }),
             Medium::Lmdb(directory) => {
                 let options = LmdbOptions { map_bytes: 64 << 20, ..LmdbOptions::default() };
-                Arc::new(Faulty { inner: Lmdb::open(directory.path(), options)?, full })
+                Arc::new(Faulty { inner: Lmdb::open(directory.path(), &options)?, full })
             }
         })
     }
