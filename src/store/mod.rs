@@ -1,9 +1,323 @@
-//! What is kept: etcd's MVCC over pending layers in memory and a database.
+//! The store: what is kept. etcd's MVCC over pending layers in memory and a database.
+//!
+//! ```text
+//!   entry -> apply -> active layer -> sealed layers -> flush job -> database, one synced transaction:
+//!                          \______________/                          rows, applied (index, term), a slice of removal
+//!   range, history, hash <- view: newest layer first, then the database
+//! ```
+//!
+//! Every write makes a revision; a change of a key is a record at (revision, place in it) and stays readable there until
+//! it is compacted. `revs` holds the records in the order in which they happened, `keys` finds them by key.
+//!
+//! - Applying waits for no sync: the log has what is pending, and keeps it until the database has it.
+//! - What is in the database is as of one applied entry, exactly.
+//! - The same entries lead to the same state on every board, whenever it flushes, removes or restarts.
+//! - No answer is built whole: what can be large is read in slices, at one place in history.
+//!
+//! A board that is too far behind for the log gets the store's content from another one: `transfer` is the sender's
+//! side, `receive` the receiver's.
+//!
+//! Here you will not find: threads, clocks, chance, the log, who may read what.
 
+mod apply;
 mod backend;
+mod check;
 mod error;
-mod signatures;
+mod flush;
+mod format;
+mod hash;
+mod history;
+mod layer;
+mod lmdb;
+mod range;
+mod receive;
+mod record;
+mod removal;
+mod sorted;
+mod state;
+mod transfer;
+#[cfg(feature = "testing")]
+mod twin;
+mod txn;
+mod view;
+mod walk;
+
+use std::sync::Arc;
 
 pub use backend::{Backend, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
+pub use check::{check, check_range, check_txn};
 pub use error::{ReadError, StoreError};
-pub use signatures::*;
+pub use flush::{FlushJob, FlushReport};
+pub use hash::{HashAt, HashCursor};
+pub use history::HistorySlice;
+pub use lmdb::{Lmdb, LmdbOptions};
+pub use range::{RangeCursor, RangeDone, RangeSlice, SliceLimits};
+pub use receive::{ReceiveEnd, ReceiveMark};
+pub use record::{Lease, RevRecord};
+pub use removal::{PinId, TransferId};
+pub use transfer::{TransferBase, TransferSlice, TransferTail};
+#[cfg(feature = "testing")]
+pub use twin::{Fault, Twin};
+
+use self::{
+    apply::Apply,
+    layer::Pending,
+    removal::{Pins, Progress},
+    state::{Meta, State},
+    view::View,
+};
+use crate::types::{
+    AlarmKind, Bugs, Bytes, ClusterId, Command, Entry, EntryId, Error, LeaseId, Membership, NodeId, Outcome,
+    Payload, Revision,
+};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What may be pending. Beyond it `pending_full` pushes back. One entry larger than all of it is taken when nothing
+    /// else is pending.
+    pub pending_bytes_max: u64,
+    /// The pages that one flush may make dirty. LMDB keeps the memory of its largest transaction for ever, and a sync of
+    /// the log waits behind what a flush has queued.
+    pub flush_pages_max: u32,
+    pub bugs: Bugs,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { pending_bytes_max: 4 << 20, flush_pages_max: 1024, bugs: Bugs::default() }
+    }
+}
+
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    options: Options,
+    page_bytes: u32,
+    /// What is pending is on top of this.
+    pending: Pending,
+    /// As of the last applied entry. `None`: never initialised.
+    state: Option<State>,
+    /// As of the last flush.
+    flushed: Option<State>,
+    progress: Progress,
+    /// Reads at revisions below may miss what removal has taken or is taking away.
+    removed: Revision,
+    pins: Pins,
+    /// A job is out. Does it remove?
+    flushing: Option<bool>,
+    mark: Option<ReceiveMark>,
+    /// An entry could not be applied: what is pending is half of it.
+    broken: bool,
+}
+
+impl Store {
+    /// Errors: a database of another format, page size or word size; a damaged one; I/O.
+    pub fn open(backend: Arc<dyn Backend>, options: Options) -> Result<Store, StoreError> {
+        let page_bytes = backend.usage()?.page_bytes;
+        let mut store = Store {
+            backend,
+            options,
+            page_bytes,
+            pending: Pending::default(),
+            state: None,
+            flushed: None,
+            progress: Progress::default(),
+            removed: Revision(-1),
+            pins: Pins::default(),
+            flushing: None,
+            mark: None,
+            broken: false,
+        };
+        store.load()?;
+        Ok(store)
+    }
+
+    /// Takes up what the database holds and forgets what was pending.
+    fn load(&mut self) -> Result<(), StoreError> {
+        let Meta { state, progress, mark } = Meta::load(&*self.backend)?;
+        self.pending = Pending::default();
+        self.removed = state.as_ref().map_or(Revision(-1), |state| state.compacted);
+        self.flushed.clone_from(&state);
+        self.state = state;
+        self.progress = progress;
+        self.mark = mark;
+        Ok(())
+    }
+
+    /// Has `init` been called on this database, ever?
+    pub fn is_initialised(&self) -> bool {
+        self.state.is_some()
+    }
+
+    /// Makes a fresh database the store of a cluster. A board that joins starts with a blank membership.
+    pub fn init(&mut self, cluster: ClusterId, membership: Membership) -> Result<(), StoreError> {
+        assert!(self.state.is_none(), "the store of {cluster} exists already: {:?}", self.state);
+        let state = State::new(cluster, membership);
+        let usage = self.backend.usage()?;
+        self.backend.write(&mut |txn| {
+            state::put_layout(txn, &usage)?;
+            state::put_state(txn, &state)
+        })?;
+        self.load()
+    }
+
+    fn state(&self) -> &State {
+        self.state.as_ref().expect("the store has been initialised")
+    }
+
+    fn flushed_state(&self) -> &State {
+        self.flushed.as_ref().expect("the store has been initialised")
+    }
+
+    fn view<'a>(&'a self, base: &'a dyn Snapshot) -> View<'a> {
+        View { pending: &self.pending, base }
+    }
+
+    /// The last entry that was applied.
+    pub fn applied(&self) -> EntryId {
+        self.state().applied
+    }
+
+    /// The last entry that is in the database: what a restart begins behind. The log may forget it and all before.
+    pub fn flushed(&self) -> EntryId {
+        self.flushed_state().applied
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.state().revision
+    }
+
+    /// -1: never compacted.
+    pub fn compacted(&self) -> Revision {
+        self.state().compacted
+    }
+
+    pub fn membership(&self) -> &Membership {
+        &self.state().membership
+    }
+
+    pub fn cluster(&self) -> ClusterId {
+        self.state().cluster
+    }
+
+    /// A checksum of all that was ever applied: equal on all members at one applied index.
+    pub fn state_hash(&self) -> u32 {
+        self.state().hash
+    }
+
+    pub fn alarms(&self) -> impl Iterator<Item = (NodeId, AlarmKind)> + '_ {
+        self.state().alarms.iter().copied()
+    }
+
+    /// Applies the next entry, in memory.
+    ///
+    /// Errors: this board cannot go on: its database cannot be read, or the entry is one that this build does not know.
+    /// The store is of no use any more then.
+    pub fn apply(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
+        let applied = self.applied();
+        assert!(
+            !self.broken,
+            "entry {} after one that could not be applied, {applied} was the last",
+            entry.id
+        );
+        assert!(self.mark.is_none(), "entry {} while catching up: {:?}", entry.id, self.mark);
+        assert_eq!(entry.index(), applied.index.next(), "entry {} after {applied}", entry.id);
+        assert!(entry.term() >= applied.term, "entry {} after {applied}", entry.id);
+        self.broken = true;
+        let outcome = self.apply_next(entry)?;
+        self.broken = false;
+        if self.pending.active.pages(self.page_bytes) >= u64::from(self.options.flush_pages_max) {
+            self.seal();
+        }
+        Ok(outcome)
+    }
+
+    fn apply_next(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
+        let snapshot = self.backend.read()?;
+        let state = self.state.as_mut().expect("the store has been initialised");
+        let mut apply = Apply::new(&*snapshot, &mut self.pending, state);
+        let outcome = match &entry.payload {
+            Payload::Empty => Outcome::None,
+            Payload::Command { data, .. } => {
+                let command = Command::decode(data).map_err(StoreError::Command)?;
+                apply.command(&command, entry.term())?
+            }
+            Payload::Membership { change, info, .. } => {
+                apply.membership(*change, info);
+                Outcome::None
+            }
+        };
+        apply.finish(entry.id);
+        Ok(outcome)
+    }
+
+    fn seal(&mut self) {
+        let state = self.state().clone();
+        self.pending.seal(state);
+    }
+
+    /// Is as much pending as may be? Then apply nothing more until a flush is through.
+    pub fn pending_full(&self) -> bool {
+        self.pending.bytes() >= self.options.pending_bytes_max
+    }
+
+    pub fn pending_bytes(&self) -> u64 {
+        self.pending.bytes()
+    }
+
+    /// How much room the database has.
+    pub fn usage(&self) -> Result<Usage, StoreError> {
+        self.backend.usage()
+    }
+
+    /// What was compacted since stays readable at `revision`, until `unpin`.
+    pub fn pin(&mut self, revision: Revision) -> PinId {
+        self.pins.pin(revision)
+    }
+
+    pub fn unpin(&mut self, id: PinId) {
+        self.pins.unpin(id);
+    }
+
+    /// Is all there that was readable at `revision`?
+    fn check_removed(&self, revision: Revision) -> Result<(), Error> {
+        if revision < self.removed { Err(Error::Compacted(self.compacted())) } else { Ok(()) }
+    }
+
+    pub fn lease(&self, id: LeaseId) -> Result<Option<Lease>, StoreError> {
+        self.view(&*self.backend.read()?).lease(id)
+    }
+
+    /// All leases, in order of their ids. There are at most `limits::LEASES_MAX`.
+    pub fn leases(&self) -> Result<Vec<(LeaseId, Lease)>, StoreError> {
+        let snapshot = self.backend.read()?;
+        let mut rows = self.view(&*snapshot).scan(Table::Leases, &[])?;
+        let mut leases = Vec::with_capacity(self.state().leases as usize);
+        while let Some((id, lease)) = rows.next()? {
+            leases.push((format::decode_lease_key(id)?, format::decode_plain("a lease", lease)?));
+        }
+        Ok(leases)
+    }
+
+    /// Some of the keys that a lease holds, in order: at most `rows` of those behind `after`.
+    pub fn lease_keys(
+        &self,
+        id: LeaseId,
+        after: Option<&[u8]>,
+        rows: usize,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        let snapshot = self.backend.read()?;
+        let keys = self.view(&*snapshot).lease_keys(id, after, rows)?;
+        Ok(keys.into_iter().map(Bytes::from).collect())
+    }
+
+    /// What was told of each member when it was added.
+    pub fn members(&self) -> Result<Vec<(NodeId, Bytes)>, StoreError> {
+        let snapshot = self.backend.read()?;
+        let mut rows = self.view(&*snapshot).scan(Table::Members, &[])?;
+        let mut members = Vec::new();
+        while let Some((id, info)) = rows.next()? {
+            members.push((format::decode_member_key(id)?, info.into()));
+        }
+        Ok(members)
+    }
+}

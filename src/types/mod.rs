@@ -27,4 +27,4 @@ pub use error::Error;
 pub use id::{ClusterId, Index, KeyRev, LeaseId, NodeId, ProposalId, Revision, Term};
 pub use membership::{Membership, MembershipChange};
 pub use outcome::{DeleteOutcome, Outcome, PutOutcome, RangeAt, TxnOutcome, TxnPart};
-pub use range::KeyRange;
+pub use range::{KeyRange, RangeEnd};

@@ -1,0 +1,343 @@
+//! Applies commands: in memory, in order, the same on every board.
+//!
+//! ```text
+//!   check (stateless) -> alarms -> what the command needs -> changes of rows -> state
+//! ```
+//!
+//! - A command is refused before its first change or not at all.
+//! - Every change of a row goes through `Apply::set`, which adds it to the hash of the state.
+//! - Changes made so far are seen by what comes later in the same command: it reads at `here()`.
+
+use crc32fast::Hasher;
+
+use super::{
+    Lease, Snapshot, StoreError, Table, check, format,
+    format::Version,
+    layer::Pending,
+    state::State,
+    view::{Found, View},
+    walk::{Bounds, Walk},
+};
+use crate::types::{
+    AlarmAction, AlarmKind, AlarmRequest, Command, DeleteOutcome, DeleteRangeRequest, Error, KeyRange,
+    KeyRev, LeaseId, LeaseRemaining, MembershipChange, Outcome, PutOutcome, PutRequest, RangeAt,
+    RangeRequest, Revision, Term, limits,
+};
+
+/// Keys taken at a time by what deletes many.
+const KEYS_AT_A_TIME: usize = 256;
+
+pub(super) struct Apply<'a> {
+    pub(super) base: &'a dyn Snapshot,
+    pub(super) pending: &'a mut Pending,
+    pub(super) state: &'a mut State,
+    hasher: Hasher,
+    /// The changes of keys made so far: the next one's place in its revision.
+    changes: u32,
+}
+
+/// Refused by a rule, or stopped by this board.
+pub(super) enum Stop {
+    Refused(Error),
+    Broken(StoreError),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Refused(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Stop {
+        Stop::Broken(error)
+    }
+}
+
+impl<'a> Apply<'a> {
+    pub(super) fn new(base: &'a dyn Snapshot, pending: &'a mut Pending, state: &'a mut State) -> Apply<'a> {
+        let hasher = Hasher::new_with_initial(state.hash);
+        Apply { base, pending, state, hasher, changes: 0 }
+    }
+
+    pub(super) fn command(&mut self, command: &Command, term: Term) -> Result<Outcome, StoreError> {
+        let done = check::check(command)
+            .and_then(|()| self.check_alarms(command))
+            .map_err(Stop::Refused)
+            .and_then(|()| self.dispatch(command, term));
+        match done {
+            Ok(outcome) => Ok(outcome),
+            Err(Stop::Refused(error)) => {
+                assert_eq!(self.changes, 0, "refused ({error}) after changes: {command:?}");
+                Ok(Outcome::Refused(error))
+            }
+            Err(Stop::Broken(error)) => Err(error),
+        }
+    }
+
+    pub(super) fn membership(&mut self, change: MembershipChange, info: &[u8]) {
+        let next = self.state.membership.with(change);
+        let next = next.unwrap_or_else(|| panic!("{change:?} does not fit {:?}", self.state.membership));
+        let row = format::member_key(change.node()).to_vec();
+        match change {
+            MembershipChange::AddVoter(_) | MembershipChange::AddLearner(_) => {
+                self.set(Table::Members, row, Some(info.to_vec()));
+            }
+            MembershipChange::Remove(_) => self.set(Table::Members, row, None),
+            MembershipChange::Promote(_) => {}
+        }
+        self.hasher.update(&format::encode_plain(&change));
+        self.state.membership = next;
+    }
+
+    /// The entry is applied: what is true of the store from now on.
+    pub(super) fn finish(mut self, applied: crate::types::EntryId) {
+        self.state.applied = applied;
+        self.state.revision = self.revision();
+        let ends = (applied, self.state.revision, self.state.compacted);
+        self.hasher.update(&format::encode_plain(&ends));
+        self.state.hash = self.hasher.finalize();
+    }
+
+    /// The revision as a reader inside the command sees it.
+    pub(super) fn revision(&self) -> Revision {
+        if self.changes == 0 { self.state.revision } else { self.state.revision.next() }
+    }
+
+    /// The place in history that has been reached.
+    pub(super) fn here(&self) -> KeyRev {
+        match self.changes.checked_sub(1) {
+            None => KeyRev::end_of(self.state.revision),
+            Some(sub) => KeyRev { main: self.state.revision.next(), sub },
+        }
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View { pending: self.pending, base: self.base }
+    }
+
+    fn check_alarms(&self, command: &Command) -> Result<(), Error> {
+        let (puts, writes) = match command {
+            Command::Put(_) | Command::LeaseGrant { .. } => (true, true),
+            Command::DeleteRange(_) | Command::LeaseRevoke { .. } | Command::Compact { .. } => (false, true),
+            Command::Txn(txn) => (txn.puts_at_top(), txn.writes()),
+            Command::LeaseCheckpoint { .. } | Command::Alarm(_) => (false, false),
+        };
+        if writes && self.state.has_alarm(AlarmKind::Corrupt) {
+            return Err(Error::Corrupt);
+        }
+        if puts && self.state.has_alarm(AlarmKind::NoSpace) {
+            return Err(Error::NoSpace);
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, command: &Command, term: Term) -> Result<Outcome, Stop> {
+        match command {
+            Command::Put(put) => self.put_alone(put).map(Outcome::Put),
+            Command::DeleteRange(delete) => Ok(Outcome::Delete(self.delete_range(delete)?)),
+            Command::Txn(txn) => self.txn(txn).map(Outcome::Txn),
+            Command::Compact { revision } => self.compact(*revision),
+            Command::LeaseGrant { id, ttl_s } => self.grant(*id, *ttl_s),
+            Command::LeaseRevoke { id, only_in } => self.revoke(*id, *only_in, term),
+            Command::LeaseCheckpoint { leases, only_in } => self.checkpoint(leases, *only_in, term),
+            Command::Alarm(alarm) => Ok(self.alarm(alarm)),
+        }
+    }
+
+    fn put_alone(&mut self, put: &PutRequest) -> Result<PutOutcome, Stop> {
+        self.need_lease(put.lease)?;
+        let before = self.view().live_at(&put.key, self.here())?;
+        if before.is_none() && (put.ignore_value || put.ignore_lease) {
+            return Err(Error::KeyNotFound.into());
+        }
+        Ok(self.put_over(put, before)?)
+    }
+
+    pub(super) fn need_lease(&self, id: LeaseId) -> Result<(), Stop> {
+        if !id.is_none() && self.view().lease(id)?.is_none() {
+            return Err(Error::LeaseNotFound.into());
+        }
+        Ok(())
+    }
+
+    /// A put whose needs have been checked.
+    pub(super) fn put(&mut self, put: &PutRequest) -> Result<PutOutcome, StoreError> {
+        let before = self.view().live_at(&put.key, self.here())?;
+        self.put_over(put, before)
+    }
+
+    fn put_over(&mut self, put: &PutRequest, before: Option<Found>) -> Result<PutOutcome, StoreError> {
+        let main = self.state.revision.next();
+        let old = before.map(|found| found.version);
+        let value = match &before {
+            Some(found) if put.ignore_value => self.view().record_of(found)?.value,
+            _ => put.value.clone(),
+        };
+        let version = Version {
+            tombstone: false,
+            create: old.map_or(main, |old| old.create),
+            version: old.map_or(0, |old| old.version) + 1,
+            lease: old.filter(|_| put.ignore_lease).map_or(put.lease, |old| old.lease),
+        };
+        let held_before = old.map_or(LeaseId::NONE, |old| old.lease);
+        self.hold(&put.key, held_before, version.lease);
+        self.change(&put.key, &version, &value);
+        Ok(PutOutcome { revision: main, prev: before.filter(|_| put.prev_kv).map(|found| found.rev) })
+    }
+
+    pub(super) fn delete_range(&mut self, delete: &DeleteRangeRequest) -> Result<DeleteOutcome, StoreError> {
+        let at = self.here();
+        let mut bounds = Bounds::of(&delete.range);
+        let mut deleted = 0;
+        loop {
+            let keys = self.some_keys(&mut bounds, at)?;
+            for (key, lease) in &keys {
+                self.delete(key, *lease);
+            }
+            deleted += keys.len() as u64;
+            if keys.len() < KEYS_AT_A_TIME {
+                break;
+            }
+        }
+        let prev = delete.prev_kv.then(|| RangeAt { request: all_of(&delete.range), at });
+        Ok(DeleteOutcome { revision: self.revision(), deleted, prev: prev.filter(|_| deleted > 0) })
+    }
+
+    fn some_keys(
+        &self,
+        bounds: &mut Bounds,
+        at: KeyRev,
+    ) -> Result<Vec<(crate::types::Bytes, LeaseId)>, StoreError> {
+        let mut keys = Vec::new();
+        let mut walk = Walk::new(self.view(), bounds, at)?;
+        while keys.len() < KEYS_AT_A_TIME
+            && let Some(live) = walk.next()?
+        {
+            keys.push((live.key()?, live.version().lease));
+            bounds.after(&live.prefix);
+        }
+        Ok(keys)
+    }
+
+    fn delete(&mut self, key: &[u8], lease: LeaseId) {
+        self.hold(key, lease, LeaseId::NONE);
+        self.change(key, &Version::TOMBSTONE, &[]);
+    }
+
+    /// A key moves from one lease to another; `NONE` is no lease.
+    fn hold(&mut self, key: &[u8], before: LeaseId, after: LeaseId) {
+        if before == after {
+            return;
+        }
+        if !before.is_none() {
+            self.set(Table::LeaseKeys, format::held_key(before, key), None);
+        }
+        if !after.is_none() {
+            self.set(Table::LeaseKeys, format::held_key(after, key), Some(Vec::new()));
+        }
+    }
+
+    /// The next change of this command's revision.
+    fn change(&mut self, key: &[u8], version: &Version, value: &[u8]) {
+        let rev = KeyRev { main: self.state.revision.next(), sub: self.changes };
+        self.set(Table::Keys, format::version_key(key, rev), Some(format::encode_version(version)));
+        let record = format::encode_record(rev, version, key, value);
+        self.set(Table::Revs, format::rev_key(rev).to_vec(), Some(record));
+        self.changes += 1;
+    }
+
+    fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let value_len = value.as_ref().map_or(u32::MAX, |value| value.len() as u32);
+        self.hasher.update(&[table as u8]);
+        self.hasher.update(&(key.len() as u32).to_le_bytes());
+        self.hasher.update(&key);
+        self.hasher.update(&value_len.to_le_bytes());
+        self.hasher.update(value.as_deref().unwrap_or_default());
+        self.pending.active.set(table, key, value);
+    }
+
+    fn compact(&mut self, revision: Revision) -> Result<Outcome, Stop> {
+        if revision <= self.state.compacted {
+            return Err(Error::Compacted(self.state.compacted).into());
+        }
+        if revision > self.state.revision {
+            return Err(Error::FutureRevision.into());
+        }
+        self.state.compacted = revision;
+        Ok(Outcome::Compacted { revision: self.state.revision })
+    }
+
+    fn grant(&mut self, id: LeaseId, ttl_s: i64) -> Result<Outcome, Stop> {
+        if self.view().lease(id)?.is_some() {
+            return Err(Error::LeaseExists.into());
+        }
+        if self.state.leases as usize >= limits::LEASES_MAX {
+            return Err(Error::TooManyLeases.into());
+        }
+        self.state.leases += 1;
+        self.set_lease(id, &Lease { ttl_s, remaining_s: None });
+        Ok(Outcome::LeaseGranted { revision: self.state.revision, id, ttl_s })
+    }
+
+    fn set_lease(&mut self, id: LeaseId, lease: &Lease) {
+        self.set(Table::Leases, format::lease_key(id).to_vec(), Some(format::encode_plain(lease)));
+    }
+
+    fn revoke(&mut self, id: LeaseId, only_in: Option<Term>, term: Term) -> Result<Outcome, Stop> {
+        need_term(only_in, term)?;
+        if self.view().lease(id)?.is_none() {
+            return Err(Error::LeaseNotFound.into());
+        }
+        let mut after: Option<Box<[u8]>> = None;
+        loop {
+            let keys = self.view().lease_keys(id, after.as_deref(), KEYS_AT_A_TIME)?;
+            let keys: Vec<Box<[u8]>> = keys.into_iter().map(Box::from).collect();
+            for key in &keys {
+                self.delete(key, id);
+            }
+            match keys.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
+        self.set(Table::Leases, format::lease_key(id).to_vec(), None);
+        self.state.leases -= 1;
+        Ok(Outcome::LeaseRevoked { revision: self.revision() })
+    }
+
+    /// Leases that are gone by now are passed over.
+    fn checkpoint(
+        &mut self,
+        leases: &[LeaseRemaining],
+        only_in: Option<Term>,
+        term: Term,
+    ) -> Result<Outcome, Stop> {
+        need_term(only_in, term)?;
+        for &LeaseRemaining { id, remaining_s } in leases {
+            if let Some(lease) = self.view().lease(id)? {
+                self.set_lease(id, &Lease { remaining_s: Some(remaining_s), ..lease });
+            }
+        }
+        Ok(Outcome::LeasesCheckpointed { revision: self.state.revision })
+    }
+
+    fn alarm(&mut self, alarm: &AlarmRequest) -> Outcome {
+        let named = (alarm.member, alarm.kind);
+        let touched = match alarm.action {
+            AlarmAction::Activate => self.state.alarms.insert(named),
+            AlarmAction::Deactivate => self.state.alarms.remove(&named),
+        };
+        self.hasher.update(&format::encode_plain(alarm));
+        Outcome::Alarm { revision: self.state.revision, touched: touched.then_some(*alarm) }
+    }
+}
+
+/// What a leader proposed on its own account does not outlive its term.
+fn need_term(only_in: Option<Term>, term: Term) -> Result<(), Error> {
+    if only_in.is_some_and(|only| only != term) { Err(Error::LeaderChanged) } else { Ok(()) }
+}
+
+fn all_of(range: &KeyRange) -> RangeRequest {
+    RangeRequest { range: range.clone(), ..RangeRequest::default() }
+}

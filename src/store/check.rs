@@ -1,0 +1,138 @@
+//! What can be refused without looking at any state: by who proposes, so that nothing hopeless is logged, and again when
+//! a command is applied. etcd's rules (server/etcdserver/api/v3rpc/key.go), and a bound on keys and on nesting.
+
+use std::collections::BTreeSet;
+
+use crate::types::{
+    Bytes, Command, DeleteRangeRequest, Error, KeyRange, LeaseId, PutRequest, RangeRequest, TxnOp,
+    TxnRequest, limits,
+};
+
+/// Would this command be refused whatever the store holds?
+pub fn check(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Put(put) => check_put(put),
+        Command::DeleteRange(delete) => check_keys(&delete.range),
+        Command::Txn(txn) => check_txn(txn),
+        Command::LeaseGrant { id, ttl_s } => check_grant(*id, *ttl_s),
+        Command::Compact { .. }
+        | Command::LeaseRevoke { .. }
+        | Command::LeaseCheckpoint { .. }
+        | Command::Alarm(_) => Ok(()),
+    }
+}
+
+pub fn check_range(range: &RangeRequest) -> Result<(), Error> {
+    check_keys(&range.range)
+}
+
+pub fn check_txn(txn: &TxnRequest) -> Result<(), Error> {
+    check_ops(txn, limits::TXN_OPS_MAX, 0)?;
+    check_duplicates(&txn.success)?;
+    check_duplicates(&txn.failure)?;
+    Ok(())
+}
+
+fn check_put(put: &PutRequest) -> Result<(), Error> {
+    check_key(&put.key)?;
+    if put.ignore_value && !put.value.is_empty() {
+        return Err(Error::ValueProvided);
+    }
+    if put.ignore_lease && !put.lease.is_none() {
+        return Err(Error::LeaseProvided);
+    }
+    Ok(())
+}
+
+fn check_grant(id: LeaseId, ttl_s: i64) -> Result<(), Error> {
+    if id.is_none() {
+        return Err(Error::LeaseNotFound);
+    }
+    if ttl_s > limits::LEASE_TTL_MAX_S {
+        return Err(Error::LeaseTtlTooLarge);
+    }
+    Ok(())
+}
+
+fn check_key(key: &[u8]) -> Result<(), Error> {
+    if key.is_empty() {
+        return Err(Error::EmptyKey);
+    }
+    check_length(key)
+}
+
+fn check_keys(range: &KeyRange) -> Result<(), Error> {
+    check_key(&range.key)?;
+    check_length(&range.range_end)
+}
+
+fn check_length(key: &[u8]) -> Result<(), Error> {
+    if key.len() > limits::KEY_BYTES_MAX { Err(Error::KeyTooLong { bytes: key.len() }) } else { Ok(()) }
+}
+
+/// A nested transaction may use what the largest list of its parent leaves of the operations.
+fn check_ops(txn: &TxnRequest, ops_max: usize, depth: usize) -> Result<(), Error> {
+    let ops = txn.compare.len().max(txn.success.len()).max(txn.failure.len());
+    if ops > ops_max || depth > limits::TXN_DEPTH_MAX {
+        return Err(Error::TooManyOps);
+    }
+    for compare in &txn.compare {
+        check_keys(&compare.range)?;
+    }
+    for op in txn.success.iter().chain(&txn.failure) {
+        match op {
+            TxnOp::Range(range) => check_range(range)?,
+            TxnOp::Put(put) => check_put(put)?,
+            TxnOp::DeleteRange(delete) => check_keys(&delete.range)?,
+            TxnOp::Txn(inner) => check_ops(inner, ops_max - ops, depth + 1)?,
+        }
+    }
+    Ok(())
+}
+
+/// What the operations of a branch write.
+#[derive(Default)]
+struct Writes<'a> {
+    puts: BTreeSet<&'a Bytes>,
+    deletes: Vec<&'a KeyRange>,
+}
+
+impl<'a> Writes<'a> {
+    /// A key is put once, and not put where it is deleted. (Of two branches that exclude each other both may put it.)
+    fn put(&mut self, key: &'a Bytes, other_branch: &BTreeSet<&'a Bytes>) -> Result<(), Error> {
+        let twice = !self.puts.insert(key) && !other_branch.contains(key);
+        if twice || self.deletes.iter().any(|range| range.contains(key)) {
+            return Err(Error::DuplicateKey);
+        }
+        Ok(())
+    }
+}
+
+/// etcd's `checkIntervals`: this branch's deletes first, then nested transactions in their order, then its puts. So a
+/// nested put before a nested delete of the same key passes, and the other way round does not.
+fn check_duplicates(ops: &[TxnOp]) -> Result<Writes<'_>, Error> {
+    let mut writes = Writes::default();
+    for op in ops {
+        if let TxnOp::DeleteRange(DeleteRangeRequest { range, .. }) = op {
+            writes.deletes.push(range);
+        }
+    }
+    for op in ops {
+        if let TxnOp::Txn(inner) = op {
+            let (success, failure) = (check_duplicates(&inner.success)?, check_duplicates(&inner.failure)?);
+            for key in &success.puts {
+                writes.put(key, &BTreeSet::new())?;
+            }
+            for key in &failure.puts {
+                writes.put(key, &success.puts)?;
+            }
+            writes.deletes.extend(success.deletes.into_iter().chain(failure.deletes));
+        }
+    }
+    for op in ops {
+        if let TxnOp::Put(put) = op {
+            writes.put(&put.key, &BTreeSet::new())?;
+        }
+    }
+    Ok(writes)
+}

@@ -1,0 +1,123 @@
+//! Flush: brings the oldest sealed layer into the database, and lets removal do a slice of its work on the way.
+//!
+//! ```text
+//!   start_flush --FlushJob--> run, on another thread --FlushReport or error--> finish_flush
+//! ```
+//!
+//! - A layer leaves only when this board's own log has all of its entries: the database never runs ahead of the log.
+//! - The layer stays readable until `finish_flush`: readers see its rows in it, in the database, or in both.
+//! - A job that failed changed nothing. The next one does the same again.
+
+use std::sync::Arc;
+
+use super::{
+    Backend, Store, StoreError, Table, Transaction,
+    layer::Layer,
+    removal::{Plan, Progress},
+    state::{self, State},
+};
+use crate::types::{Bug, Index};
+
+/// The part of a flush's pages that removal may have beside a layer: an eighth. Alone it has all.
+const REMOVAL_SHARE: u32 = 8;
+
+/// The work of one flush. Can be sent to the thread that is to wait for the disk.
+pub struct FlushJob {
+    layer: Option<Arc<Layer>>,
+    /// As it is to stand in the database afterwards.
+    state: State,
+    plan: Option<Plan>,
+}
+
+/// What a job did.
+#[derive(Debug)]
+pub struct FlushReport {
+    layer_written: bool,
+    progress: Option<Progress>,
+}
+
+impl FlushJob {
+    /// One synced transaction. Errors: nothing was changed; `Full` can be tried again, anything else ends the process.
+    pub fn run(&self, backend: &dyn Backend) -> Result<FlushReport, StoreError> {
+        let mut report = FlushReport { layer_written: self.layer.is_some(), progress: None };
+        backend.write(&mut |txn| {
+            if let Some(layer) = &self.layer {
+                write_layer(txn, layer)?;
+                state::put_state(txn, &self.state)?;
+            }
+            report.progress = self.plan.map(|plan| plan.run(txn)).transpose()?;
+            report.progress.map_or(Ok(()), |progress| state::put_progress(txn, &progress))
+        })?;
+        Ok(report)
+    }
+}
+
+fn write_layer(txn: &mut dyn Transaction, layer: &Layer) -> Result<(), StoreError> {
+    for table in Table::ALL {
+        for (key, value) in layer.rows(table) {
+            match value {
+                Some(value) => txn.put(table, key, value)?,
+                None => txn.delete(table, key)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Is there a layer's worth of changes to be flushed, or something to be removed?
+    pub fn flush_due(&self) -> bool {
+        self.flushing.is_none()
+            && self.mark.is_none()
+            && (!self.pending.sealed.is_empty() || self.plan(1).is_some())
+    }
+
+    /// The next flush. `durable`: this board's log has synced all up to here. `None`: nothing to do, or nothing that may
+    /// be done yet, or a job is out already.
+    pub fn start_flush(&mut self, durable: Index) -> Option<FlushJob> {
+        if self.flushing.is_some() || self.broken || self.mark.is_some() || self.state.is_none() {
+            return None;
+        }
+        if self.pending.sealed.is_empty() && self.applied() != self.flushed() {
+            self.seal();
+        }
+        let layer =
+            self.pending.sealed.front().filter(|layer| layer.state().applied.index <= durable).cloned();
+        let plan = self.plan(if layer.is_some() { REMOVAL_SHARE } else { 1 });
+        if layer.is_none() && plan.is_none() {
+            return None;
+        }
+        if let Some(plan) = &plan {
+            self.removed = self.removed.max(plan.target());
+        }
+        self.flushing = Some(plan.is_some());
+        let mut state = layer.as_ref().map_or(self.flushed_state(), |layer| layer.state()).clone();
+        if self.options.bugs.has(Bug::AppliedTwice) {
+            state.applied = self.flushed();
+        }
+        Some(FlushJob { layer, state, plan })
+    }
+
+    /// Takes note of what the job did, and gives its error back: after `Full` the next job is the same again, anything
+    /// else ends the process.
+    pub fn finish_flush(&mut self, result: Result<FlushReport, StoreError>) -> Result<(), StoreError> {
+        assert!(self.flushing.take().is_some(), "a flush ended that was not started: {result:?}");
+        let FlushReport { layer_written, progress } = result?;
+        if layer_written {
+            self.flushed = Some(self.pending.drop_oldest().state().clone());
+        }
+        self.progress = progress.unwrap_or(self.progress);
+        Ok(())
+    }
+
+    fn plan(&self, share: u32) -> Option<Plan> {
+        let compacted = self.flushed.as_ref()?.compacted;
+        Plan::make(
+            &self.progress,
+            compacted,
+            &self.pins,
+            self.options.flush_pages_max / share,
+            self.options.bugs,
+        )
+    }
+}

@@ -1,0 +1,282 @@
+//! The database: LMDB, always fully synced.
+//!
+//! ```text
+//!   DIR/data.mdb   LMDB's pages
+//!   DIR/lock.mdb   LMDB's reader slots
+//!   DIR/LOCK       held (flock) while the store is open: LMDB's own locks do not survive being opened twice
+//! ```
+//!
+//! - Never NOSYNC, NOMETASYNC or WRITEMAP: a power cut could leave a file that is no database.
+//! - The map grows only while no transaction is open: readers hold `gate`, growing waits for them.
+//! - Read transactions are not tied to threads (NOTLS), so one can be opened wherever one is needed.
+//! - The kernel is told not to read ahead: look-ups are scattered, and memory is short.
+
+#![allow(unsafe_code)]
+
+use std::{
+    fs::{self, File},
+    ops::{Bound, Deref},
+    path::{Path, PathBuf},
+    sync::{RwLock, RwLockReadGuard},
+};
+
+use heed::{
+    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls, types::Bytes,
+};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Backend, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
+
+/// How the database is opened.
+#[derive(Clone, Debug)]
+pub struct LmdbOptions {
+    /// Address space taken at first. It doubles when it is full.
+    pub map_bytes: u64,
+    /// Where growing ends. On a 32-bit board no more than it can address, 1 GiB at best.
+    pub map_bytes_max: u64,
+}
+
+impl Default for LmdbOptions {
+    fn default() -> LmdbOptions {
+        let map_bytes_max = if usize::BITS == 32 { 1 << 30 } else { 1 << 34 };
+        LmdbOptions { map_bytes: 64 << 20, map_bytes_max }
+    }
+}
+
+type Tables = [Database<'static, Bytes, Bytes>; Table::ALL.len()];
+
+pub struct Lmdb {
+    env: Env<WithoutTls>,
+    tables: Tables,
+    page_bytes: u32,
+    map_bytes_max: u64,
+    /// Read: a transaction is open. Write: none is, and the map may be moved.
+    gate: RwLock<()>,
+    dir: PathBuf,
+    /// Closing it gives up the lock; last, when LMDB has been closed.
+    _lock: File,
+}
+
+impl Lmdb {
+    /// Opens the database in a directory, which is made if it is not there.
+    pub fn open(dir: &Path, options: &LmdbOptions) -> Result<Lmdb, StoreError> {
+        fs::create_dir_all(dir).map_err(|error| io_error(dir, "cannot be made", error))?;
+        let lock = take_lock(dir)?;
+        let env = open_env(dir, options)?;
+        env.clear_stale_readers().map_err(|error| failed(dir, error))?;
+        let (tables, page_bytes) = open_tables(&env).map_err(|error| failed(dir, error))?;
+        let map_bytes_max = options.map_bytes_max;
+        let dir = dir.to_path_buf();
+        Ok(Lmdb { env, tables, page_bytes, map_bytes_max, gate: RwLock::new(()), dir, _lock: lock })
+    }
+
+    fn try_write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        let _open = self.gate.read().expect("no panic while it is held");
+        let txn = self.env.write_txn().map_err(|error| failed(&self.dir, error))?;
+        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir };
+        // Dropping it, here or below, aborts.
+        work(&mut writing)?;
+        writing.txn.commit().map_err(|error| failed(&self.dir, error))
+    }
+
+    /// Doubles the map. False: it is as large as it may be.
+    fn grow(&self) -> Result<bool, StoreError> {
+        let _closed = self.gate.write().expect("no panic while it is held");
+        let map_bytes = self.env.info().map_size as u64;
+        let larger = map_size(map_bytes.saturating_mul(2).min(self.map_bytes_max), self.page_bytes)?;
+        if larger as u64 <= map_bytes {
+            return Ok(false);
+        }
+        // SAFETY: every transaction of this environment is opened with `gate` held for reading and closed before it is
+        // let go, so none is open now; no other process has the file open, `LOCK` sees to that.
+        unsafe { self.env.resize(larger) }.map_err(|error| failed(&self.dir, error))?;
+        Ok(true)
+    }
+}
+
+impl Backend for Lmdb {
+    fn read(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        let open = self.gate.read().expect("no panic while it is held");
+        let txn = self.env.read_txn().map_err(|error| failed(&self.dir, error))?;
+        Ok(Box::new(Reading { txn, tables: &self.tables, dir: &self.dir, _open: open }))
+    }
+
+    fn write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        loop {
+            match self.try_write(work) {
+                Err(StoreError::Full { .. }) if self.grow()? => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        let _open = self.gate.read().expect("no panic while it is held");
+        let txn = self.env.read_txn().map_err(|error| failed(&self.dir, error))?;
+        let mut used_bytes = self.env.unnamed_database_stat().non_free_page_size() as u64;
+        for table in &self.tables {
+            let stat = table.stat(&txn).map_err(|error| failed(&self.dir, error))?;
+            used_bytes += stat.non_free_page_size() as u64;
+        }
+        Ok(Usage {
+            page_bytes: self.page_bytes,
+            word_bits: usize::BITS,
+            used_bytes,
+            capacity_bytes: self.map_bytes_max,
+        })
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("LOCK");
+    let file = File::create(&path).map_err(|error| io_error(&path, "cannot be made", error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: dir.to_path_buf() }),
+        Err(error) => Err(io_error(&path, "cannot be locked", error.into())),
+    }
+}
+
+fn open_env(dir: &Path, options: &LmdbOptions) -> Result<Env<WithoutTls>, StoreError> {
+    // The map must hold what the file holds already.
+    let file_bytes = fs::metadata(dir.join("data.mdb")).map_or(0, |file| file.len());
+    let map_bytes = options.map_bytes.min(options.map_bytes_max).max(file_bytes);
+    let mut env = EnvOpenOptions::new().read_txn_without_tls();
+    env.map_size(map_size(map_bytes, 64 << 10)?).max_dbs(Table::ALL.len() as u32);
+    // SAFETY: NO_READ_AHEAD changes how pages are read in, nothing else; of the flags that give up safety none is set.
+    unsafe { env.flags(EnvFlags::NO_READ_AHEAD) };
+    // SAFETY: nobody else changes the file under the map: `LOCK` is held, the path is not opened twice in this process
+    // either, and Solder itself touches the file through LMDB only. It is on a local disk (README).
+    unsafe { env.open(dir) }.map_err(|error| failed(dir, error))
+}
+
+fn open_tables(env: &Env<WithoutTls>) -> heed::Result<(Tables, u32)> {
+    let txn = env.write_txn()?;
+    let opened = env.create_databases_and_commit(txn, |opener, txn| -> heed::Result<_> {
+        let mut tables = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL {
+            tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(table.name()))?);
+        }
+        let tables: [_; Table::ALL.len()] = tables.try_into().expect("one for each");
+        Ok(CommitOrAbort::<_, ()>::Commit(tables))
+    })?;
+    Ok((opened.unwrap_commit(), env.unnamed_database_stat().page_size))
+}
+
+/// A size that LMDB takes: whole pages, and no more than an address can say.
+fn map_size(bytes: u64, page_bytes: u32) -> Result<usize, StoreError> {
+    let unit = u64::from(page_bytes).max(64 << 10);
+    usize::try_from(bytes.next_multiple_of(unit)).map_err(|_| StoreError::Full {
+        what: format!("a map of {bytes} bytes is more than this board can address"),
+    })
+}
+
+fn io_error(path: &Path, what: &str, error: std::io::Error) -> StoreError {
+    StoreError::Io { what: format!("{} {what}", path.display()), error }
+}
+
+/// What LMDB says, in words that help.
+fn failed(dir: &Path, error: heed::Error) -> StoreError {
+    let dir = dir.display();
+    match error {
+        heed::Error::Mdb(MdbError::MapFull) => StoreError::Full {
+            what: format!("the map of {dir} is full: compact, delete keys, or raise the quota"),
+        },
+        heed::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            StoreError::Full { what: format!("the disk of {dir} is full: free some space") }
+        }
+        heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => StoreError::Foreign {
+            what: format!(
+                "{dir}/data.mdb is no database of this kind of board: it was made with another word size (32 or 64 \
+                 bits), by another LMDB, or it is damaged: clear the data directory and join the cluster again, or \
+                 restore a snapshot"
+            ),
+        },
+        heed::Error::EnvAlreadyOpened => StoreError::InUse { path: dir.to_string().into() },
+        heed::Error::Io(error) => StoreError::Io { what: dir.to_string(), error },
+        error @ heed::Error::Mdb(MdbError::PageNotFound | MdbError::Corrupted) => {
+            StoreError::Corrupt { what: format!("{dir}: {error}") }
+        }
+        error => StoreError::Io { what: dir.to_string(), error: std::io::Error::other(error.to_string()) },
+    }
+}
+
+struct Reading<'a> {
+    txn: RoTxn<'a, WithoutTls>,
+    tables: &'a Tables,
+    dir: &'a Path,
+    /// Let go after the transaction: fields are dropped in their order.
+    _open: RwLockReadGuard<'a, ()>,
+}
+
+struct Writing<'a> {
+    txn: RwTxn<'a>,
+    tables: &'a Tables,
+    dir: &'a Path,
+}
+
+/// What both kinds of transaction can read with.
+trait Open {
+    fn parts(&self) -> (&RoTxn<'_>, &Tables, &Path);
+}
+
+impl Open for Reading<'_> {
+    fn parts(&self) -> (&RoTxn<'_>, &Tables, &Path) {
+        (self.txn.deref(), self.tables, self.dir)
+    }
+}
+
+impl Open for Writing<'_> {
+    fn parts(&self) -> (&RoTxn<'_>, &Tables, &Path) {
+        (self.txn.deref(), self.tables, self.dir)
+    }
+}
+
+/// Both kinds of transaction read in the same way.
+macro_rules! snapshot {
+    ($view:ident) => {
+        impl Snapshot for $view<'_> {
+            fn get(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+                let (txn, tables, dir) = self.parts();
+                tables[table as usize].get(txn, key).map_err(|error| failed(dir, error))
+            }
+
+            fn seek(&self, table: Table, key: &[u8]) -> Result<Option<Row<'_>>, StoreError> {
+                let (txn, tables, dir) = self.parts();
+                tables[table as usize]
+                    .get_greater_than_or_equal_to(txn, key)
+                    .map_err(|error| failed(dir, error))
+            }
+
+            fn seek_before(&self, table: Table, key: &[u8]) -> Result<Option<Row<'_>>, StoreError> {
+                let (txn, tables, dir) = self.parts();
+                tables[table as usize].get_lower_than(txn, key).map_err(|error| failed(dir, error))
+            }
+
+            fn scan(&self, table: Table, key: &[u8]) -> Result<Rows<'_>, StoreError> {
+                let (txn, tables, dir) = self.parts();
+                let bounds = (Bound::Included(key), Bound::Unbounded);
+                let rows = tables[table as usize].range(txn, &bounds).map_err(|error| failed(dir, error))?;
+                Ok(Box::new(rows.map(move |row| row.map_err(|error| failed(dir, error)))))
+            }
+        }
+    };
+}
+
+snapshot!(Reading);
+snapshot!(Writing);
+
+impl Transaction for Writing<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.tables[table as usize].put(&mut self.txn, key, value).map_err(|error| failed(self.dir, error))
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        let deleted = self.tables[table as usize].delete(&mut self.txn, key);
+        deleted.map(|_| ()).map_err(|error| failed(self.dir, error))
+    }
+
+    fn clear(&mut self, table: Table) -> Result<(), StoreError> {
+        self.tables[table as usize].clear(&mut self.txn).map_err(|error| failed(self.dir, error))
+    }
+}

@@ -1,0 +1,230 @@
+//! Ranges: etcd's, in slices.
+//!
+//! A range is read at one place in history, so it does not matter what is written or compacted while it is read (who reads
+//! for long pins its revision, or hears `Compacted` once removal gets there). A cursor holds where it stands; no more
+//! rows are in memory than one slice has.
+//!
+//! In the order of keys, up or down, a range is one walk: rows until the limit is reached, after that only counting. Any
+//! other order is in `sorted`.
+
+use super::{
+    ReadError, RevRecord, Store, StoreError,
+    sorted::Sorted,
+    view::View,
+    walk::{self, Bounds, Live, Walk},
+};
+use crate::types::{Error, KeyRev, RangeAt, RangeRequest, SortOrder, SortTarget};
+
+/// How much one slice may do. One row is always done, however large.
+#[derive(Clone, Copy, Debug)]
+pub struct SliceLimits {
+    /// Keys, or records, to be looked at.
+    pub rows: u32,
+    /// What is answered, or held to be answered later.
+    pub bytes: u64,
+}
+
+/// Where a range has come to.
+pub struct RangeCursor {
+    range: RangeAt,
+    totals: RangeDone,
+    order: Order,
+}
+
+enum Order {
+    Count(Bounds),
+    Ascending(Bounds, u64),
+    Descending(Bounds, u64),
+    Sorted(Box<Sorted>),
+}
+
+pub struct RangeSlice {
+    pub rows: Vec<RevRecord>,
+    /// Given with the last slice.
+    pub end: Option<RangeDone>,
+}
+
+/// What is known of a range once all of it has been looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeDone {
+    /// Keys in the range, whatever limit and filters say.
+    pub count: u64,
+    /// There were more rows than the limit.
+    pub more: bool,
+}
+
+impl RangeCursor {
+    pub fn new(range: RangeAt) -> RangeCursor {
+        let request = &range.request;
+        let bounds = Bounds::of(&request.range);
+        let order = match (request.sort_order, request.sort_target) {
+            _ if request.count_only => Order::Count(bounds),
+            (SortOrder::None | SortOrder::Ascend, SortTarget::Key) => Order::Ascending(bounds, 0),
+            (SortOrder::Descend, SortTarget::Key) => Order::Descending(bounds, 0),
+            _ => Order::Sorted(Box::new(Sorted::new(request))),
+        };
+        RangeCursor { range, totals: RangeDone::default(), order }
+    }
+
+    /// The place in history that is read: its revision is the one to pin.
+    pub fn at(&self) -> KeyRev {
+        self.range.at
+    }
+}
+
+impl RangeRequest {
+    /// A limit in rows, if there is one.
+    pub(super) fn rows_max(&self) -> Option<u64> {
+        u64::try_from(self.limit).ok().filter(|&limit| limit > 0)
+    }
+
+    pub(super) fn has_filters(&self) -> bool {
+        let bounds = [
+            self.min_mod_revision,
+            self.max_mod_revision,
+            self.min_create_revision,
+            self.max_create_revision,
+        ];
+        bounds.iter().any(|bound| bound.0 != 0)
+    }
+
+    pub(super) fn lets_through(&self, live: &Live) -> bool {
+        let (create, modified) = (live.version().create, live.found.rev.main);
+        (self.min_mod_revision.0 == 0 || modified >= self.min_mod_revision)
+            && (self.max_mod_revision.0 == 0 || modified <= self.max_mod_revision)
+            && (self.min_create_revision.0 == 0 || create >= self.min_create_revision)
+            && (self.max_create_revision.0 == 0 || create <= self.max_create_revision)
+    }
+
+    /// What is answered for one key.
+    pub(super) fn row(&self, view: &View<'_>, live: &Live) -> Result<RevRecord, StoreError> {
+        if !self.keys_only {
+            return view.record_of(&live.found);
+        }
+        let version = live.version();
+        Ok(RevRecord {
+            rev: live.found.rev,
+            key: live.key()?,
+            value: Default::default(),
+            create: version.create,
+            version: version.version,
+            lease: version.lease,
+            tombstone: false,
+        })
+    }
+}
+
+impl Store {
+    /// Settles at which place in history a request is read: for a revision of 0 or less, now.
+    pub fn range_at(&self, request: &RangeRequest) -> Result<RangeAt, Error> {
+        let revision = if request.revision.0 > 0 { request.revision } else { self.revision() };
+        if revision > self.revision() {
+            return Err(Error::FutureRevision);
+        }
+        if revision < self.compacted() {
+            return Err(Error::Compacted(self.compacted()));
+        }
+        Ok(RangeAt { request: request.clone(), at: KeyRev::end_of(revision) })
+    }
+
+    /// The next slice of a range.
+    ///
+    /// Errors: `Compacted` if what it reads was not pinned, and has been removed since it began.
+    pub fn range(&self, cursor: &mut RangeCursor, limits: SliceLimits) -> Result<RangeSlice, ReadError> {
+        self.check_removed(cursor.range.at.main)?;
+        let snapshot = self.backend.read()?;
+        let view = self.view(&*snapshot);
+        let RangeCursor { range: RangeAt { request, at }, totals, order } = cursor;
+        let mut slice = Slice { view, request, at: *at, limits, totals, rows: Vec::new(), bytes: 0 };
+        let ended = match order {
+            Order::Count(bounds) => slice.count(bounds)?,
+            Order::Ascending(bounds, given) => slice.ascending(bounds, given)?,
+            Order::Descending(bounds, given) => slice.descending(bounds, given)?,
+            Order::Sorted(sorted) => slice.sorted(sorted)?,
+        };
+        let rows = slice.rows;
+        Ok(RangeSlice { rows, end: ended.then_some(*totals) })
+    }
+
+    /// The version of a key at a place in history, unless it is deleted there.
+    pub fn get(&self, key: &[u8], at: KeyRev) -> Result<Option<RevRecord>, ReadError> {
+        self.check_removed(at.main)?;
+        let snapshot = self.backend.read()?;
+        let view = self.view(&*snapshot);
+        let found = view.live_at(key, at)?;
+        Ok(found.map(|found| view.record_of(&found)).transpose()?)
+    }
+
+    /// The record at exactly this place in history, be it a tombstone. Compaction may have taken it.
+    pub fn record(&self, rev: KeyRev) -> Result<Option<RevRecord>, StoreError> {
+        self.view(&*self.backend.read()?).record(rev)
+    }
+}
+
+/// One slice being made.
+pub(super) struct Slice<'a> {
+    pub(super) view: View<'a>,
+    pub(super) request: &'a RangeRequest,
+    pub(super) at: KeyRev,
+    pub(super) limits: SliceLimits,
+    pub(super) totals: &'a mut RangeDone,
+    pub(super) rows: Vec<RevRecord>,
+    pub(super) bytes: u64,
+}
+
+impl Slice<'_> {
+    /// True: the range has ended. So it is with all these.
+    fn count(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
+        let mut walk = Walk::new(self.view, bounds, self.at)?;
+        for _ in 0..self.limits.rows.max(1) {
+            let Some(live) = walk.next()? else { return Ok(true) };
+            bounds.after(&live.prefix);
+            self.totals.count += 1;
+        }
+        Ok(false)
+    }
+
+    fn ascending(&mut self, bounds: &mut Bounds, given: &mut u64) -> Result<bool, StoreError> {
+        let mut walk = Walk::new(self.view, bounds, self.at)?;
+        for _ in 0..self.limits.rows.max(1) {
+            let Some(live) = walk.next()? else { return Ok(true) };
+            bounds.after(&live.prefix);
+            self.take(&live, given)?;
+            if self.bytes >= self.limits.bytes {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    fn descending(&mut self, bounds: &mut Bounds, given: &mut u64) -> Result<bool, StoreError> {
+        for _ in 0..self.limits.rows.max(1) {
+            let Some(live) = walk::last(&self.view, bounds, self.at)? else { return Ok(true) };
+            self.take(&live, given)?;
+            if self.bytes >= self.limits.bytes {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    fn take(&mut self, live: &Live, given: &mut u64) -> Result<(), StoreError> {
+        self.totals.count += 1;
+        if self.totals.more || !self.request.lets_through(live) {
+            return Ok(());
+        }
+        if self.request.rows_max().is_some_and(|max| *given == max) {
+            self.totals.more = true;
+            return Ok(());
+        }
+        *given += 1;
+        self.answer(live)
+    }
+
+    pub(super) fn answer(&mut self, live: &Live) -> Result<(), StoreError> {
+        let row = self.request.row(&self.view, live)?;
+        self.bytes += row.weight_bytes();
+        self.rows.push(row);
+        Ok(())
+    }
+}

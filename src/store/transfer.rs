@@ -1,0 +1,112 @@
+//! The sender's side of catching up: another board gets what this one holds.
+//!
+//! ```text
+//!   sender                                        receiver
+//!   pin_transfer -> base          ------------->  receive_begin(base) -> cursor
+//!   move_transfer(cursor)         <-------------
+//!   transfer_slice(cursor)        ------------->  receive_slice: one synced transaction with the new cursor
+//!   move_transfer(new cursor)     <-------------
+//!     .. until a slice is `done`
+//!   transfer_tail                 ------------->  receive_finish
+//! ```
+//!
+//! Slices hold the records of `revs` that are there, upwards from the cursor. A full transfer starts at the beginning, an
+//! incremental one where the receiver stands; nothing else is different.
+//!
+//! What must hold: no tombstone behind the cursor is removed here, for it hides puts that the receiver has. So removal
+//! does not pass the cursor of a living transfer, and the receiver starts anew if removal had passed it before.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lease, RevRecord, Store, StoreError, Table, format, removal::TransferId};
+use crate::types::{AlarmKind, Bytes, ClusterId, EntryId, KeyRev, LeaseId, Membership, NodeId, Revision};
+
+/// How far removal has come at a sender, as the receiver must know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferBase {
+    /// Below, all that can be removed is.
+    pub done: KeyRev,
+    /// At it and above, no tombstone has been removed.
+    pub reach: KeyRev,
+}
+
+/// Some records, ascending, all that are there between the cursor asked for and `next`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferSlice {
+    pub records: Vec<RevRecord>,
+    /// The cursor once the records are kept.
+    pub next: KeyRev,
+    /// There was nothing behind `next` when the slice was read: if no entry was applied since, the tail may follow.
+    pub done: bool,
+}
+
+/// All but the history, as of one applied entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferTail {
+    pub cluster: ClusterId,
+    pub at: EntryId,
+    pub revision: Revision,
+    pub compacted: Revision,
+    pub state_hash: u32,
+    pub membership: Membership,
+    pub members: Vec<(NodeId, Bytes)>,
+    pub alarms: Vec<(NodeId, AlarmKind)>,
+    pub leases: Vec<(LeaseId, Lease)>,
+}
+
+impl Store {
+    /// Begins a transfer: until it is moved, removal stands still. Tell the receiver the base. `None`: removal is at work
+    /// at this moment; ask again when that flush has ended.
+    pub fn pin_transfer(&mut self, id: TransferId) -> Option<TransferBase> {
+        if self.flushing == Some(true) {
+            return None;
+        }
+        self.pins.set_transfer(id, KeyRev::default());
+        Some(TransferBase { done: self.progress.done, reach: self.progress.reach })
+    }
+
+    /// The receiver keeps all up to `cursor`: removal may come as far. It never goes back.
+    pub fn move_transfer(&mut self, id: TransferId, cursor: KeyRev) {
+        self.pins.move_transfer(id, cursor);
+    }
+
+    /// The transfer has ended, or was given up: it cannot be continued after this.
+    pub fn unpin_transfer(&mut self, id: TransferId) {
+        self.pins.unpin_transfer(id);
+    }
+
+    /// The records behind `after`: at least one if there is one, more as long as they fit.
+    pub fn transfer_slice(&self, after: KeyRev, bytes_max: u64) -> Result<TransferSlice, StoreError> {
+        let snapshot = self.backend.read()?;
+        let mut rows = self.view(&*snapshot).scan(Table::Revs, &format::rev_key(after.next()))?;
+        let mut slice = TransferSlice { records: Vec::new(), next: after, done: false };
+        let mut bytes = 0;
+        while let Some((row, record)) = rows.next()? {
+            let record = format::decode_record(format::decode_rev(row)?, record)?;
+            bytes += record.weight_bytes();
+            if bytes > bytes_max && !slice.records.is_empty() {
+                return Ok(slice);
+            }
+            slice.next = record.rev;
+            slice.records.push(record);
+        }
+        slice.done = true;
+        Ok(slice)
+    }
+
+    /// To be asked for in the same instant as the slice that was `done`, with nothing applied in between.
+    pub fn transfer_tail(&self) -> Result<TransferTail, StoreError> {
+        let state = self.state();
+        Ok(TransferTail {
+            cluster: state.cluster,
+            at: state.applied,
+            revision: state.revision,
+            compacted: state.compacted,
+            state_hash: state.hash,
+            membership: state.membership.clone(),
+            members: self.members()?,
+            alarms: state.alarms.iter().copied().collect(),
+            leases: self.leases()?,
+        })
+    }
+}

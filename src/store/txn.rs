@@ -1,0 +1,164 @@
+//! Transactions: which way, may it be gone, go.
+//!
+//! etcd's order (server/etcdserver/txn): all compares, nested ones too, look at the state before the transaction and
+//! choose the path; then everything on the path is checked, puts first; then it is done, and nothing can fail any more.
+
+use std::cmp::Ordering;
+
+use super::{
+    StoreError,
+    apply::{Apply, Stop},
+    walk::{Bounds, Live, Walk},
+};
+use crate::types::{
+    Compare, CompareResult, CompareValue, Error, KeyRev, PutRequest, RangeAt, RangeRequest, Revision, TxnOp,
+    TxnOutcome, TxnPart, TxnRequest,
+};
+
+impl TxnRequest {
+    /// Is there a put in one of its branches? Nested transactions are not looked into, as in etcd's quota.
+    pub(super) fn puts_at_top(&self) -> bool {
+        self.ops().any(|op| matches!(op, TxnOp::Put(_)))
+    }
+
+    /// Is there anything but ranges in one of its branches?
+    pub(super) fn writes(&self) -> bool {
+        self.ops().any(|op| !matches!(op, TxnOp::Range(_)))
+    }
+
+    fn ops(&self) -> impl Iterator<Item = &TxnOp> {
+        self.success.iter().chain(&self.failure)
+    }
+}
+
+/// A transaction with its compares decided.
+struct Path<'r> {
+    succeeded: bool,
+    steps: Vec<Step<'r>>,
+}
+
+enum Step<'r> {
+    Op(&'r TxnOp),
+    Txn(Path<'r>),
+}
+
+impl<'r> Path<'r> {
+    fn ops(&self, see: &mut dyn FnMut(&'r TxnOp) -> Result<(), Stop>) -> Result<(), Stop> {
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Op(op) => see(op),
+            Step::Txn(path) => path.ops(see),
+        })
+    }
+}
+
+impl Apply<'_> {
+    pub(super) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnOutcome, Stop> {
+        let path = self.decide(txn)?;
+        path.ops(&mut |op| self.may_put(op))?;
+        path.ops(&mut |op| self.may_range(op))?;
+        let parts = self.follow(&path)?;
+        Ok(TxnOutcome { revision: self.revision(), succeeded: path.succeeded, parts })
+    }
+
+    fn decide<'r>(&self, txn: &'r TxnRequest) -> Result<Path<'r>, StoreError> {
+        let mut succeeded = true;
+        for compare in &txn.compare {
+            succeeded = succeeded && self.holds(compare)?;
+        }
+        let ops = if succeeded { &txn.success } else { &txn.failure };
+        let steps = ops.iter().map(|op| match op {
+            TxnOp::Txn(inner) => self.decide(inner).map(Step::Txn),
+            op => Ok(Step::Op(op)),
+        });
+        Ok(Path { succeeded, steps: steps.collect::<Result<_, _>>()? })
+    }
+
+    fn holds(&self, compare: &Compare) -> Result<bool, StoreError> {
+        let mut walk = Walk::new(self.view(), &Bounds::of(&compare.range), self.here())?;
+        let Some(first) = walk.next()? else { return Ok(holds_without_key(compare)) };
+        let mut next = Some(first);
+        while let Some(live) = next {
+            if !self.holds_for(compare, &live)? {
+                return Ok(false);
+            }
+            next = walk.next()?;
+        }
+        Ok(true)
+    }
+
+    fn holds_for(&self, compare: &Compare, live: &Live) -> Result<bool, StoreError> {
+        let version = live.version();
+        let order = match &compare.value {
+            CompareValue::Version(given) => version.version.cmp(given),
+            CompareValue::Create(given) => version.create.cmp(given),
+            CompareValue::Mod(given) => live.found.rev.main.cmp(given),
+            CompareValue::Lease(given) => version.lease.cmp(given),
+            CompareValue::Value(given) => self.view().record_of(&live.found)?.value[..].cmp(&given[..]),
+        };
+        Ok(is(order, compare.result))
+    }
+
+    fn may_put(&self, op: &TxnOp) -> Result<(), Stop> {
+        let TxnOp::Put(PutRequest { key, lease, ignore_value, ignore_lease, .. }) = op else { return Ok(()) };
+        if (*ignore_value || *ignore_lease) && self.view().live_at(key, self.here())?.is_none() {
+            return Err(Error::KeyNotFound.into());
+        }
+        self.need_lease(*lease)
+    }
+
+    fn may_range(&self, op: &TxnOp) -> Result<(), Stop> {
+        let TxnOp::Range(RangeRequest { revision, .. }) = op else { return Ok(()) };
+        if *revision > self.state.revision {
+            return Err(Error::FutureRevision.into());
+        }
+        if revision.0 > 0 && *revision < self.state.compacted {
+            return Err(Error::Compacted(self.state.compacted).into());
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, path: &Path<'_>) -> Result<Vec<TxnPart>, StoreError> {
+        let mut parts = Vec::with_capacity(path.steps.len());
+        for step in &path.steps {
+            parts.push(match step {
+                Step::Op(op) => self.step(op)?,
+                Step::Txn(inner) => TxnPart::Txn { succeeded: inner.succeeded, parts: self.follow(inner)? },
+            });
+        }
+        Ok(parts)
+    }
+
+    fn step(&mut self, op: &TxnOp) -> Result<TxnPart, StoreError> {
+        match op {
+            TxnOp::Range(request) => {
+                let at = if request.revision.0 > 0 { KeyRev::end_of(request.revision) } else { self.here() };
+                let range = RangeAt { request: request.clone(), at };
+                Ok(TxnPart::Range { revision: self.revision(), range })
+            }
+            TxnOp::Put(put) => self.put(put).map(TxnPart::Put),
+            TxnOp::DeleteRange(delete) => self.delete_range(delete).map(TxnPart::Delete),
+            TxnOp::Txn(_) => unreachable!("a nested transaction is a step of its own"),
+        }
+    }
+}
+
+/// A key that is not there has version, revisions and lease 0, and no value that anything could be compared with.
+fn holds_without_key(compare: &Compare) -> bool {
+    let order = match &compare.value {
+        CompareValue::Version(given) => 0.cmp(given),
+        CompareValue::Create(given) | CompareValue::Mod(given) => Revision(0).cmp(given),
+        CompareValue::Lease(given) => 0.cmp(&given.0),
+        CompareValue::Value(_) => return false,
+    };
+    is(order, compare.result)
+}
+
+fn is(order: Ordering, wanted: CompareResult) -> bool {
+    match wanted {
+        CompareResult::Equal => order.is_eq(),
+        CompareResult::NotEqual => order.is_ne(),
+        CompareResult::Greater => order.is_gt(),
+        CompareResult::Less => order.is_lt(),
+        CompareResult::Unknown => true,
+    }
+}
