@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::types::{Bug, Entry, EntryId, Index, NodeId, Payload};
 
 use super::{
-    Message, Node, Refusal, node::State, progress::Progress, quorum, reads::Reads, transfer::Transfer,
+    Message, Node, Refusal, node::State, progress::Progress, proposals::Proposals, quorum, reads::Reads, transfer::Transfer,
 };
 
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub(super) struct Leader {
     /// All members but this one.
     pub(super) peers: BTreeMap<NodeId, Progress>,
     pub(super) reads: Reads,
+    pub(super) proposals: Proposals,
     /// The first entry of its term. When it is committed, so is all that its predecessors committed.
     pub(super) term_start: Index,
     pub(super) transfer: Option<Transfer>,
@@ -27,6 +28,7 @@ impl Leader {
         Leader {
             peers: BTreeMap::new(),
             reads: Reads::default(),
+            proposals: Proposals::default(),
             term_start,
             transfer: None,
             heartbeat_elapsed_ticks: 0,
@@ -197,7 +199,7 @@ impl Node {
     /// nothing is known, so nothing is said.
     pub(super) fn abdicate(&mut self, was: Leader) {
         for (from, id) in was.reads.into_waiting() {
-            self.refuse(from, id, Refusal::LeaderChanged);
+            self.refuse(from, id, Refusal::LeaderChanged, true);
         }
         self.trim_log();
     }

@@ -72,11 +72,8 @@ pub enum Message {
         id: ProposalId,
         index: Index,
     },
-    /// The request certainly did not and will not take effect.
-    Refuse {
-        id: ProposalId,
-        reason: Refusal,
-    },
+    /// The request was not taken here. With `is_certain`, it was not taken anywhere and will not be.
+    Refuse { id: ProposalId, reason: Refusal, is_certain: bool },
     /// Stand for election at once (thesis 3.10).
     TimeoutNow,
 }

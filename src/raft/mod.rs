@@ -36,6 +36,7 @@ mod node;
 mod options;
 mod outbox;
 mod progress;
+mod proposals;
 mod queue;
 mod quorum;
 mod reads;

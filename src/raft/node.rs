@@ -7,7 +7,7 @@ use crate::types::{
 
 use super::{
     Envelope, Message, Options, Refusal, Refused, Restored, Stage, Ticket, election::Candidacy,
-    leader::Leader, log::Log, membership::Members, outbox::Outbox, writes::Writes,
+    leader::Leader, log::Log, membership::Members, outbox::Outbox, proposals::Noted, writes::Writes,
 };
 
 /// No election of any cluster ever gets here: at one a microsecond it takes 146 000 years. A message with a later term is
@@ -146,7 +146,7 @@ impl Node {
                     self.become_follower(term, None);
                 }
                 if term == self.hard_state.term || holds_in_any_term(&message) {
-                    self.dispatch(from, message);
+                    self.dispatch(from, term, message);
                 } else {
                     self.correct(from, &message);
                 }
@@ -154,7 +154,7 @@ impl Node {
         }
     }
 
-    fn dispatch(&mut self, from: NodeId, message: Message) {
+    fn dispatch(&mut self, from: NodeId, term: Term, message: Message) {
         match message {
             Message::VoteRequest { .. } => {}
             Message::VoteResponse { pre, granted } => self.on_vote_response(from, pre, granted),
@@ -165,13 +165,13 @@ impl Node {
             }
             Message::Heartbeat { commit, round } => self.on_heartbeat(from, commit, round),
             Message::HeartbeatAck { round } => self.on_heartbeat_ack(from, round),
-            Message::Propose { id, data } => self.request(from, id, Request::Command(data)),
+            Message::Propose { id, data } => self.on_request(from, term, id, Request::Command(data)),
             Message::ChangeMembers { id, change, info } => {
-                self.request(from, id, Request::Change(change, info))
+                self.on_request(from, term, id, Request::Change(change, info))
             }
-            Message::ReadIndex { id } => self.request(from, id, Request::Read),
+            Message::ReadIndex { id } => self.on_request(from, term, id, Request::Read),
             Message::ReadIndexAt { id, index } => self.on_read_index_at(id, index),
-            Message::Refuse { id, reason } => self.on_refuse(id, reason),
+            Message::Refuse { id, reason, is_certain } => self.on_refuse(id, reason, is_certain),
             Message::TimeoutNow => self.on_timeout_now(),
         }
     }
@@ -202,17 +202,44 @@ impl Node {
         self.request(self.options.id, id, Request::Read);
     }
 
-    fn request(&mut self, from: NodeId, id: ProposalId, request: Request) {
-        let result = match (&self.state, request) {
-            (State::Leader(_), Request::Command(data)) => self.append_proposal(Payload::Command { id, data }),
-            (State::Leader(_), Request::Change(change, info)) => self.append_change(id, change, info),
-            (State::Leader(_), Request::Read) => self.take_read(from, id),
-            (_, request) if from == self.options.id => self.hand_on(id, request),
-            // Handed on once already. Twice could go in circles, and would be two chances to be proposed twice.
-            _ => Err(Refusal::NotLeader),
+    fn request(&mut self, own: NodeId, id: ProposalId, request: Request) {
+        let result = match self.state {
+            State::Leader(_) => self.take_request(own, id, request),
+            State::Follower | State::Candidate(_) => self.hand_on(id, request),
         };
         if let Err(reason) = result {
-            self.refuse(from, id, reason);
+            self.refuse(own, id, reason, true);
+        }
+    }
+
+    /// A request that a follower handed on. It is never handed on again: that could go in circles, and would be two
+    /// chances to be proposed twice.
+    ///
+    /// Messages may come twice, and what is proposed twice takes effect twice. So a proposal is taken only in the term in
+    /// which it was sent, and only once in it; and only there can a refusal be certain, for elsewhere an earlier copy may
+    /// have been taken. (A read may be answered, and refused, as often as it likes.)
+    fn on_request(&mut self, from: NodeId, term: Term, id: ProposalId, request: Request) {
+        let is_read = matches!(request, Request::Read);
+        let own_term = self.hard_state.term;
+        let result = match &mut self.state {
+            State::Leader(_) if is_read => self.take_request(from, id, request),
+            State::Leader(leader) if term == own_term => match leader.proposals.note(id) {
+                Noted::New => self.take_request(from, id, request),
+                Noted::SeenOrTooOld => return,
+                Noted::TooMany => Err(Refusal::TooManyRequests),
+            },
+            _ => return self.refuse(from, id, Refusal::NotLeader, is_read),
+        };
+        if let Err(reason) = result {
+            self.refuse(from, id, reason, true);
+        }
+    }
+
+    fn take_request(&mut self, from: NodeId, id: ProposalId, request: Request) -> Result<(), Refusal> {
+        match request {
+            Request::Command(data) => self.append_proposal(Payload::Command { id, data }),
+            Request::Change(change, info) => self.append_change(id, change, info),
+            Request::Read => self.take_read(from, id),
         }
     }
 
@@ -230,17 +257,17 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn refuse(&mut self, from: NodeId, id: ProposalId, reason: Refusal) {
+    pub(super) fn refuse(&mut self, from: NodeId, id: ProposalId, reason: Refusal, is_certain: bool) {
         if from == self.options.id {
-            self.out.refused.push(Refused { id, error: reason.into() });
+            self.out.refused.push(Refused { id, error: reason.into(), is_certain });
         } else {
-            self.say(from, Message::Refuse { id, reason });
+            self.say(from, Message::Refuse { id, reason, is_certain });
         }
     }
 
-    fn on_refuse(&mut self, id: ProposalId, reason: Refusal) {
+    fn on_refuse(&mut self, id: ProposalId, reason: Refusal, is_certain: bool) {
         if id.origin == self.options.id {
-            self.out.refused.push(Refused { id, error: reason.into() });
+            self.out.refused.push(Refused { id, error: reason.into(), is_certain });
         }
     }
 

@@ -120,7 +120,7 @@ impl Node {
             return;
         }
         if self.catching_up {
-            self.refuse(self.options.id, id, Refusal::NoLeader);
+            self.refuse(self.options.id, id, Refusal::NoLeader, true);
         } else {
             self.out.reads.push(ReadReady { id, index });
         }

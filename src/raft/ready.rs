@@ -21,8 +21,7 @@ pub struct Ready {
     pub apply: Vec<Entry>,
     /// Answer each once the store has applied `index`.
     pub reads: Vec<ReadReady>,
-    /// Requests that certainly did not and will not take effect, and reads that will not be answered. What may yet take
-    /// effect is never here.
+    /// Requests that were refused, and reads that will not be answered.
     pub refused: Vec<Refused>,
     /// Peers that the log in memory cannot help: start a transfer from the store. Each once, until
     /// `Node::catch_up_ended`.
@@ -59,4 +58,6 @@ pub struct ReadReady {
 pub struct Refused {
     pub id: ProposalId,
     pub error: Error,
+    /// It did not and will not take effect. Otherwise nobody knows, and nothing more will be said unless it is applied.
+    pub is_certain: bool,
 }

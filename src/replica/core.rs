@@ -50,8 +50,7 @@ pub struct Replica {
 impl Replica {
     pub fn new(options: Options, restored: Restored, mut rng: fastrand::Rng) -> Replica {
         let id = options.raft.id;
-        // Half the numbers are left for this life: no two lives meet unless 2^62 requests apart.
-        let waiting = Waiting::new(id, rng.u64(..) >> 1, options.request_timeout_ticks);
+        let waiting = Waiting::new(id, rng.u32(..), options.request_timeout_ticks);
         Replica {
             waiting,
             sender: Sender::new(id, &options, rng.fork()),
@@ -211,7 +210,9 @@ impl Replica {
             self.waiting.confirmed(read.id, read.index);
         }
         for refused in ready.refused {
-            self.waiting.answer(refused.id, Answer::Refused(refused.error), effects);
+            let answer =
+                if refused.is_certain { Answer::Refused(refused.error) } else { Answer::Unknown(refused.error) };
+            self.waiting.answer(refused.id, answer, effects);
         }
         for peer in ready.catch_up {
             self.sender.start(peer, effects);

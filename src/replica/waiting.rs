@@ -34,10 +34,10 @@ pub(super) enum Kind {
 }
 
 impl Waiting {
-    /// `first` is where this boot's numbers begin: drawn at random, so that no answer meets the request of another life.
-    pub(super) fn new(origin: NodeId, first: u64, timeout_ticks: u64) -> Waiting {
+    /// `life` names this boot: drawn at random, so that no answer meets the request of another one.
+    pub(super) fn new(origin: NodeId, life: u32, timeout_ticks: u64) -> Waiting {
         let (requests, confirmed) = (BTreeMap::new(), BTreeSet::new());
-        Waiting { origin, next: first, timeout_ticks, requests, confirmed }
+        Waiting { origin, next: u64::from(life) << 32, timeout_ticks, requests, confirmed }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -121,7 +121,7 @@ mod tests {
     fn a_request_is_answered_once() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
         let id = waiting.add(RequestId(1), Kind::Proposal, 0);
-        assert_eq!(id, ProposalId { origin: ME, number: 7 });
+        assert_eq!(id, ProposalId { origin: ME, number: 7 << 32 });
         waiting.applied(vec![(id, Outcome::None)], &mut effects);
         waiting.answer(id, Answer::Refused(Error::NotLeader), &mut effects);
         waiting.expire(100, &mut effects);
@@ -133,7 +133,7 @@ mod tests {
     fn the_number_of_another_member_or_life_is_not_ours() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
         waiting.add(RequestId(1), Kind::Proposal, 0);
-        for (origin, number) in [(NodeId(2), 7), (ME, 6)] {
+        for (origin, number) in [(NodeId(2), 7 << 32), (ME, 6 << 32)] {
             waiting.applied(vec![(ProposalId { origin, number }, Outcome::None)], &mut effects);
         }
         assert_eq!(answers(effects), []);

@@ -121,7 +121,7 @@ impl fmt::Debug for KeyRev {
 }
 
 /// Names one proposal (or one read) for its whole life, so that who asked recognises it when it is applied.
-/// Unique over restarts: `number` starts at a random place at every boot.
+/// Unique over restarts: the upper 32 bits of `number` are drawn at random at every boot, the lower ones count.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProposalId {
     pub origin: NodeId,

@@ -7,10 +7,10 @@ use std::{collections::VecDeque, mem, sync::Arc};
 
 use solder::{
     raft::{self, Role, Ticket},
-    replica::{self, Answer, Append, Effect, Event, Replica, TransferDone, TransferJob, boot, jobs},
+    replica::{self, Append, Effect, Event, Replica, TransferDone, TransferJob, boot, jobs},
     store::{self, Backend, FlushJob, FlushReport, RangeCursor, SliceLimits, Store, StoreError},
     types::{
-        Bugs, ClusterId, Entry, EntryId, Index, KeyRange, KeyRev, Membership, NodeId, RangeRequest, Revision,
+        Bugs, ClusterId, Entry, EntryId, Index, KeyRange, KeyRev, Membership, NodeId, RangeRequest,
     },
     wal::{self, Record, Wal, WalError},
 };
@@ -200,7 +200,8 @@ impl World {
                 self.later(id, phase, Step::FlushDue);
                 Ok(())
             }
-            Err(Trouble::Full) => {
+            Err(Trouble::Passing) => {
+                self.boards.get_mut(&id).expect("it is there").disk.crash(&mut self.rng);
                 self.schedule(SECOND, Happening::Start(id));
                 Ok(())
             }
@@ -572,6 +573,8 @@ impl World {
         let running = self.running(id).expect("it runs");
         let Some(Flush::Done(result)) = running.flush.take() else { unreachable!("a flush has run") };
         match running.store.finish_flush(result) {
+            // Nothing was changed; the next flush tries the same again.
+            Err(StoreError::Full { .. }) => Ok(()),
             Ok(()) => {
                 let flushed: Index = running.store.flushed().index;
                 running.wal.release(flushed);
@@ -585,14 +588,15 @@ impl World {
 
 /// What keeps a board from starting.
 enum Trouble {
-    Full,
+    /// No room, or a disk that fails: goes by.
+    Passing,
     Fatal(String),
 }
 
 impl From<WalError> for Trouble {
     fn from(error: WalError) -> Trouble {
         match error {
-            WalError::Full { .. } => Trouble::Full,
+            WalError::Full { .. } | WalError::Io { .. } => Trouble::Passing,
             error => Trouble::Fatal(error.to_string()),
         }
     }
@@ -601,7 +605,7 @@ impl From<WalError> for Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Trouble {
         match error {
-            StoreError::Full { .. } => Trouble::Full,
+            StoreError::Full { .. } => Trouble::Passing,
             error => Trouble::Fatal(error.to_string()),
         }
     }

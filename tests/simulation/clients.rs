@@ -300,6 +300,9 @@ impl World {
             follower.parts.clear();
             follower.from = KeyRev { main: follower.watcher.next(), sub: 0 };
         }
+        if store.revision() < follower.from.main {
+            return Ok(());
+        }
         match store.history(follower.from, &KeyRange::all(), SliceLimits { rows, bytes: 10_000 }) {
             Ok(slice) => {
                 follower.from = slice.next;
@@ -312,8 +315,6 @@ impl World {
                 follower.parts.clear();
                 follower.watcher.compacted(compacted, self.compaction_asked)
             }
-            // This board is not as far as the follower.
-            Err(ReadError::Refused(Error::FutureRevision)) => Ok(()),
             Err(error) => Err(format!("{board} cannot tell its history: {error}")),
         }
     }

@@ -15,6 +15,9 @@
 //! A run has two halves. While it is stormy, faults come at the rates that the seed drew. Then they stop, all boards that
 //! still have a disk come back, and within a bound all must serve again and agree.
 
+#![allow(unreachable_pub, reason = "shared by a test and a benchmark, each a crate of its own")]
+#![allow(dead_code, reason = "neither of the two uses all of it")]
+
 mod boards;
 mod clients;
 mod database;
@@ -53,7 +56,6 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
 }
 
 /// The same with a bug in it.
-#[allow(dead_code, reason = "the benchmark shares this module and runs no bugs")]
 pub fn run_with_bug(seed: u64, bug: Bug) -> Result<Report, Failure> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let knobs = Knobs::draw(&mut rng);
@@ -74,7 +76,6 @@ pub fn run_with(seed: u64, knobs: Knobs, bugs: Bugs) -> Result<Report, Failure> 
 thread_local!(static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) });
 
 /// Panics are kept to be told with their seed; printed at once they would be told a thousand times over.
-#[allow(dead_code, reason = "the benchmark shares this module and expects no panics")]
 pub fn quiet_panics() {
     panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
 }

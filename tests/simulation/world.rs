@@ -47,7 +47,6 @@ pub struct Report {
 }
 
 impl Report {
-    #[allow(dead_code, reason = "the benchmark shares this module and runs one world")]
     pub fn add(&mut self, other: &Report) {
         let Report {
             simulated,
