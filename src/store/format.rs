@@ -29,10 +29,14 @@ use crc32fast::Hasher;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
 use super::{RevRecord, StoreError};
-use crate::types::{Bytes, KeyRev, LeaseId, NodeId, Revision};
+use crate::types::{Bytes, KeyRev, LeaseId, NodeId, Revision, limits};
 
 const REV_BYTES: usize = 12;
 const GROUP_BYTES: usize = 8;
+
+/// Behind every row of `keys`: a prefix cannot have 0xff in the place of its last count.
+pub(super) const END: [u8; (limits::KEY_BYTES_MAX / GROUP_BYTES + 1) * (GROUP_BYTES + 1)] =
+    [0xff; (limits::KEY_BYTES_MAX / GROUP_BYTES + 1) * (GROUP_BYTES + 1)];
 
 /// What `keys` holds of one version: all but its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -243,9 +243,13 @@ macro_rules! snapshot {
 
             fn seek(&self, table: Table, key: &[u8]) -> Result<Option<Row<'_>>, StoreError> {
                 let (txn, tables, dir) = self.parts();
-                tables[table as usize]
-                    .get_greater_than_or_equal_to(txn, key)
-                    .map_err(|error| failed(dir, error))
+                let table = &tables[table as usize];
+                let row = if key.is_empty() {
+                    table.first(txn)
+                } else {
+                    table.get_greater_than_or_equal_to(txn, key)
+                };
+                row.map_err(|error| failed(dir, error))
             }
 
             fn seek_before(&self, table: Table, key: &[u8]) -> Result<Option<Row<'_>>, StoreError> {
@@ -255,7 +259,9 @@ macro_rules! snapshot {
 
             fn scan(&self, table: Table, key: &[u8]) -> Result<Rows<'_>, StoreError> {
                 let (txn, tables, dir) = self.parts();
-                let bounds = (Bound::Included(key), Bound::Unbounded);
+                // LMDB knows no empty key.
+                let from = if key.is_empty() { Bound::Unbounded } else { Bound::Included(key) };
+                let bounds = (from, Bound::Unbounded);
                 let rows = tables[table as usize].range(txn, &bounds).map_err(|error| failed(dir, error))?;
                 Ok(Box::new(rows.map(move |row| row.map_err(|error| failed(dir, error)))))
             }

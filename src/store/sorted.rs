@@ -35,8 +35,8 @@ pub(super) struct Sorted {
     answered: u64,
     first_pass: bool,
     answering: bool,
-    /// Rows that come later than all held ones had to be let go.
-    overflow: bool,
+    /// The first of the rows that had to be let go in this pass: it and what comes after it are for later passes.
+    first_dropped: Option<Held>,
     held: BTreeSet<Held>,
     held_bytes: u64,
     /// The last row answered: the next pass selects what comes after it.
@@ -92,7 +92,7 @@ impl Sorted {
             answered: 0,
             first_pass: true,
             answering: false,
-            overflow: false,
+            first_dropped: None,
             held: BTreeSet::new(),
             held_bytes: 0,
             last: None,
@@ -100,12 +100,15 @@ impl Sorted {
     }
 
     fn hold(&mut self, row: Held, bytes_max: u64) {
+        if self.first_dropped.as_ref().is_some_and(|first| row > *first) {
+            return;
+        }
         self.held_bytes += row.bytes();
         self.held.insert(row);
         while self.held_bytes > bytes_max && self.held.len() > 1 {
             let dropped = self.held.pop_last().expect("more than one is held");
             self.held_bytes -= dropped.bytes();
-            self.overflow = true;
+            self.first_dropped = Some(dropped);
         }
     }
 
@@ -114,7 +117,7 @@ impl Sorted {
         self.seen = 0;
         self.first_pass = false;
         self.answering = false;
-        self.overflow = false;
+        self.first_dropped = None;
     }
 }
 
@@ -131,7 +134,7 @@ impl Slice<'_> {
             sorted.last = Some(row);
             if self.request.rows_max() == Some(sorted.answered) {
                 sorted.held.clear();
-                sorted.overflow = false;
+                sorted.first_dropped = None;
             }
             if self.bytes >= self.limits.bytes || self.rows.len() >= self.limits.rows as usize {
                 break;
@@ -140,7 +143,7 @@ impl Slice<'_> {
         if !sorted.held.is_empty() {
             return Ok(false);
         }
-        let ended = !sorted.overflow;
+        let ended = sorted.first_dropped.is_none();
         sorted.start_pass(self.request);
         Ok(ended)
     }

@@ -5,7 +5,7 @@ use super::{
     format::{self, Version},
     view::{Found, Merged, View},
 };
-use crate::types::{Bytes, KeyRange, KeyRev, RangeEnd, limits};
+use crate::types::{Bytes, KeyRange, KeyRev, RangeEnd};
 
 /// Rows of one key that a walk steps over before it seeks past them.
 const STEPS_BEFORE_SEEK: u32 = 8;
@@ -24,7 +24,7 @@ impl Bounds {
         let from = format::key_prefix(&range.key);
         let until = match range.end() {
             RangeEnd::Single => format::behind(&from),
-            RangeEnd::Open => vec![0xff; 2 * limits::KEY_BYTES_MAX],
+            RangeEnd::Open => format::END.to_vec(),
             RangeEnd::Before(end) => format::key_prefix(end),
         };
         Bounds { from, until }

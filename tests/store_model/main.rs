@@ -1,0 +1,54 @@
+//! The store beside a model that is too simple to be wrong: whatever is asked of both, they answer the same, whatever
+//! happens to the store underneath: flushes, crashes, removal, full disks, full maps.
+//!
+//! `SEED=n` runs one seed, `SEEDS=a..b` some, `OPERATIONS=n` changes how many operations a seed has. A failing seed is
+//! printed as a command line.
+
+mod catch_up;
+mod chance;
+mod machine;
+mod model;
+
+use std::{ops::Range, panic};
+
+/// Over all seeds, more than two million operations.
+const SEEDS: Range<u64> = 0..2600;
+
+fn seeds(all: Range<u64>) -> Range<u64> {
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text} is no number"));
+    match (std::env::var("SEED"), std::env::var("SEEDS")) {
+        (Ok(seed), _) => number(&seed)..number(&seed) + 1,
+        (_, Ok(seeds)) => {
+            let (from, to) = seeds.split_once("..").expect("SEEDS=a..b");
+            number(from)..number(to)
+        }
+        _ => all,
+    }
+}
+
+fn for_each_seed(test: &str, all: Range<u64>, run: impl Fn(u64) -> u64 + panic::RefUnwindSafe) -> u64 {
+    seeds(all)
+        .map(|seed| match panic::catch_unwind(|| run(seed)) {
+            Ok(operations) => operations,
+            Err(cause) => {
+                eprintln!("\nto repeat: SEED={seed} cargo test --test store_model {test}\n");
+                panic::resume_unwind(cause)
+            }
+        })
+        .sum()
+}
+
+#[test]
+fn the_store_answers_as_the_model_does() {
+    let operations = for_each_seed("the_store_answers_as_the_model_does", SEEDS, machine::run);
+    println!("{operations} operations");
+    if seeds(SEEDS) == SEEDS {
+        assert!(operations >= 2_000_000, "{operations} operations");
+    }
+}
+
+#[test]
+fn a_board_that_catches_up_ends_with_the_same_content() {
+    let all = 0..1500;
+    for_each_seed("a_board_that_catches_up_ends_with_the_same_content", all, catch_up::run);
+}
