@@ -37,6 +37,7 @@ use crate::{
 use super::{Effect, Options, PeerMessage, Session, TransferDone, TransferJob, TransferMessage};
 
 /// The leader's side: who is being brought up to date.
+#[derive(Debug)]
 pub(super) struct Sender {
     id: NodeId,
     transfers: BTreeMap<NodeId, Transfer>,
@@ -48,6 +49,7 @@ pub(super) struct Sender {
     rng: fastrand::Rng,
 }
 
+#[derive(Debug)]
 struct Transfer {
     session: Session,
     stage: Stage,
@@ -208,6 +210,7 @@ impl Sender {
 }
 
 /// The side of the member that catches up.
+#[derive(Debug)]
 pub(super) struct Receiver {
     id: NodeId,
     stage: Receiving,
@@ -273,8 +276,10 @@ impl Receiver {
             Receiving::Waiting { .. } | Receiving::Idle => {}
         }
         // Only the leader of this member's term may decide that it is to catch up: a deposed one does not know how far
-        // it is. What is offered must lead further than what is here.
-        let of_use = at.index > node.applied_index() && (node.is_catching_up() || at.index > node.last().index);
+        // it is. What is offered must lead further than what is here; and if the log has that entry, Appends can go on
+        // from there. (A log that is longer but has another entry there parts from the leader's before it.)
+        let in_log = node.term_at(at.index) == Some(at.term);
+        let of_use = at.index > node.applied_index() && (node.is_catching_up() || !in_log);
         if node.leader() == Some(from) && of_use {
             node.begin_catch_up();
             self.stage = Receiving::Working { session, sender: from };

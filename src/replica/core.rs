@@ -34,6 +34,7 @@ pub struct Options {
     pub transfer_give_up_ticks: u64,
 }
 
+#[derive(Debug)]
 pub struct Replica {
     node: Node,
     waiting: Waiting,

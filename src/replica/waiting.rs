@@ -9,6 +9,7 @@ use crate::types::{Error, Index, NodeId, Outcome, ProposalId};
 use super::{Answer, Effect, RequestId};
 
 /// Requests that have been taken and not been answered. Bounded by `Options::requests_max`.
+#[derive(Debug)]
 pub(super) struct Waiting {
     origin: NodeId,
     next: u64,
@@ -19,6 +20,7 @@ pub(super) struct Waiting {
     confirmed: BTreeSet<(Index, u64)>,
 }
 
+#[derive(Debug)]
 struct Request {
     id: RequestId,
     kind: Kind,

@@ -292,7 +292,7 @@ impl World {
             }
             Step::Synced => self.synced(id),
             Step::Persisted(ticket) => self.feed(id, Event::Persisted(ticket)),
-            Step::TryLogAgain => self.pump_log(id),
+            Step::TryLogAgain => self.try_log_again(id),
             Step::Work => self.work(id),
             Step::FlushDue => self.flush_due(id),
             Step::FlushRuns => self.flush_runs(id),
@@ -375,7 +375,6 @@ impl World {
             }
             Err(WalError::Full { .. }) => {
                 running.appends = appends;
-                self.later(id, 300 * MILLI, Step::TryLogAgain);
                 self.set_log_room(id, false)
             }
             Err(WalError::Io { .. }) => self.die(id),
@@ -400,6 +399,18 @@ impl World {
         }
         let room = running.wal.secure_room().is_ok();
         self.feed(id, Event::Persisted(ticket))?;
+        self.set_log_room(id, room)
+    }
+
+    /// As long as there is no room, somebody looks again in a while.
+    fn try_log_again(&mut self, id: NodeId) -> Verdict {
+        self.pump_log(id)?;
+        let Some(running) = self.running(id) else { return Ok(()) };
+        let idle = running.syncing.is_none() && running.appends.is_empty();
+        let room = running.log_room || idle && running.wal.secure_room().is_ok();
+        if !room {
+            self.later(id, 300 * MILLI, Step::TryLogAgain);
+        }
         self.set_log_room(id, room)
     }
 

@@ -193,7 +193,7 @@ impl World {
     fn committed_membership(&self) -> Option<Membership> {
         let running = self.boards.values().filter_map(|board| board.running.as_ref());
         let newest = running.max_by_key(|running| running.store.applied())?;
-        Some(newest.store.membership().clone())
+        Some(newest.store.membership().clone()).filter(|members| !members.is_blank())
     }
 
     fn lose_disk(&mut self) {

@@ -192,7 +192,8 @@ impl World {
         loop {
             self.run_until(self.now + 100 * MILLI)?;
             let standings = self.standings();
-            if deadline.check(self.now, &standings)? && self.followers_are_done()? {
+            let settled = deadline.check(self.now, &standings);
+            if settled.map_err(|reason| format!("{reason}\n{}", self.inside()))? && self.followers_are_done()? {
                 break;
             }
             self.probe(&standings);
@@ -300,6 +301,12 @@ impl World {
                 probe_acked: board.probe.acked,
             })
             .collect()
+    }
+
+    /// What the members know, for whoever wants to know why.
+    fn inside(&self) -> String {
+        let running = self.boards.values().filter_map(|board| board.running.as_ref());
+        running.map(|running| format!("{:?}\n{:?}\n", running.replica, running.store.receive_mark())).collect()
     }
 
     fn followers_are_done(&self) -> Result<bool, String> {
