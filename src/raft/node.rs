@@ -7,7 +7,7 @@ use crate::types::{
 
 use super::{
     Envelope, Message, Options, Refusal, Refused, Restored, Stage, Ticket, election::Candidacy,
-    leader::Leader, log::Log, membership::Members, outbox::Outbox, writes::Writes,
+    leader::Leader, log::Log, membership::Members, once::Once, outbox::Outbox, writes::Writes,
 };
 
 /// No election of any cluster ever gets here: at one a microsecond it takes 146 000 years. A message with a later term is
@@ -34,6 +34,7 @@ pub struct Node {
     /// The store is being filled by a transfer: see `catch_up`.
     pub(super) catching_up: bool,
     pub(super) writes: Writes,
+    once: Once,
     pub(super) out: Outbox,
 }
 
@@ -102,6 +103,7 @@ impl Node {
         let mut node = Node {
             out: Outbox::default(),
             writes: Writes::new(written),
+            once: Once::since(hard_state.term),
             catching_up: catching_up || is_blank,
             patience_ticks: 0,
             elapsed_ticks: 0,
@@ -141,6 +143,11 @@ impl Node {
             message => {
                 if term > self.hard_state.term {
                     self.become_follower(term, None);
+                }
+                if let Message::Propose { id, .. } | Message::ChangeMembers { id, .. } = &message
+                    && !self.once.is_first(term, *id)
+                {
+                    return;
                 }
                 if term == self.hard_state.term || holds_in_any_term(&message) {
                     self.dispatch(from, message);

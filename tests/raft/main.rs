@@ -1,0 +1,4 @@
+//! Raft, told in golden scripts (`tests/scripts/raft`), tried at random, and fed nonsense.
+
+mod board;
+mod random;
