@@ -1,21 +1,24 @@
 //! Clusters at random: messages lost, doubled and reordered, boards that crash, slow disks and stores, partitions, changes
 //! of members and leaders. After every step the promises of Raft are checked; at the end that the cluster serves again.
 //!
-//! `SEED=n cargo test --test raft random` repeats one run.
+//! `SEED=n cargo test --test raft random` repeats one run; `SEEDS=n` makes so many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use solder::raft::{Envelope, Options, Ready, Role};
 use solder::types::{
-    Bugs, Bytes, Entry, EntryId, Index, Membership, MembershipChange, NodeId, Payload, ProposalId, Term,
+    Bug, Bugs, Bytes, Entry, EntryId, Index, Membership, MembershipChange, NodeId, Payload, ProposalId, Term,
 };
 
 use crate::board::{Board, Disk};
 
 const STEPS: u32 = 4_000;
+/// Each deliberate bug must be seen within so many runs.
+const BUG_SEEDS_MAX: u64 = 3_000;
 
 struct Cluster {
     rng: fastrand::Rng,
+    rates: Rates,
     bugs: Bugs,
     boards: BTreeMap<NodeId, Board>,
     down: BTreeMap<NodeId, Disk>,
@@ -27,6 +30,80 @@ struct Cluster {
     next_id: u64,
     next_proposal: u64,
     seen: Seen,
+}
+
+/// How often each thing happens, one against the other; drawn anew for each run, so that some know no crashes and others
+/// little else.
+struct Rates {
+    deliver: u32,
+    tick: u32,
+    sync: u32,
+    apply: u32,
+    ask: u32,
+    flush: u32,
+    crash: u32,
+    restart: u32,
+    partition: u32,
+    heal: u32,
+    members: u32,
+    catch_up: u32,
+}
+
+impl Rates {
+    fn draw(rng: &mut fastrand::Rng) -> Rates {
+        let mut one_of = |rates: &[u32]| rates[rng.usize(..rates.len())];
+        Rates {
+            deliver: one_of(&[500, 500, 200]),
+            tick: one_of(&[20, 60, 120]),
+            sync: one_of(&[30, 80, 160]),
+            apply: one_of(&[20, 70]),
+            ask: one_of(&[10, 60, 120]),
+            flush: one_of(&[2, 20]),
+            crash: one_of(&[0, 2, 8, 25]),
+            restart: one_of(&[4, 15, 60]),
+            partition: one_of(&[0, 2, 5]),
+            heal: one_of(&[2, 6]),
+            members: one_of(&[0, 4, 12]),
+            catch_up: one_of(&[2, 10]),
+        }
+    }
+
+    fn total(&self) -> u32 {
+        self.weighted().iter().map(|(rate, _)| rate).sum()
+    }
+
+    fn weighted(&self) -> [(u32, Action); 12] {
+        [
+            (self.deliver, Action::Deliver),
+            (self.tick, Action::Tick),
+            (self.sync, Action::Sync),
+            (self.apply, Action::Apply),
+            (self.ask, Action::Ask),
+            (self.flush, Action::Flush),
+            (self.crash, Action::Crash),
+            (self.restart, Action::Restart),
+            (self.partition, Action::Partition),
+            (self.heal, Action::Heal),
+            (self.members, Action::Members),
+            (self.catch_up, Action::CatchUp),
+        ]
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Action {
+    Deliver,
+    Tick,
+    Sync,
+    Apply,
+    Ask,
+    Flush,
+    Crash,
+    Restart,
+    Partition,
+    Heal,
+    Members,
+    CatchUp,
 }
 
 /// What was ever seen, and must stay true.
@@ -104,8 +181,10 @@ impl Cluster {
         let mut rng = fastrand::Rng::with_seed(seed);
         let size = [1, 2, 3, 3, 3, 5][rng.usize(..6)];
         let initial = Membership::of_voters((1..=size).map(NodeId));
+        let rates = Rates::draw(&mut rng);
         let mut cluster = Cluster {
             rng,
+            rates,
             bugs,
             boards: BTreeMap::new(),
             down: BTreeMap::new(),
@@ -139,26 +218,37 @@ impl Cluster {
 
     fn step(&mut self) -> Judged {
         let Some(id) = self.some_board() else { return self.restart() };
-        match self.rng.u32(..1000) {
-            0..500 => self.deliver()?,
-            500..570 => self.boards.get_mut(&id).expect("it is up").node.tick(),
-            570..730 => self.sync(id),
-            730..800 => self.apply(id)?,
-            800..880 => self.propose(id),
-            880..940 => self.read(id),
-            940..960 => self.boards.get_mut(&id).expect("it is up").flush(),
-            960..964 => self.crash(id),
-            964..976 => self.restart()?,
-            976..978 => self.partition(),
-            978..984 => self.cut.clear(),
-            984..988 => {
+        match self.draw() {
+            Action::Deliver => self.deliver()?,
+            Action::Tick => self.boards.get_mut(&id).expect("it is up").node.tick(),
+            Action::Sync => self.sync(id),
+            Action::Apply => self.apply(id)?,
+            Action::Ask if self.rng.bool() => self.propose(id),
+            Action::Ask => self.read(id),
+            Action::Flush => self.boards.get_mut(&id).expect("it is up").flush(),
+            Action::Crash => self.crash(id),
+            Action::Restart => self.restart()?,
+            Action::Partition => self.partition(),
+            Action::Heal => self.cut.clear(),
+            Action::Members if self.rng.u32(..4) == 0 => {
                 // Who is no leader says so, and that is fine.
                 let _ = self.boards.get_mut(&id).expect("it is up").node.transfer_leader(None);
             }
-            988..992 => self.change_members(id),
-            _ => self.catch_up()?,
+            Action::Members => self.change_members(id),
+            Action::CatchUp => self.catch_up()?,
         }
         self.poll_all()
+    }
+
+    fn draw(&mut self) -> Action {
+        let mut ticket = self.rng.u32(..self.rates.total());
+        for (rate, action) in self.rates.weighted() {
+            match ticket.checked_sub(rate) {
+                Some(rest) => ticket = rest,
+                None => return action,
+            }
+        }
+        unreachable!("the rates sum up to their total")
     }
 
     fn deliver(&mut self) -> Judged {
@@ -419,9 +509,10 @@ fn run(seed: u64, bugs: Bugs) -> Result<Seen, String> {
 
 #[test]
 fn random_clusters_keep_their_promises() {
-    let seeds = match std::env::var("SEED") {
-        Ok(seed) => seed.parse().map(|seed: u64| seed..seed + 1).expect("SEED is a number"),
-        Err(_) => 0..150,
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seeds = match (number("SEED"), number("SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, count) => 0..count.unwrap_or(200),
     };
     let (mut committed, mut reads) = (0, 0);
     for seed in seeds {
@@ -434,4 +525,25 @@ fn random_clusters_keep_their_promises() {
         }
     }
     println!("{committed} entries committed, {reads} reads answered");
+}
+
+#[test]
+fn each_deliberate_bug_is_seen() {
+    let bugs = [
+        Bug::VoteNotSynced,
+        Bug::AckBeforeSync,
+        Bug::PersistedByIndexAlone,
+        Bug::CommitOlderTerm,
+        Bug::StaleReadAfterElection,
+        Bug::ReadByEarlierRound,
+        Bug::ReadFromPausedLeader,
+    ];
+    for bug in bugs {
+        let seen =
+            (0..BUG_SEEDS_MAX).find_map(|seed| run(seed, Bugs::only(bug)).err().map(|reason| (seed, reason)));
+        match seen {
+            Some((seed, reason)) => println!("{bug:?} with seed {seed}: {reason}"),
+            None => panic!("{bug:?} not seen in {BUG_SEEDS_MAX} runs"),
+        }
+    }
 }
