@@ -47,6 +47,9 @@ struct Rates {
     heal: u32,
     members: u32,
     catch_up: u32,
+    /// Of a hundred messages.
+    lost: u32,
+    doubled: u32,
 }
 
 impl Rates {
@@ -54,8 +57,8 @@ impl Rates {
         let mut one_of = |rates: &[u32]| rates[rng.usize(..rates.len())];
         Rates {
             deliver: one_of(&[500, 500, 200]),
-            tick: one_of(&[20, 60, 120]),
-            sync: one_of(&[30, 80, 160]),
+            tick: one_of(&[20, 60, 120, 300]),
+            sync: one_of(&[6, 30, 160]),
             apply: one_of(&[20, 70]),
             ask: one_of(&[10, 60, 120]),
             flush: one_of(&[2, 20]),
@@ -65,6 +68,8 @@ impl Rates {
             heal: one_of(&[2, 6]),
             members: one_of(&[0, 4, 12]),
             catch_up: one_of(&[2, 10]),
+            lost: one_of(&[0, 3, 10]),
+            doubled: one_of(&[0, 5, 30]),
         }
     }
 
@@ -226,7 +231,13 @@ impl Cluster {
             Action::Ask if self.rng.bool() => self.propose(id),
             Action::Ask => self.read(id),
             Action::Flush => self.boards.get_mut(&id).expect("it is up").flush(),
-            Action::Crash => self.crash(id),
+            Action::Crash => {
+                self.crash(id);
+                // Often the power is back before anybody noticed.
+                if self.rng.bool() {
+                    self.restart()?;
+                }
+            }
             Action::Restart => self.restart()?,
             Action::Partition => self.partition(),
             Action::Heal => self.cut.clear(),
@@ -256,11 +267,10 @@ impl Cluster {
             return Ok(());
         }
         let at = self.rng.usize(..self.network.len().min(12));
-        let envelope = match self.rng.u32(..100) {
-            0..4 => self.network[at].clone(),
-            _ => self.network.remove(at),
-        };
-        let is_lost = self.rng.u32(..100) < 3 || self.cut.contains(&(envelope.from, envelope.to));
+        let stays = self.rng.u32(..100) < self.rates.doubled;
+        let envelope = if stays { self.network[at].clone() } else { self.network.remove(at) };
+        let is_lost =
+            self.rng.u32(..100) < self.rates.lost || self.cut.contains(&(envelope.from, envelope.to));
         if let Some(board) = self.boards.get_mut(&envelope.to)
             && !is_lost
         {
@@ -486,7 +496,7 @@ impl Cluster {
 fn options(id: NodeId, bugs: Bugs) -> Options {
     Options {
         id,
-        election_ticks: 10,
+        election_ticks: 4,
         heartbeat_ticks: 1,
         append_bytes_max: 500,
         window_bytes: 1_500,
@@ -514,17 +524,18 @@ fn random_clusters_keep_their_promises() {
         (Some(seed), _) => seed..seed + 1,
         (None, count) => 0..count.unwrap_or(200),
     };
-    let (mut committed, mut reads) = (0, 0);
+    let (mut committed, mut terms, mut reads) = (0, 0, 0);
     for seed in seeds {
         match run(seed, Bugs::default()) {
             Ok(seen) => {
                 committed += seen.committed.len() as u64;
+                terms += seen.leaders.len();
                 reads += seen.reads_done;
             }
             Err(reason) => panic!("SEED={seed} cargo test --test raft random\n{reason}"),
         }
     }
-    println!("{committed} entries committed, {reads} reads answered");
+    println!("{committed} entries committed in {terms} terms, {reads} reads answered");
 }
 
 #[test]
