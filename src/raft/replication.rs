@@ -38,7 +38,9 @@ impl Node {
         if commit <= self.log.last().index {
             self.commit_to(commit);
         }
-        self.say(from, Message::HeartbeatAck { round });
+        if round > 0 {
+            self.say(from, Message::HeartbeatAck { round });
+        }
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, prev: EntryId, entries: Vec<Entry>, commit: Index) {
@@ -50,6 +52,10 @@ impl Node {
             return;
         }
         let (prev, entries) = self.behind_commit(prev, entries);
+        if !is_sound(prev, &entries, self.hard_state.term) {
+            // Contradicts what is committed.
+            return;
+        }
         if !self.log.holds(prev) {
             self.reject(from, prev, false);
             return;

@@ -2,3 +2,6 @@
 
 mod board;
 mod random;
+mod script;
+mod totality;
+mod words;
