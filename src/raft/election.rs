@@ -39,9 +39,11 @@ impl Node {
         }
     }
 
-    /// A member that is no voter could win nothing but a term; one that catches up could not lead.
+    /// Who is no voter has no business to stand, and who catches up could not lead. But one whose removal is not known to
+    /// be committed must: nobody else may have a log long enough to be elected (thesis 4.2.2, figure 4.6). Its own vote
+    /// does not count then.
     fn may_stand(&self) -> bool {
-        !self.catching_up && self.members.is_voter(self.options.id)
+        !self.catching_up && self.members.may_be_voter(self.options.id)
     }
 
     pub(super) fn on_timeout_now(&mut self) {

@@ -111,28 +111,29 @@ impl Node {
         let State::Leader(leader) = &mut self.state else { return };
         leader.heartbeat_elapsed_ticks = 0;
         let round = leader.reads.start_round();
-        let heartbeats: Vec<(NodeId, Message)> = leader
-            .peers
-            .iter_mut()
-            .map(|(id, peer)| (*id, Message::Heartbeat { commit: peer.commit_to_tell(&self.log), round }))
-            .collect();
+        let heartbeats: Vec<(NodeId, Message)> =
+            leader.peers.iter_mut().map(|(id, peer)| (*id, peer.heartbeat(&self.log, round))).collect();
         heartbeats.into_iter().for_each(|(to, message)| self.say(to, message));
     }
 
-    /// Sends each peer what it may get, and reports those whom the log cannot help.
+    /// Sends each peer what it may get, tells it what was committed if that did not travel along, and reports those whom
+    /// the log cannot help.
     pub(super) fn replicate(&mut self) {
         let State::Leader(leader) = &mut self.state else { return };
-        let mut appends = Vec::new();
+        let mut messages = Vec::new();
         for (id, peer) in &mut leader.peers {
             if peer.is_too_old(&self.log) {
                 peer.enter_catch_up();
                 self.out.catch_up.push(*id);
             }
             while let Some(append) = peer.take_append(&self.log, &self.options) {
-                appends.push((*id, append));
+                messages.push((*id, append));
+            }
+            if peer.wants_news(&self.log) {
+                messages.push((*id, peer.heartbeat(&self.log, 0)));
             }
         }
-        appends.into_iter().for_each(|(to, message)| self.say(to, message));
+        messages.into_iter().for_each(|(to, message)| self.say(to, message));
     }
 
     fn peer(&mut self, id: NodeId) -> Option<&mut Progress> {
@@ -170,7 +171,7 @@ impl Node {
         let State::Leader(leader) = &self.state else { return };
         let started = leader.reads.round();
         if let Some(peer) = self.peer(from)
-            && round <= started
+            && (1..=started).contains(&round)
         {
             peer.round = peer.round.max(round);
             peer.heartbeat_answered();

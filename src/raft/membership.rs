@@ -44,6 +44,11 @@ impl Members {
         self.latest().voters.contains(&id)
     }
 
+    /// It votes as of the last entry, or as of the last committed one.
+    pub(super) fn may_be_voter(&self, id: NodeId) -> bool {
+        self.is_voter(id) || self.settled.voters.contains(&id)
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.changes.is_empty()
     }

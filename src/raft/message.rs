@@ -46,7 +46,7 @@ pub enum Message {
         hint: EntryId,
         catching_up: bool,
     },
-    /// `commit` is never beyond what the receiver has acknowledged.
+    /// `commit` is never beyond what the receiver has acknowledged. Round 0 is news of it, and asks for no answer.
     Heartbeat {
         commit: Index,
         round: u64,

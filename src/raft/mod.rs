@@ -15,6 +15,7 @@
 //! | `replication` | the follower's side |
 //! | `log`, `writes` | the tail in memory and how far it got; tickets under way |
 //! | `reads`, `membership`, `transfer`, `catch_up` | the chapters of those names |
+//! | `proposals` | which of those handed on were taken |
 //! | `outbox`, `ready`, `message`, `options` | what goes out, and the words for it |
 //!
 //! What must hold, and does whatever is lost, doubled, delayed or reordered, and whoever crashes:

@@ -41,7 +41,9 @@ impl Node {
     fn has_to_send(&self) -> bool {
         let State::Leader(leader) = &self.state else { return false };
         let wants = |peer: &super::progress::Progress| {
-            peer.is_too_old(&self.log) || peer.wants_append(&self.log, self.options.window_bytes)
+            peer.is_too_old(&self.log)
+                || peer.wants_append(&self.log, self.options.window_bytes)
+                || peer.wants_news(&self.log)
         };
         leader.reads.want_round() || leader.peers.values().any(wants)
     }

@@ -107,10 +107,7 @@ impl Progress {
         match self.stage {
             Stage::CatchUp => false,
             Stage::Probe => !self.is_waiting,
-            Stage::Replicate => {
-                let has_news = self.told < log.commit().min(self.next.prev());
-                has_news || self.is_due || (self.has_room(window_bytes) && self.next <= log.last().index)
-            }
+            Stage::Replicate => self.is_due || (self.has_room(window_bytes) && self.next <= log.last().index),
         }
     }
 
@@ -141,10 +138,18 @@ impl Progress {
     }
 
     /// The commit index that this peer can take without looking: it has acknowledged the entries.
-    pub(super) fn commit_to_tell(&mut self, log: &Log) -> Index {
-        let commit = log.commit().min(self.matched);
+    fn commit_to_tell(&self, log: &Log) -> Index {
+        log.commit().min(self.matched)
+    }
+
+    pub(super) fn wants_news(&self, log: &Log) -> bool {
+        self.stage == Stage::Replicate && self.told < self.commit_to_tell(log)
+    }
+
+    pub(super) fn heartbeat(&mut self, log: &Log, round: u64) -> Message {
+        let commit = self.commit_to_tell(log);
         self.told = self.told.max(commit);
-        commit
+        Message::Heartbeat { commit, round }
     }
 
     pub(super) fn accepted(&mut self, matched: Index) {

@@ -3,8 +3,8 @@
 //! - Only a conflict drops entries: an old, shorter, repeated Append that matches changes nothing.
 //! - What is committed here is in every later leader's log, so it is taken as matching and never looked at again.
 //! - The commit index never passes what the message itself proves to match.
-//! - An acknowledgement leaves when the entries are durable. It leaves in the term of the leader whose entries they are,
-//!   behind the writes of that term, so a report that arrives late is still true.
+//! - An acknowledgement leaves when the entries are durable, and the term it is given in: a node that forgot the term could
+//!   let an older leader replace what it acknowledged to the later one.
 //! - A heartbeat's answer leaves at once, even if the term it is given in is not durable yet: it promises nothing for
 //!   later. That the leader still leads rests on its voters' durable votes, not on the memory of those who answer; should
 //!   this node forget the term, the leader's predecessor still finds no majority.
@@ -38,7 +38,9 @@ impl Node {
         if commit <= self.log.last().index {
             self.commit_to(commit);
         }
-        self.say(from, Message::HeartbeatAck { round });
+        if round > 0 {
+            self.say(from, Message::HeartbeatAck { round });
+        }
     }
 
     pub(super) fn on_append(&mut self, from: NodeId, prev: EntryId, entries: Vec<Entry>, commit: Index) {
@@ -50,6 +52,10 @@ impl Node {
             return;
         }
         let (prev, entries) = self.behind_commit(prev, entries);
+        if !is_sound(prev, &entries, self.hard_state.term) {
+            // Contradicts what is committed.
+            return;
+        }
         if !self.log.holds(prev) {
             self.reject(from, prev, false);
             return;
@@ -114,11 +120,13 @@ impl Node {
 
     fn accept(&mut self, to: NodeId, matched: Index) {
         let message = Message::AppendAccepted { matched };
-        if self.options.bugs.has(Bug::AckBeforeSync) {
+        // What is on disk already, in a term that is too, need not wait for what is under way behind it.
+        let is_durable = matched <= self.log.durable() && self.writes.durable() == self.hard_state;
+        if is_durable || self.options.bugs.has(Bug::AckBeforeSync) {
             self.say(to, message);
-            return;
+        } else {
+            self.say_after_persist(to, message);
         }
-        self.say_after_persist(to, message);
     }
 
     /// Names the last entry that may be the leader's too: not beyond our end, nor of a later term than the leader's there.

@@ -1,0 +1,7 @@
+//! Raft, told in golden scripts (`tests/scripts/raft`), tried at random, and fed nonsense.
+
+mod board;
+mod random;
+mod script;
+mod totality;
+mod words;
