@@ -36,24 +36,30 @@ mod disk;
 mod error;
 mod format;
 mod header;
+mod inspect;
 mod log;
 mod record;
 mod recovery;
 mod replay;
 mod ring;
+mod salvage;
 mod scan;
 mod survey;
+mod text;
 #[cfg(feature = "testing")]
 mod twin;
 
+pub use batch::BatchHeader;
 pub use directory::Directory;
 pub use disk::{Disk, Slot};
 pub use error::WalError;
 pub use format::{BATCHES_AT, BLOCK, VERSION};
 pub use header::Header;
+pub use inspect::{Found, Inspector, Summary};
 pub use log::{Options, Wal};
 pub use record::Record;
 pub use recovery::{Known, Recovered, RepairedHeader, TornTail};
 pub use ring::{SLOTS_MAX, SPARES_MAX};
+pub use salvage::Plan;
 #[cfg(feature = "testing")]
 pub use twin::{Counts, Faults, Twin};
