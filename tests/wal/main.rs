@@ -2,5 +2,6 @@
 
 mod crash;
 mod damage;
+mod scripts;
 mod space;
 mod support;
