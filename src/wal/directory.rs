@@ -91,6 +91,10 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 impl Disk for Directory {
     fn list(&mut self) -> io::Result<Vec<(Slot, u64)>> {
+        if !self.writable {
+            // The owner may have removed a file and made another of the same name.
+            self.files.clear();
+        }
         let mut slots = Vec::new();
         for file in fs::read_dir(&self.path)? {
             let file = file?;

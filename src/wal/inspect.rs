@@ -86,7 +86,7 @@ impl Inspector<'_> {
         let mut tries = 1;
         loop {
             match Survey::take(disk) {
-                Err(WalError::Damaged { .. }) if tries < SURVEYS_MAX => {
+                Err(WalError::Damaged { .. } | WalError::Io { .. }) if tries < SURVEYS_MAX => {
                     tries += 1;
                     (self.pause)();
                 }

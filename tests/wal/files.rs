@@ -118,6 +118,53 @@ fn an_allocated_slot_has_all_its_blocks() {
     assert_eq!(disk.list().expect("readable"), []);
 }
 
+/// A file system that is full in the middle of a new segment: nothing of it stays, and it is made when there is space.
+#[test]
+fn a_real_disk_that_is_full() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mount = |size: &str| {
+        let options = format!("size={size}");
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(directory.path());
+        command.output().is_ok_and(|output| output.status.success())
+    };
+    if !mount("64k") {
+        eprintln!("SKIPPED: a full disk: mounting a small file system needs root");
+        return;
+    }
+    let _unmount = Unmount(directory.path().into());
+    let path = directory.path().join("wal");
+    let options = options(10);
+    let (mut wal, _) =
+        open(Directory::open(&path).expect("a directory"), &options, 0, 1).expect("room for one");
+    let full = wal.secure_room().expect_err("half of a segment is left").to_string();
+    assert!(full.contains(&format!("{} needs 40960 bytes", path.display())), "{full}");
+    let names: Vec<_> =
+        fs::read_dir(&path).expect("readable").map(|file| file.expect("a file").file_name()).collect();
+    assert_eq!(names, ["00.seg"]);
+    let group: Vec<Record> = (1..=8).map(|index| entry(1, index, 4000)).collect();
+    wal.write(&group[..7], &members()).expect("room");
+    wal.sync().expect("a good disk");
+    wal.write(&group[7..], &members()).expect("room");
+    wal.sync().expect("a good disk");
+    wal.write(&[entry(1, 9, 10)], &members()).expect_err("no second segment");
+    // The file system grows.
+    assert!(mount("1m,remount"), "remounting");
+    wal.write(&[entry(1, 9, 10)], &members()).expect("there is space");
+    wal.sync().expect("a good disk");
+    drop(wal);
+    assert_eq!(found(&path, &options).last(), EntryId::new(1, 9));
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        // Who could mount it can unmount it; if not, the directory stays behind.
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
 /// The damage tests run on bytes in memory; a sample of them on files.
 #[test]
 fn damage_in_real_files() {
