@@ -120,13 +120,19 @@ impl Inspector<'_> {
             (summary.last, summary.hard_state) = (known.last, known.hard_state);
             match read {
                 Ok(()) => replay = Some(known),
-                Err(WalError::Damaged { .. }) if reused(disk, segment) => {
+                Err(WalError::Damaged { .. }) if self.reused(disk, segment) => {
                     (self.found)(Found::Reused { file });
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Has the slot another life than when it was listed?
+    fn reused<D: Disk>(&mut self, disk: &mut D, segment: &Segment) -> bool {
+        let same = |now: &Segment| now.slot == segment.slot && now.header == segment.header;
+        self.survey(disk).is_ok_and(|survey| !survey.chain.iter().any(same))
     }
 
     fn segment<D: Disk>(
@@ -228,15 +234,5 @@ impl Summary {
         {
             self.members = members;
         }
-    }
-}
-
-/// Has the slot another life than when it was listed?
-fn reused<D: Disk>(disk: &mut D, segment: &Segment) -> bool {
-    match Survey::take(disk) {
-        Ok(survey) => {
-            !survey.chain.iter().any(|now| now.slot == segment.slot && now.header == segment.header)
-        }
-        Err(_) => false,
     }
 }

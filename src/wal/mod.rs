@@ -28,6 +28,11 @@
 //! 8. A segment is reused when the store durably holds all that came before the next one. Its successor's header repeats
 //!    what is then needed: the preceding entry's id and the hard state.
 //!
+//! What one board cannot know: whether its last batch was torn before it was synced or damaged after, and whether its newest
+//! segment was taken away whole. A cluster knows; a single board has the warning, or an older end.
+//!
+//! Memory: what one `write` is given, once more as bytes; at boot the entries that the store does not have.
+//!
 //! Here you will not find: threads, clocks, decisions. One thread calls, and waits.
 
 mod batch;
