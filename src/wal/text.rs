@@ -216,3 +216,74 @@ impl fmt::Display for super::inspect::Summary {
         write!(f, "{}; {}", State(self.hard_state), Members(&self.members))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{
+        AlarmAction, AlarmKind, AlarmRequest, EntryId, LeaseRemaining, ProposalId, RangeRequest, Revision,
+        Term,
+    };
+
+    fn line(data: Bytes) -> String {
+        let id = ProposalId { origin: NodeId(10), number: 3 };
+        let entry = Entry { id: EntryId::new(2, 7), payload: Payload::Command { id, data } };
+        let line = Record::Entry(entry).to_string();
+        let begin = "entry       term=2 index=7 id=a/3 ";
+        line.strip_prefix(begin).expect("it begins like every entry").to_owned()
+    }
+
+    fn put_of(key: &[u8], value: &str) -> PutRequest {
+        PutRequest { key: key.into(), value: value.into(), ..PutRequest::default() }
+    }
+
+    #[test]
+    fn commands() {
+        let lease = PutRequest { lease: LeaseId(16), prev_kv: true, ..put_of(b"\x00k\"", "v") };
+        let keep = PutRequest { ignore_value: true, ignore_lease: true, ..put_of(b"k", "") };
+        let alarm =
+            AlarmRequest { action: AlarmAction::Activate, member: NodeId(2), kind: AlarmKind::NoSpace };
+        let remaining = vec![LeaseRemaining { id: LeaseId(1), remaining_s: 5 }];
+        let cases = [
+            (Command::Put(lease), r#"put "\x00k\"" = "v" lease=10 prev_kv"#),
+            (Command::Put(keep), r#"put "k" ignore_value ignore_lease"#),
+            (
+                Command::DeleteRange(DeleteRangeRequest { range: KeyRange::prefix(b"a/"), prev_kv: false }),
+                r#"delete ["a/", "a0")"#,
+            ),
+            (Command::Compact { revision: Revision(9) }, "compact 9"),
+            (Command::LeaseGrant { id: LeaseId(255), ttl_s: 60 }, "lease-grant ff ttl_s=60"),
+            (Command::LeaseRevoke { id: LeaseId(1), only_in: None }, "lease-revoke 1"),
+            (Command::LeaseRevoke { id: LeaseId(1), only_in: Some(Term(4)) }, "lease-revoke 1 only_in=4"),
+            (Command::LeaseCheckpoint { leases: remaining, only_in: None }, "lease-checkpoint 1 leases"),
+            (Command::Alarm(alarm), "alarm Activate NoSpace member=2"),
+        ];
+        for (command, expected) in cases {
+            assert_eq!(line(command.encode()), expected);
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_cut_where_it_is_long() {
+        let range = RangeRequest { range: KeyRange::single(b"r"), ..RangeRequest::default() };
+        let inner = TxnOp::Txn(Box::new(TxnRequest::default()));
+        let success = vec![TxnOp::Range(range), TxnOp::Put(put_of(b"k", "v")), inner];
+        let failure = vec![TxnOp::Put(put_of(b"k", "v")); OPS_MAX + 2];
+        let line = line(Command::Txn(TxnRequest { success, failure, ..TxnRequest::default() }).encode());
+        let begin = r#"txn 0 compares then [range "r", put "k" = "v", txn of 0] else [put "k" = "v", put"#;
+        assert!(line.starts_with(begin) && line.ends_with(r#"put "k" = "v", and 2 more]"#), "{line}");
+    }
+
+    #[test]
+    fn what_is_no_command_is_shown_all_the_same() {
+        assert_eq!(
+            line(b"\x63hi".into()),
+            "(3 bytes: a command of format 99, this build knows up to 1: install the newer build) \"chi\""
+        );
+        assert_eq!(
+            Text(&Bytes::from(vec![b'x'; TEXT_BYTES_MAX])).to_string().len(),
+            TEXT_BYTES_MAX + 2,
+            "not cut"
+        );
+    }
+}
