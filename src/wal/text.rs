@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_transaction_is_cut_where_it_is_long() {
         let range = RangeRequest { range: KeyRange::single(b"r"), ..RangeRequest::default() };
-        let inner = TxnOp::Txn(Box::new(TxnRequest::default()));
+        let inner = TxnOp::Txn(Box::default());
         let success = vec![TxnOp::Range(range), TxnOp::Put(put_of(b"k", "v")), inner];
         let failure = vec![TxnOp::Put(put_of(b"k", "v")); OPS_MAX + 2];
         let line = line(Command::Txn(TxnRequest { success, failure, ..TxnRequest::default() }).encode());
