@@ -23,7 +23,7 @@ pub(super) const BATCH_HEADER_BYTES: usize = 40;
 
 /// The first bytes of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BatchHeader {
+pub struct BatchHeader {
     pub sequence: u64,
     pub number: u64,
     pub payload_bytes: u32,

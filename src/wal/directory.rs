@@ -8,7 +8,7 @@
 //! A file gets its name only when its zeros are on the disk, so that `.seg` files are complete and a short one is damage.
 
 use std::{
-    collections::BTreeMap,
+    collections::btree_map::{BTreeMap, Entry},
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
@@ -58,8 +58,8 @@ impl Directory {
     fn open_file(&mut self, slot: Slot) -> io::Result<&File> {
         let path = self.path(slot);
         Ok(match self.files.entry(slot) {
-            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::btree_map::Entry::Vacant(closed) => {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(closed) => {
                 closed.insert(OpenOptions::new().read(true).write(self.writable).open(path)?)
             }
         })
@@ -91,6 +91,10 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 impl Disk for Directory {
     fn list(&mut self) -> io::Result<Vec<(Slot, u64)>> {
+        if !self.writable {
+            // The owner may have removed a file and made another of the same name.
+            self.files.clear();
+        }
         let mut slots = Vec::new();
         for file in fs::read_dir(&self.path)? {
             let file = file?;

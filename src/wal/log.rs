@@ -51,10 +51,10 @@ impl Options {
 
 /// See the module.
 pub struct Wal<D> {
-    pub(super) disk: D,
-    pub(super) options: Options,
+    disk: D,
+    options: Options,
     rng: fastrand::Rng,
-    pub(super) ring: Ring,
+    ring: Ring,
     /// Of the segment that is written now.
     header: Header,
     /// Where its next batch begins.
@@ -207,11 +207,6 @@ impl<D: Disk> Wal<D> {
     /// Segments in use and spare ones.
     pub fn segments(&self) -> (usize, usize) {
         (self.ring.live(), self.ring.spare())
-    }
-
-    /// Ends the log's life and gives the disk back.
-    pub fn into_disk(self) -> D {
-        self.disk
     }
 
     fn alive(&self) -> Result<(), WalError> {

@@ -28,6 +28,11 @@
 //! 8. A segment is reused when the store durably holds all that came before the next one. Its successor's header repeats
 //!    what is then needed: the preceding entry's id and the hard state.
 //!
+//! What one board cannot know: whether its last batch was torn before it was synced or damaged after, and whether its newest
+//! segment was taken away whole. A cluster knows; a single board has the warning, or an older end.
+//!
+//! Memory: what one `write` is given, once more as bytes; at boot the entries that the store does not have.
+//!
 //! Here you will not find: threads, clocks, decisions. One thread calls, and waits.
 
 mod batch;
@@ -36,24 +41,30 @@ mod disk;
 mod error;
 mod format;
 mod header;
+mod inspect;
 mod log;
 mod record;
 mod recovery;
 mod replay;
 mod ring;
+mod salvage;
 mod scan;
 mod survey;
+mod text;
 #[cfg(feature = "testing")]
 mod twin;
 
+pub use batch::BatchHeader;
 pub use directory::Directory;
 pub use disk::{Disk, Slot};
 pub use error::WalError;
 pub use format::{BATCHES_AT, BLOCK, VERSION};
 pub use header::Header;
+pub use inspect::{Found, Inspector, Summary};
 pub use log::{Options, Wal};
 pub use record::Record;
 pub use recovery::{Known, Recovered, RepairedHeader, TornTail};
 pub use ring::{SLOTS_MAX, SPARES_MAX};
+pub use salvage::Plan;
 #[cfg(feature = "testing")]
 pub use twin::{Counts, Faults, Twin};

@@ -189,7 +189,7 @@ fn read_chain<D: Disk>(
 }
 
 /// What a header says of all before it must be what has been read.
-fn check_header<D: Disk>(disk: &D, cursor: &Cursor<'_>, replay: &Replay) -> Result<(), WalError> {
+pub(super) fn check_header<D: Disk>(disk: &D, cursor: &Cursor<'_>, replay: &Replay) -> Result<(), WalError> {
     let header = &cursor.segment.header;
     if (header.preceding, header.hard_state) == (replay.last, replay.hard_state) {
         return Ok(());
@@ -232,17 +232,12 @@ fn read_batch<D: Disk>(
 ) -> Result<(), WalError> {
     for record in Records::new(&batch.payload) {
         let pushed = match record {
-            Ok(record) => replay.push(record),
-            Err(at) => Err(format!("what stands at byte {at} of its payload is no record")),
+            Ok(record) => replay.push(record).map_err(|what| batch.damage(disk, cursor, &what)),
+            Err(at) => Err(batch.no_record(disk, cursor, at)),
         };
         match pushed {
-            Ok(()) => {}
             Err(_) if options.bugs.has(Bug::TornBatchAccepted) => break,
-            Err(what) => {
-                let (file, offset) = (disk.file(cursor.segment.slot), batch.offset);
-                let what = format!("batch {} is whole, but {what}", batch.header.number);
-                return Err(WalError::Damaged { file, offset, what });
-            }
+            pushed => pushed?,
         }
     }
     Ok(())

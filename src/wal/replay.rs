@@ -67,7 +67,7 @@ impl Replay {
             self.entries.truncate(kept);
             self.entries.push(entry);
         }
-        self.last = id;
+        self.last = self.entries.last().map_or(id, |last| last.id);
         Ok(())
     }
 }

@@ -57,6 +57,18 @@ pub(super) struct Torn {
     pub records: Option<u32>,
 }
 
+impl Batch {
+    /// The checksum is good, the content cannot be: whoever wrote it was wrong, or newer.
+    pub(super) fn damage<D: Disk>(&self, disk: &D, cursor: &Cursor<'_>, what: &str) -> WalError {
+        let (file, offset) = (disk.file(cursor.segment.slot), self.offset);
+        WalError::Damaged { file, offset, what: format!("batch {} is whole, but {what}", self.header.number) }
+    }
+
+    pub(super) fn no_record<D: Disk>(&self, disk: &D, cursor: &Cursor<'_>, at: usize) -> WalError {
+        self.damage(disk, cursor, &format!("what stands at byte {at} of its payload is no record"))
+    }
+}
+
 /// The distance at which batches can begin.
 pub(super) fn step(bugs: Bugs) -> u64 {
     if bugs.has(Bug::BatchesShareBlock) { 64 } else { BLOCK }
@@ -65,6 +77,11 @@ pub(super) fn step(bugs: Bugs) -> u64 {
 impl<'a> Cursor<'a> {
     pub(super) fn new(segment: &'a Segment, bugs: Bugs) -> Cursor<'a> {
         Cursor { segment, offset: BATCHES_AT, number: segment.header.first_batch, bugs }
+    }
+
+    /// Goes to where the batch with this number begins, or to search from there on (number 0).
+    pub(super) fn seek(&mut self, offset: u64, number: u64) {
+        (self.offset, self.number) = (offset, number);
     }
 
     /// The next batch; the cursor moves on if it is whole.

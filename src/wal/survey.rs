@@ -89,14 +89,65 @@ impl Survey {
     }
 
     fn check_spares<D: Disk>(&self, disk: &D) -> Result<(), WalError> {
-        let oldest = self.chain.first().map_or(0, |segment| segment.header.sequence);
-        for spare in &self.spares {
-            if let Some(claimed) = spare.claims.filter(|&claimed| claimed >= oldest) {
+        match self.claimants().next() {
+            None => Ok(()),
+            Some(Spare { slot, claims, .. }) => {
+                let claimed = claims.unwrap_or_default();
                 let what = format!("both copies of the header of segment {claimed} are unreadable");
-                return Err(WalError::Damaged { file: disk.file(spare.slot), offset: 0, what });
+                Err(WalError::Damaged { file: disk.file(*slot), offset: 0, what })
             }
         }
-        Ok(())
+    }
+
+    /// Slots without a header that hold what may belong to the chain.
+    fn claimants(&self) -> impl Iterator<Item = &Spare> {
+        let oldest = self.chain.first().map_or(0, |segment| segment.header.sequence);
+        self.spares.iter().filter(move |spare| spare.claims.is_some_and(|claimed| claimed >= oldest))
+    }
+}
+
+/// What of a damaged log can still be read, for `salvage`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Readable {
+    /// From the oldest on, up to where one is missing.
+    pub(super) chain: Vec<Segment>,
+    /// Those behind.
+    pub(super) rest: Vec<Segment>,
+    /// Slots that hold a segment of which not even the header can be read.
+    pub(super) headless: Vec<Slot>,
+    /// The first thing that is wrong.
+    pub(super) damage: Option<WalError>,
+}
+
+impl Readable {
+    pub(super) fn take<D: Disk>(disk: &mut D) -> Result<Readable, WalError> {
+        let slots = disk.list().map_err(|error| WalError::io("listing", disk.directory(), &error))?;
+        let (mut survey, mut headless, mut damage) = (Survey::default(), Vec::new(), None);
+        for (slot, bytes) in slots {
+            match look(disk, slot, bytes) {
+                Ok(Found::Segment(segment)) => survey.chain.push(segment),
+                Ok(Found::Spare(spare)) => survey.spares.push(spare),
+                Err(error @ WalError::Damaged { .. }) => {
+                    damage.get_or_insert(error);
+                    headless.push(slot);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        survey.chain.sort_by_key(|segment| segment.header.sequence);
+        for check in [survey.check_spares(disk), survey.check_chain(disk)] {
+            match check {
+                Ok(()) => {}
+                Err(error @ WalError::Damaged { .. }) => drop(damage.get_or_insert(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        headless.extend(survey.claimants().map(|spare| spare.slot));
+        let mut chain = survey.chain;
+        let follows = |pair: &[Segment]| pair[1].header.sequence == pair[0].header.sequence + 1;
+        let whole = chain.windows(2).take_while(|pair| follows(pair)).count() + 1;
+        let rest = chain.split_off(whole.min(chain.len()));
+        Ok(Readable { chain, rest, headless, damage })
     }
 }
 
@@ -155,7 +206,7 @@ fn blank<D: Disk>(disk: &mut D, slot: Slot, bytes: u64) -> Result<Spare, WalErro
     Ok(Spare { slot, bytes, claims })
 }
 
-fn wrong_size<D: Disk>(disk: &D, slot: Slot, bytes: u64, written: u64) -> WalError {
+pub(super) fn wrong_size<D: Disk>(disk: &D, slot: Slot, bytes: u64, written: u64) -> WalError {
     let what = format!(
         "the file is {bytes} bytes long, at least {written} were written; a power cut does not change that"
     );

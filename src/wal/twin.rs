@@ -124,15 +124,15 @@ impl File {
 
     /// Writes back some of what is dirty, and forgets that the rest is.
     fn settle_some(&mut self, rng: &mut fastrand::Rng, may_tear: bool) {
-        // Most crashes find all or nothing written; the interesting ones find a part.
-        let style = rng.u8(..4);
+        // Half of all crashes find nothing or everything written; the interesting ones find a part.
+        let all_or_nothing = rng.bool().then(|| rng.u8(1..3));
         for block in std::mem::take(&mut self.dirty) {
             let at = block * BLOCK as usize;
             let range = at..self.live.len().min(at + BLOCK as usize);
-            match if style < 2 { style } else { rng.u8(..if may_tear { 8 } else { 2 }) } {
-                0 => {}
-                6 => tear(&mut self.durable[range.clone()], &self.live[range], rng),
-                7 => garble(&mut self.durable[range], rng),
+            match all_or_nothing.unwrap_or_else(|| rng.u8(..if may_tear { 8 } else { 4 })) {
+                0 | 1 => {}
+                4 | 5 => tear(&mut self.durable[range.clone()], &self.live[range], rng),
+                6 => garble(&mut self.durable[range], rng),
                 _ => self.durable[range.clone()].copy_from_slice(&self.live[range]),
             }
         }

@@ -1,9 +1,11 @@
 //! Random writes, power cuts at random points, blocks torn: what was synced is there, what was not is there whole, batch
 //! by batch, or not at all; nothing else ever is.
 
+use std::ops::Range;
+
 use solder::{
     types::{Bug, Bugs, EntryId},
-    wal::{Faults, Options, Record, Twin, Wal, WalError},
+    wal::{Faults, Options, Record, Recovered, Twin, Wal, WalError},
 };
 
 use crate::support::{Model, entry, hard_state, members, open, options};
@@ -19,6 +21,16 @@ struct Board {
     /// What the store holds durably.
     applied: u64,
     term: u64,
+    seen: Seen,
+}
+
+/// What the crashes left behind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    torn: u32,
+    headers: u32,
+    lives: u32,
+    reused: u32,
 }
 
 /// Why a life ended wrongly, for the mutants.
@@ -29,7 +41,16 @@ impl Board {
         let mut rng = fastrand::Rng::with_seed(seed);
         let options = Options { bugs, ..options(rng.u32(4..12)) };
         let (durable, pending) = (Model::default(), Vec::new());
-        Board { twin: Twin::new(), rng, options, durable, pending, applied: 0, term: 1 }
+        Board {
+            twin: Twin::new(),
+            rng,
+            options,
+            durable,
+            pending,
+            applied: 0,
+            term: 1,
+            seen: Seen::default(),
+        }
     }
 
     /// Boots, works, loses power at any verb.
@@ -41,9 +62,9 @@ impl Board {
             self.twin.crash(&mut self.rng);
             let (wal, recovered) = open(self.twin.clone(), &self.options, self.applied, seed)
                 .map_err(|error| format!("cannot open: {error}"))?;
-            return self.work(wal, recovered.into());
+            return self.work(wal, recovered);
         };
-        self.work(wal, recovered.into())
+        self.work(wal, recovered)
     }
 
     fn arm(&mut self, verbs_max: u64) {
@@ -60,8 +81,11 @@ impl Board {
         Ok(())
     }
 
-    fn work(&mut self, mut wal: Wal<Twin>, found: Model) -> Verdict {
-        self.check(found)?;
+    fn work(&mut self, mut wal: Wal<Twin>, recovered: Recovered) -> Verdict {
+        self.seen.lives += 1;
+        self.seen.torn += u32::from(recovered.warning.is_some());
+        self.seen.headers += u32::from(!recovered.repaired.is_empty());
+        self.check(recovered.into())?;
         self.arm(60);
         for _ in 0..self.rng.u32(..40) {
             if self.turn(&mut wal).is_err() {
@@ -156,29 +180,38 @@ fn batches<'a>(mut records: &'a [Record], options: &Options) -> Vec<&'a [Record]
     batches
 }
 
-fn run(seed: u64, bugs: Bugs) -> Verdict {
+fn run(seed: u64, bugs: Bugs) -> Result<Seen, String> {
     let mut board = Board::new(seed, bugs);
     for _ in 0..25 {
         board.life()?;
     }
-    Ok(())
+    board.seen.reused = board.twin.counts().writes as u32 / board.twin.counts().allocations.max(1) as u32;
+    Ok(board.seen)
 }
 
-/// A few thousand seeds; `SEED=` repeats one.
+/// A few thousand seeds, or those of `SEEDS=first..end`.
 #[test]
 fn nothing_synced_is_lost_and_nothing_is_invented() {
-    let seeds = match std::env::var("SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..3000,
-    };
-    for seed in seeds {
+    for seed in seeds().unwrap_or(0..3000) {
         if let Err(what) = run(seed, Bugs::default()) {
-            panic!("SEED={seed} cargo test --test wal nothing_synced: {what}");
+            panic!("SEEDS={seed}..{} cargo test --test wal nothing_synced: {what}", seed + 1);
         }
     }
+}
+
+fn seeds() -> Option<Range<u64>> {
+    let seeds = std::env::var("SEEDS").ok()?;
+    let (first, end) = seeds.split_once("..").expect("SEEDS=first..end");
+    Some(first.parse().expect("a number")..end.parse().expect("a number"))
+}
+
+#[test]
+fn the_crashes_are_worth_their_name() {
+    let seen: Vec<Seen> = (0..300).map(|seed| run(seed, Bugs::default()).expect("a good log")).collect();
+    let sum = |count: fn(&Seen) -> u32| seen.iter().map(count).sum::<u32>();
+    let (lives, torn, headers) = (sum(|seen| seen.lives), sum(|seen| seen.torn), sum(|seen| seen.headers));
+    assert!(torn > lives / 200 && headers > lives / 1000, "{lives} lives, {torn} torn, {headers} headers");
+    assert!(sum(|seen| seen.reused) > 300 * 10, "writes for each segment that was made");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 
 use solder::{
     types::EntryId,
-    wal::{Disk, Options, Record, Recovered, Slot, Twin, WalError},
+    wal::{Disk, Faults, Options, Plan, Record, Recovered, Slot, Twin, WalError},
 };
 
 use crate::support::{Model, entry, hard_state, members, open, options};
@@ -90,6 +90,8 @@ struct Sample {
     chain: Vec<Slot>,
     whole: Model,
     without_last: Model,
+    /// The log after each batch.
+    states: Vec<Model>,
 }
 
 /// A log of several segments, all of which have had a life before, with entries, hard states and truncations.
@@ -100,10 +102,11 @@ fn sample() -> Sample {
     let disk = Witness { twin: twin.clone(), places: places.clone() };
     let (mut wal, _) = open(disk, &options, 0, 1).expect("an empty disk");
     let (mut whole, mut without_last) = (Model::default(), Model::default());
-    let mut applied = 0;
+    let (mut applied, mut states) = (0, vec![Model::default()]);
     for (turn, records) in story().into_iter().enumerate() {
         without_last = whole.clone();
         whole = whole.with(&records);
+        states.push(whole.clone());
         wal.write(&records, &members()).expect("room");
         wal.sync().expect("a good disk");
         if turn == 12 {
@@ -117,7 +120,7 @@ fn sample() -> Sample {
     let mut chain: Vec<Slot> = batches.iter().map(|place| place.slot).collect();
     chain.dedup();
     let (whole, without_last) = (whole.beyond(applied), without_last.beyond(applied));
-    Sample { options, applied, files: twin.files(), batches, chain, whole, without_last }
+    Sample { options, applied, files: twin.files(), batches, chain, whole, without_last, states }
 }
 
 fn story() -> Vec<Vec<Record>> {
@@ -318,6 +321,46 @@ fn a_format_of_the_future_is_refused() {
     block[12..16].copy_from_slice(&crc.finalize().to_le_bytes());
     let outcome = sample.open_with(*slot, |bytes| bytes[..BLOCK].copy_from_slice(&block)).1;
     assert_eq!(outcome, Err(WalError::Version { file: format!("wal/{slot}.seg"), version: 2 }));
+}
+
+/// Whatever is damaged: after a salvage the log opens, and is what it once was, from its beginning up to some batch before
+/// the damage. A power cut while it is done changes nothing about that.
+#[test]
+fn a_salvaged_log_is_a_beginning_of_what_it_was() {
+    let sample = sample();
+    let mut salvaged = 0;
+    for slot in &sample.chain {
+        for at in (0..sample.slot(*slot).len()).step_by(67) {
+            let (twin, outcome) = sample.open_with(*slot, |bytes| bytes[at] ^= 0x10);
+            if matches!(outcome, Err(WalError::Damaged { .. })) {
+                salvage(&sample, &twin, at as u64);
+                salvaged += 1;
+            }
+        }
+        let (twin, outcome) = sample.open_with(*slot, |bytes| bytes[..2 * BLOCK].fill(0));
+        if matches!(outcome, Err(WalError::Damaged { .. })) {
+            salvage(&sample, &twin, 1);
+            salvaged += 1;
+        }
+    }
+    assert!(salvaged > 20, "{salvaged}");
+}
+
+fn salvage(sample: &Sample, twin: &Twin, seed: u64) {
+    let mut disk = twin.clone();
+    for power in 1..12 {
+        let plan = Plan::make(&mut disk, &mut |_| {}).expect("readable");
+        let Some(plan) = plan else { break };
+        twin.set_faults(Faults { power_for_verbs: Some(power), ..Faults::default() });
+        if plan.carry_out(&mut disk).is_err() {
+            twin.crash(&mut fastrand::Rng::with_seed(seed * 31 + power));
+        }
+        twin.set_faults(Faults::default());
+    }
+    let (_, recovered) = open(disk, &sample.options, sample.applied, 2).expect("salvaged");
+    let found = Model::from(recovered);
+    let known = sample.states.iter().any(|state| state.beyond(sample.applied) == found);
+    assert!(known, "{found:?}");
 }
 
 /// Whatever the files hold, opening returns.

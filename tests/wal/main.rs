@@ -2,5 +2,7 @@
 
 mod crash;
 mod damage;
+mod files;
+mod scripts;
 mod space;
 mod support;
