@@ -53,7 +53,7 @@ fn the_store_answers_as_the_model_does() {
 
 #[test]
 fn a_board_that_catches_up_ends_with_the_same_content() {
-    let all = 0..1500;
+    let all = 0..5000;
     for_each_seed("a_board_that_catches_up_ends_with_the_same_content", all, |seed| {
         catch_up::run(seed, Bugs::default())
     });
