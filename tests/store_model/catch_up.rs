@@ -29,7 +29,7 @@ struct Scene {
 
 pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let mut machine = Machine::new(seed);
-    let on_lmdb = seed % 16 == 0;
+    let on_lmdb = seed.is_multiple_of(16);
     let chance = &mut machine.chance;
     let boards = [false, false, on_lmdb].map(|on_lmdb| Subject::new(chance, on_lmdb, bugs));
     let calm_after = chance.rng.u64(..200);

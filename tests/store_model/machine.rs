@@ -30,7 +30,10 @@ impl Subject {
             let dir = std::path::Path::new("/dev/shm");
             let dir = if dir.is_dir() { tempfile::tempdir_in(dir) } else { tempfile::tempdir() };
             // So small that it has to grow.
-            (dir.expect("a directory"), LmdbOptions { map_bytes: 1 << 16, map_bytes_max: 1 << 30 })
+            (
+                dir.expect("a directory"),
+                LmdbOptions { map_bytes: 1 << 16, headroom_bytes: 1 << 16, ..LmdbOptions::default() },
+            )
         });
         let backend = open_backend(&twin, lmdb.as_ref());
         let mut store = Store::open(backend.clone(), options).expect("a fresh database");
@@ -335,7 +338,7 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let mut machine = Machine::new(seed);
     let operations = std::env::var("OPERATIONS").map_or(OPERATIONS, |n| n.parse().expect("a number"));
     // LMDB in some seeds: it is slower, and the store above it is the same.
-    let on_lmdb = seed % 16 == 0;
+    let on_lmdb = seed.is_multiple_of(16);
     let chance = &mut machine.chance;
     let mut subjects = [Subject::new(chance, on_lmdb, bugs), Subject::new(chance, false, bugs)];
     let mut done = 0;
