@@ -81,6 +81,10 @@ pub trait Backend: Send + Sync {
     /// Does `work` in one transaction. `Ok`: all of it is on stable storage. `Err`: nothing was changed.
     fn write(&self, work: &mut Work<'_>) -> Result<(), StoreError>;
 
+    /// Makes sure of the room that the next transactions need, as far as it can be had ahead. `Full`: it cannot; they may
+    /// still find enough.
+    fn secure(&self) -> Result<(), StoreError>;
+
     /// How much room there is. Costs about as much as one read.
     fn usage(&self) -> Result<Usage, StoreError>;
 }

@@ -9,6 +9,8 @@
 //! - Never NOSYNC, NOMETASYNC or WRITEMAP: a power cut could leave a file that is no database.
 //! - The map grows only while no transaction is open: readers hold `gate`, growing waits for them.
 //! - Read transactions are not tied to threads (NOTLS), so one can be opened wherever one is needed.
+//! - Blocks for the next transactions are allocated ahead (`headroom_bytes`), so that a full disk is known before it is
+//!   met. Met in a commit, it is LMDB's EIO: it writes short, and calls that so.
 //! - The kernel is told not to read ahead: look-ups are scattered, and memory is short.
 
 #![allow(unsafe_code)]
@@ -17,15 +19,24 @@ use std::{
     fs::{self, File},
     ops::{Bound, Deref},
     path::{Path, PathBuf},
-    sync::{RwLock, RwLockReadGuard},
+    sync::{
+        RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use heed::{
     CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls, types::Bytes,
 };
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FallocateFlags, FlockOperation, fallocate, flock, fstatvfs},
+    io::Errno,
+};
 
 use super::{Backend, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
+
+/// The pages that changing one row can make dirty: its leaf, a split, the branches above it.
+const PAGES_PER_ROW: u64 = 4;
 
 /// How the database is opened.
 #[derive(Clone, Debug)]
@@ -34,12 +45,14 @@ pub struct LmdbOptions {
     pub map_bytes: u64,
     /// Where growing ends. On a 32-bit board no more than it can address, 1 GiB at best.
     pub map_bytes_max: u64,
+    /// The part of the file that is allocated beyond what is in use: what the largest usual flush writes, twice.
+    pub headroom_bytes: u64,
 }
 
 impl Default for LmdbOptions {
     fn default() -> LmdbOptions {
         let map_bytes_max = if usize::BITS == 32 { 1 << 30 } else { 1 << 34 };
-        LmdbOptions { map_bytes: 64 << 20, map_bytes_max }
+        LmdbOptions { map_bytes: 64 << 20, map_bytes_max, headroom_bytes: 8 << 20 }
     }
 }
 
@@ -53,6 +66,11 @@ pub struct Lmdb {
     /// Read: a transaction is open. Write: none is, and the map may be moved.
     gate: RwLock<()>,
     dir: PathBuf,
+    /// `data.mdb`, to allocate its blocks.
+    data: File,
+    headroom_bytes: u64,
+    /// The file has its blocks up to here.
+    allocated_bytes: AtomicU64,
     /// Closing it gives up the lock; last, when LMDB has been closed.
     _lock: File,
 }
@@ -65,18 +83,44 @@ impl Lmdb {
         let env = open_env(dir, options)?;
         env.clear_stale_readers().map_err(|error| failed(dir, error))?;
         let (tables, page_bytes) = open_tables(&env).map_err(|error| failed(dir, error))?;
-        let map_bytes_max = options.map_bytes_max;
-        let dir = dir.to_path_buf();
-        Ok(Lmdb { env, tables, page_bytes, map_bytes_max, gate: RwLock::new(()), dir, _lock: lock })
+        let data = env.try_clone_inner_file().map_err(|error| failed(dir, error))?;
+        Ok(Lmdb {
+            env,
+            tables,
+            page_bytes,
+            map_bytes_max: options.map_bytes_max,
+            gate: RwLock::new(()),
+            dir: dir.to_path_buf(),
+            data,
+            headroom_bytes: options.headroom_bytes,
+            allocated_bytes: AtomicU64::new(0),
+            _lock: lock,
+        })
     }
 
     fn try_write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
         let _open = self.gate.read().expect("no panic while it is held");
+        let secured = self.secure().is_ok();
         let txn = self.env.write_txn().map_err(|error| failed(&self.dir, error))?;
-        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir };
+        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir, rows: 0, bytes: 0 };
         // Dropping it, here or below, aborts.
         work(&mut writing)?;
-        writing.txn.commit().map_err(|error| failed(&self.dir, error))
+        let pages = writing.rows * PAGES_PER_ROW + writing.bytes / u64::from(self.page_bytes);
+        let ordinary = secured && pages * u64::from(self.page_bytes) <= self.headroom_bytes;
+        match writing.txn.commit() {
+            // It had all the blocks that it can have needed: the device is at fault.
+            Err(heed::Error::Io(error)) if is_eio(&error) && !ordinary && self.is_disk_full()? => {
+                Err(disk_full(&self.dir))
+            }
+            done => done.map_err(|error| failed(&self.dir, error)),
+        }
+    }
+
+    /// Has the file system less left than the headroom?
+    fn is_disk_full(&self) -> Result<bool, StoreError> {
+        let free =
+            fstatvfs(&self.data).map_err(|error| io_error(&self.dir, "cannot be asked", error.into()))?;
+        Ok(free.f_bavail.saturating_mul(free.f_frsize) < self.headroom_bytes)
     }
 
     /// Doubles the map. False: it is as large as it may be.
@@ -110,6 +154,23 @@ impl Backend for Lmdb {
         }
     }
 
+    fn secure(&self) -> Result<(), StoreError> {
+        let used_bytes = (self.env.info().last_page_number as u64 + 1) * u64::from(self.page_bytes);
+        let wanted_bytes = used_bytes + self.headroom_bytes;
+        // Not for every page: once half of it is used up.
+        if self.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - self.headroom_bytes / 2 {
+            return Ok(());
+        }
+        match fallocate(&self.data, FallocateFlags::KEEP_SIZE, used_bytes, self.headroom_bytes) {
+            Ok(()) => self.allocated_bytes.store(wanted_bytes, Ordering::Relaxed),
+            Err(Errno::NOSPC) => return Err(disk_full(&self.dir)),
+            // A file system that knows no such thing. Then a full disk is met when it is met.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.allocated_bytes.store(u64::MAX, Ordering::Relaxed),
+            Err(error) => return Err(io_error(&self.dir, "cannot be given room", error.into())),
+        }
+        Ok(())
+    }
+
     fn usage(&self) -> Result<Usage, StoreError> {
         let _open = self.gate.read().expect("no panic while it is held");
         let txn = self.env.read_txn().map_err(|error| failed(&self.dir, error))?;
@@ -132,7 +193,7 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let file = File::create(&path).map_err(|error| io_error(&path, "cannot be made", error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse { path: dir.to_path_buf() }),
+        Err(Errno::WOULDBLOCK) => Err(StoreError::InUse { path: dir.to_path_buf() }),
         Err(error) => Err(io_error(&path, "cannot be locked", error.into())),
     }
 }
@@ -175,16 +236,22 @@ fn io_error(path: &Path, what: &str, error: std::io::Error) -> StoreError {
     StoreError::Io { what: format!("{} {what}", path.display()), error }
 }
 
+fn disk_full(dir: &Path) -> StoreError {
+    StoreError::Full { what: format!("the disk of {} is full: free some space", dir.display()) }
+}
+
+fn is_eio(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::IO.raw_os_error())
+}
+
 /// What LMDB says, in words that help.
-fn failed(dir: &Path, error: heed::Error) -> StoreError {
-    let dir = dir.display();
+fn failed(path: &Path, error: heed::Error) -> StoreError {
+    let dir = path.display();
     match error {
         heed::Error::Mdb(MdbError::MapFull) => StoreError::Full {
             what: format!("the map of {dir} is full: compact, delete keys, or raise the quota"),
         },
-        heed::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-            StoreError::Full { what: format!("the disk of {dir} is full: free some space") }
-        }
+        heed::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => disk_full(path),
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => StoreError::Foreign {
             what: format!(
                 "{dir}/data.mdb is no database of this kind of board: it was made with another word size (32 or 64 \
@@ -213,6 +280,9 @@ struct Writing<'a> {
     txn: RwTxn<'a>,
     tables: &'a Tables,
     dir: &'a Path,
+    /// What was changed, to tell how much a commit can have to write.
+    rows: u64,
+    bytes: u64,
 }
 
 /// What both kinds of transaction can read with.
@@ -274,10 +344,13 @@ snapshot!(Writing);
 
 impl Transaction for Writing<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.rows += 1;
+        self.bytes += (key.len() + value.len()) as u64;
         self.tables[table as usize].put(&mut self.txn, key, value).map_err(|error| failed(self.dir, error))
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.rows += 1;
         let deleted = self.tables[table as usize].delete(&mut self.txn, key);
         deleted.map(|_| ()).map_err(|error| failed(self.dir, error))
     }

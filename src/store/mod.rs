@@ -264,6 +264,11 @@ impl Store {
         self.pending.bytes()
     }
 
+    /// Is there room for what may be pending? `Full`: propose the alarm before anything else is acknowledged.
+    pub fn secure_room(&self) -> Result<(), StoreError> {
+        self.backend.secure()
+    }
+
     /// How much room the database has.
     pub fn usage(&self) -> Result<Usage, StoreError> {
         self.backend.usage()

@@ -145,15 +145,14 @@ impl Plan {
                 progress.advance(self.until);
                 return Ok(progress);
             };
-            let room = self.deletes_max.saturating_sub(deletes);
-            let doomed = self.doomed(txn, &record, room as usize)?;
-            let whole = doomed.len() < room as usize;
+            let room = self.deletes_max - deletes;
+            let (doomed, all) = self.doomed(txn, &record, room as usize)?;
             deletes += doomed.len() as u32;
             for rev in doomed {
                 txn.delete(Table::Keys, &format::with_rev(record.prefix.clone(), rev))?;
                 txn.delete(Table::Revs, &format::rev_key(rev))?;
             }
-            if !whole {
+            if !all {
                 return Ok(progress);
             }
             progress.advance(record.rev.next());
@@ -161,24 +160,33 @@ impl Plan {
         Ok(progress)
     }
 
-    /// Versions that can go because of one record, no more than `max`.
-    fn doomed(&self, txn: &dyn Transaction, record: &Walked, max: usize) -> Result<Vec<KeyRev>, StoreError> {
+    /// Versions that can go because of one record, no more than `max`; and whether that is all of them. A tombstone goes
+    /// with the last of what it hides, and never before the walk has passed it (`Progress::reach`).
+    fn doomed(
+        &self,
+        txn: &dyn Transaction,
+        record: &Walked,
+        max: usize,
+    ) -> Result<(Vec<KeyRev>, bool), StoreError> {
         let target = self.from.target;
         let mut doomed = Vec::new();
         for row in txn.scan(Table::Keys, &format::with_rev(record.prefix.clone(), record.rev))? {
             let (prefix, rev) = format::split_version_key(row?.0)?;
-            if prefix != record.prefix || doomed.len() == max {
+            if prefix != record.prefix {
                 break;
             }
-            if rev.main < target && rev < record.rev {
+            let older = rev < record.rev;
+            if rev.main < target && (older || record.tombstone) {
                 doomed.push(rev);
             }
+            if doomed.len() > max {
+                // Of these the oldest are left for the next slice, and the record itself.
+                doomed.retain(|rev| *rev < record.rev);
+                doomed.truncate(max);
+                return Ok((doomed, false));
+            }
         }
-        // Only with the last of what it hides.
-        if record.tombstone && record.rev.main < target && doomed.len() < max {
-            doomed.push(record.rev);
-        }
-        Ok(doomed)
+        Ok((doomed, true))
     }
 }
 

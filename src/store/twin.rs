@@ -78,6 +78,13 @@ impl Backend for Twin {
         done
     }
 
+    fn secure(&self) -> Result<(), StoreError> {
+        match self.inner.read().expect("no panic while it is held").fault {
+            Some(fault @ Fault::Full) => Err(fault.error()),
+            _ => Ok(()),
+        }
+    }
+
     fn usage(&self) -> Result<Usage, StoreError> {
         let inner = self.inner.read().expect("no panic while it is held");
         let rows = inner.tables.iter().flatten();

@@ -3,7 +3,7 @@
 use super::{
     Lease, RevRecord, Row, Rows, Snapshot, StoreError, Table,
     format::{self, Version},
-    layer::{Layer, Pending},
+    layer::{Change, Layer, Pending},
 };
 use crate::types::{KeyRev, LeaseId};
 
@@ -65,10 +65,10 @@ impl<'a> View<'a> {
         // What a layer holds of a key is newer than what lies below it: the first that has one at or before `at` has
         // the newest.
         for layer in self.pending.layers() {
-            if let Some((key, Some(value))) = layer.from(Table::Keys, from).next() {
-                if key.starts_with(prefix) {
-                    return Found::decode(key, value).map(Some);
-                }
+            if let Some((key, Some(value))) = layer.from(Table::Keys, from).next()
+                && key.starts_with(prefix)
+            {
+                return Found::decode(key, value).map(Some);
             }
         }
         match self.base.seek(Table::Keys, from)? {
@@ -137,12 +137,12 @@ pub(super) struct Merged<'a> {
 }
 
 struct Source<'a> {
-    head: Option<(&'a [u8], Option<&'a [u8]>)>,
+    head: Option<Change<'a>>,
     rest: Rest<'a>,
 }
 
 enum Rest<'a> {
-    Layer(Box<dyn Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + 'a>),
+    Layer(Box<dyn Iterator<Item = Change<'a>> + 'a>),
     Base(Rows<'a>),
 }
 

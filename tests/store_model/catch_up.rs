@@ -27,11 +27,11 @@ struct Scene {
     steps: u64,
 }
 
-pub(crate) fn run(seed: u64) -> u64 {
+pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let mut machine = Machine::new(seed);
-    let on_lmdb = seed % 16 == 0;
+    let on_lmdb = seed.is_multiple_of(16);
     let chance = &mut machine.chance;
-    let boards = [Subject::new(chance, false), Subject::new(chance, false), Subject::new(chance, on_lmdb)];
+    let boards = [false, false, on_lmdb].map(|on_lmdb| Subject::new(chance, on_lmdb, bugs));
     let calm_after = chance.rng.u64(..200);
     let mut scene = Scene { machine, boards, transfer: None, transfers: 0, calm_after, steps: 0 };
     scene.fall_behind();

@@ -183,6 +183,18 @@ impl Chance {
         }
     }
 
+    /// A change that fits, if the first one that comes to mind does.
+    pub(crate) fn member_change(&mut self, membership: &Membership) -> Option<MembershipChange> {
+        let id = NodeId(self.rng.u64(1..9));
+        let change = match self.rng.u8(..4) {
+            0 => MembershipChange::AddVoter(id),
+            1 => MembershipChange::AddLearner(id),
+            2 => MembershipChange::Promote(id),
+            _ => MembershipChange::Remove(id),
+        };
+        membership.with(change).map(|_| change)
+    }
+
     fn compaction(&mut self, newest: Revision, compacted: Revision) -> Revision {
         match self.rng.u8(..8) {
             0 => Revision(self.rng.i64(-2..newest.0 + 3)),

@@ -19,18 +19,21 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn new(chance: &mut Chance, lmdb: bool) -> Subject {
+    pub(crate) fn new(chance: &mut Chance, lmdb: bool, bugs: Bugs) -> Subject {
         let options = Options {
             pending_bytes_max: 1 << chance.rng.u32(10..18),
             flush_pages_max: 1 << chance.rng.u32(..8),
-            bugs: Bugs::default(),
+            bugs,
         };
         let twin = Twin::new();
         let lmdb = lmdb.then(|| {
             let dir = std::path::Path::new("/dev/shm");
             let dir = if dir.is_dir() { tempfile::tempdir_in(dir) } else { tempfile::tempdir() };
             // So small that it has to grow.
-            (dir.expect("a directory"), LmdbOptions { map_bytes: 1 << 16, map_bytes_max: 1 << 30 })
+            (
+                dir.expect("a directory"),
+                LmdbOptions { map_bytes: 1 << 16, headroom_bytes: 1 << 16, ..LmdbOptions::default() },
+            )
         });
         let backend = open_backend(&twin, lmdb.as_ref());
         let mut store = Store::open(backend.clone(), options).expect("a fresh database");
@@ -136,6 +139,14 @@ impl Machine {
         let id = EntryId { term: self.term, index: Index(self.log.entries.len() as u64 + 1) };
         if self.chance.one_in(40) {
             return (Entry { id, payload: Payload::Empty }, Outcome::None);
+        }
+        if self.chance.one_in(40)
+            && let Some(change) = self.chance.member_change(&self.model.membership)
+        {
+            let info = Bytes::from(format!("member of entry {}", id.index).into_bytes());
+            self.model.change_members(change, &info);
+            let payload = Payload::Membership { id: ProposalId::default(), change, info };
+            return (Entry { id, payload }, Outcome::None);
         }
         let command = self.chance.command(self.model.revision, self.model.compacted, self.term);
         self.entry_of(id, command)
@@ -282,6 +293,8 @@ impl Machine {
             }
             assert_eq!(keys, self.model.lease_keys(id), "keys of lease {id}");
         }
+        let members: Vec<_> = self.model.members.iter().map(|(id, info)| (*id, info.clone())).collect();
+        assert_eq!(store.members().expect("readable"), members);
         assert_eq!(store.alarms().collect::<Vec<_>>(), self.model.alarms.iter().copied().collect::<Vec<_>>());
     }
 
@@ -295,6 +308,7 @@ impl Machine {
     pub(crate) fn check_all(&mut self, store: &Store) {
         assert_eq!(store.revision(), self.model.revision);
         assert_eq!(store.compacted(), self.model.compacted);
+        assert_eq!(*store.membership(), self.model.membership);
         match self.chance.rng.u8(..8) {
             0..=4 => self.check_request(store),
             5 | 6 => self.check_history(store),
@@ -320,12 +334,13 @@ pub(crate) fn command_of(entry: &Entry) -> Option<Command> {
 }
 
 /// Gives the number of operations: entries applied and answers compared.
-pub(crate) fn run(seed: u64) -> u64 {
+pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let mut machine = Machine::new(seed);
     let operations = std::env::var("OPERATIONS").map_or(OPERATIONS, |n| n.parse().expect("a number"));
     // LMDB in some seeds: it is slower, and the store above it is the same.
-    let on_lmdb = seed % 16 == 0;
-    let mut subjects = [Subject::new(&mut machine.chance, on_lmdb), Subject::new(&mut machine.chance, false)];
+    let on_lmdb = seed.is_multiple_of(16);
+    let chance = &mut machine.chance;
+    let mut subjects = [Subject::new(chance, on_lmdb, bugs), Subject::new(chance, false, bugs)];
     let mut done = 0;
     while done < operations {
         if subjects.iter().all(|subject| !subject.store.pending_full()) {

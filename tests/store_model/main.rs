@@ -11,6 +11,8 @@ mod model;
 
 use std::{ops::Range, panic};
 
+use solder::types::{Bug, Bugs};
+
 /// Over all seeds, more than two million operations.
 const SEEDS: Range<u64> = 0..2600;
 
@@ -40,7 +42,9 @@ fn for_each_seed(test: &str, all: Range<u64>, run: impl Fn(u64) -> u64 + panic::
 
 #[test]
 fn the_store_answers_as_the_model_does() {
-    let operations = for_each_seed("the_store_answers_as_the_model_does", SEEDS, machine::run);
+    let operations = for_each_seed("the_store_answers_as_the_model_does", SEEDS, |seed| {
+        machine::run(seed, Bugs::default())
+    });
     println!("{operations} operations");
     if seeds(SEEDS) == SEEDS {
         assert!(operations >= 2_000_000, "{operations} operations");
@@ -49,6 +53,25 @@ fn the_store_answers_as_the_model_does() {
 
 #[test]
 fn a_board_that_catches_up_ends_with_the_same_content() {
-    let all = 0..1500;
-    for_each_seed("a_board_that_catches_up_ends_with_the_same_content", all, catch_up::run);
+    let all = 0..5000;
+    for_each_seed("a_board_that_catches_up_ends_with_the_same_content", all, |seed| {
+        catch_up::run(seed, Bugs::default())
+    });
+}
+
+/// The tests above see: with a line of the store made wrong on purpose, some seed fails.
+fn is_found(bug: Bug, run: impl Fn(u64, Bugs) -> u64 + panic::RefUnwindSafe) {
+    let fails = |seed: &u64| panic::catch_unwind(|| run(*seed, Bugs::only(bug))).is_err();
+    let found = (0..200).find(fails);
+    println!("{bug:?} is found by seed {}", found.unwrap_or_else(|| panic!("{bug:?} is not found")));
+}
+
+#[test]
+fn an_applied_index_beside_the_transaction_is_found() {
+    is_found(Bug::AppliedTwice, machine::run);
+}
+
+#[test]
+fn removal_that_passes_a_transfer_is_found() {
+    is_found(Bug::CompactPastTransfer, catch_up::run);
 }

@@ -15,6 +15,8 @@ pub(crate) struct Model {
     pub(crate) compacted: Revision,
     pub(crate) leases: BTreeMap<LeaseId, Lease>,
     pub(crate) alarms: BTreeSet<(NodeId, AlarmKind)>,
+    pub(crate) membership: Membership,
+    pub(crate) members: BTreeMap<NodeId, Bytes>,
 }
 
 impl Model {
@@ -25,6 +27,8 @@ impl Model {
             compacted: Revision(-1),
             leases: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            membership: Membership::of_voters([NodeId(1)]),
+            members: BTreeMap::new(),
         }
     }
 
@@ -105,6 +109,19 @@ impl Model {
                 );
                 Outcome::Refused(error)
             }
+        }
+    }
+
+    pub(crate) fn change_members(&mut self, change: MembershipChange, info: &Bytes) {
+        self.membership = self.membership.with(change).expect("a change that fits");
+        match change {
+            MembershipChange::AddVoter(id) | MembershipChange::AddLearner(id) => {
+                self.members.insert(id, info.clone());
+            }
+            MembershipChange::Remove(id) => {
+                self.members.remove(&id);
+            }
+            MembershipChange::Promote(_) => {}
         }
     }
 
