@@ -19,7 +19,8 @@ fn main() {
     for (voters, operations) in CASES {
         let knobs = Knobs::calm(voters, operations, SIMULATED_S * SECOND);
         let started = Instant::now();
-        let report = simulation::run_with(1, knobs, Bugs::default()).expect("nothing goes wrong in a calm world");
+        let report =
+            simulation::run_with(1, knobs, Bugs::default()).expect("nothing goes wrong in a calm world");
         let simulated_s = report.simulated as f64 / 1e6;
         println!(
             "{voters:8}  {operations:12}  {:29.0}  {:.1}/s",

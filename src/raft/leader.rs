@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use crate::types::{Bug, Entry, EntryId, Index, NodeId, Payload};
 
 use super::{
-    Message, Node, Refusal, node::State, progress::Progress, proposals::Proposals, quorum, reads::Reads, transfer::Transfer,
+    Message, Node, Refusal, node::State, progress::Progress, proposals::Proposals, quorum, reads::Reads,
+    transfer::Transfer,
 };
 
 #[derive(Debug)]

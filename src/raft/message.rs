@@ -73,7 +73,11 @@ pub enum Message {
         index: Index,
     },
     /// The request was not taken here. With `is_certain`, it was not taken anywhere and will not be.
-    Refuse { id: ProposalId, reason: Refusal, is_certain: bool },
+    Refuse {
+        id: ProposalId,
+        reason: Refusal,
+        is_certain: bool,
+    },
     /// Stand for election at once (thesis 3.10).
     TimeoutNow,
 }

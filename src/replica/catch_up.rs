@@ -222,9 +222,16 @@ pub(super) struct Receiver {
 enum Receiving {
     Idle,
     /// The store is at work for this session.
-    Working { session: Session, sender: NodeId },
+    Working {
+        session: Session,
+        sender: NodeId,
+    },
     /// The sender has been told what comes next.
-    Waiting { session: Session, sender: NodeId, after: KeyRev },
+    Waiting {
+        session: Session,
+        sender: NodeId,
+        after: KeyRev,
+    },
 }
 
 impl Receiver {

@@ -211,8 +211,11 @@ impl Replica {
             self.waiting.confirmed(read.id, read.index);
         }
         for refused in ready.refused {
-            let answer =
-                if refused.is_certain { Answer::Refused(refused.error) } else { Answer::Unknown(refused.error) };
+            let answer = if refused.is_certain {
+                Answer::Refused(refused.error)
+            } else {
+                Answer::Unknown(refused.error)
+            };
             self.waiting.answer(refused.id, answer, effects);
         }
         for peer in ready.catch_up {

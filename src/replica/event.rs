@@ -23,12 +23,24 @@ pub enum Event {
     /// A peer's message has arrived, checked by whoever read the frame.
     Received(PeerMessage),
     /// A client wants an encoded command in the log.
-    Propose { request: RequestId, data: Bytes },
-    ChangeMembers { request: RequestId, change: MembershipChange, info: Bytes },
+    Propose {
+        request: RequestId,
+        data: Bytes,
+    },
+    ChangeMembers {
+        request: RequestId,
+        change: MembershipChange,
+        info: Bytes,
+    },
     /// A client wants to read what is newest now.
-    Read { request: RequestId },
+    Read {
+        request: RequestId,
+    },
     /// Hand leadership over: to this member, or to the best one.
-    TransferLeader { request: RequestId, to: Option<NodeId> },
+    TransferLeader {
+        request: RequestId,
+        to: Option<NodeId>,
+    },
     /// The log has synced everything up to this ticket.
     Persisted(Ticket),
     /// The log has, or no longer has, room for what comes. Without it a leader takes no proposals.
@@ -36,7 +48,10 @@ pub enum Event {
     /// The store has, or no longer has, room in its pending layer. Without it a leader takes no proposals.
     StoreRoom(bool),
     /// The store has applied everything up to `index`; what came of the commands proposed here.
-    Applied { index: Index, outcomes: Vec<(ProposalId, Outcome)> },
+    Applied {
+        index: Index,
+        outcomes: Vec<(ProposalId, Outcome)>,
+    },
     /// A `TransferJob` is done.
     Transfer(TransferDone),
 }
@@ -77,10 +92,29 @@ pub struct Piece {
 /// What came of a `TransferJob`.
 #[derive(Clone, Debug)]
 pub enum TransferDone {
-    Opened { peer: NodeId, session: Session, base: TransferBase, at: EntryId },
+    Opened {
+        peer: NodeId,
+        session: Session,
+        base: TransferBase,
+        at: EntryId,
+    },
     /// `None`: this store has not applied as far as the receiver has received yet; ask again later.
-    Read { peer: NodeId, session: Session, piece: Option<Box<Piece>> },
-    Begun { session: Session, after: KeyRev },
-    Stored { session: Session, after: KeyRev },
-    Finished { session: Session, at: EntryId, membership: Membership },
+    Read {
+        peer: NodeId,
+        session: Session,
+        piece: Option<Box<Piece>>,
+    },
+    Begun {
+        session: Session,
+        after: KeyRev,
+    },
+    Stored {
+        session: Session,
+        after: KeyRev,
+    },
+    Finished {
+        session: Session,
+        at: EntryId,
+        membership: Membership,
+    },
 }

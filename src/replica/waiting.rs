@@ -157,7 +157,8 @@ mod tests {
     #[test]
     fn a_read_waits_for_what_was_committed_before_it() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
-        let (first, second) = (waiting.add(RequestId(1), Kind::Read, 0), waiting.add(RequestId(2), Kind::Read, 0));
+        let (first, second) =
+            (waiting.add(RequestId(1), Kind::Read, 0), waiting.add(RequestId(2), Kind::Read, 0));
         waiting.confirmed(second, Index(5));
         waiting.confirmed(first, Index(4));
         waiting.release_reads(Index(4), &mut effects);

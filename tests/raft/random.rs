@@ -410,7 +410,7 @@ impl Cluster {
         for read in ready.reads {
             self.seen.read(read.id, read.index)?;
         }
-        for refused in ready.refused {
+        for refused in ready.refused.into_iter().filter(|refused| refused.is_certain) {
             self.seen.refused(refused.id)?;
         }
         for peer in ready.catch_up {

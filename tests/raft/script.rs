@@ -515,7 +515,8 @@ impl Script {
             self.say(format!("{id} reads {} at {}", read.id, read.index));
         }
         for refused in ready.refused {
-            self.say(format!("{id} refused {}: {}", refused.id, refused.error));
+            let doubt = if refused.is_certain { "" } else { ", perhaps taken elsewhere" };
+            self.say(format!("{id} refused {}: {}{doubt}", refused.id, refused.error));
         }
         for peer in ready.catch_up {
             self.say(format!("{id} must catch up {peer}"));

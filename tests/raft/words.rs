@@ -50,7 +50,7 @@ fn words(message: &Message) -> String {
         Message::Refuse { id, reason, is_certain } => {
             let doubt = if *is_certain { "" } else { " perhaps" };
             format!("{kind} {id} {reason:?}{doubt}")
-        },
+        }
         Message::TimeoutNow => kind.to_string(),
     }
 }

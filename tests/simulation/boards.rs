@@ -10,7 +10,7 @@ use solder::{
     replica::{self, Append, Effect, Event, Replica, TransferDone, TransferJob, boot, jobs},
     store::{self, Backend, FlushJob, FlushReport, RangeCursor, SliceLimits, Store, StoreError},
     types::{
-        Bugs, ClusterId, Entry, EntryId, Index, KeyRange, KeyRev, Membership, NodeId, RangeRequest,
+        Bugs, ClusterId, Entry, EntryId, Index, KeyRange, KeyRev, Membership, NodeId, Payload, RangeRequest,
     },
     wal::{self, Record, Wal, WalError},
 };
@@ -214,13 +214,13 @@ impl World {
         let board = self.boards.get_mut(&id).expect("it is there");
         board.life += 1;
         let backend = board.database.open()?;
-        let options =
-            store::Options { pending_bytes_max: bounds.pending_bytes, flush_pages_max: 64, bugs };
+        let options = store::Options { pending_bytes_max: bounds.pending_bytes, flush_pages_max: 64, bugs };
         let mut store = Store::open(backend.clone(), options)?;
         if !store.is_initialised() {
             store.init(CLUSTER, board.genesis.clone())?;
         }
-        let options = wal::Options { segment_bytes: bounds.segment_bytes, cluster: CLUSTER, member: id, bugs };
+        let options =
+            wal::Options { segment_bytes: bounds.segment_bytes, cluster: CLUSTER, member: id, bugs };
         let known = wal::Known {
             applied: store.applied().index,
             catching_up: store.receive_mark().is_some(),
@@ -463,6 +463,10 @@ impl World {
             let Event::Applied { outcomes: more, index } = event else { unreachable!("it says so") };
             outcomes.extend(more);
             let hash = running.store.state_hash();
+            if let Payload::Membership { .. } = entry.payload {
+                let members = running.store.membership().clone();
+                self.members_changed(entry.id, &members);
+            }
             entries.pop_front();
             self.safety.applied(id, index, hash)?;
             self.learn(id)?;

@@ -43,7 +43,11 @@ pub(super) struct Arrival {
 /// Who waits for an answer.
 #[derive(Clone)]
 pub(super) enum Asker {
-    Client { client: usize, turn: u64, call: CallId },
+    Client {
+        client: usize,
+        turn: u64,
+        call: CallId,
+    },
     /// The write that shows that a board serves again.
     Probe,
     /// Who changes the members and moves leadership; looks at the members, not at answers.
@@ -260,7 +264,8 @@ impl World {
         let lease = LeaseId(self.rng.i64(1..5));
         let key = Bytes::from(format!("x{}", self.rng.u32(..5)).as_str());
         let value = Bytes::from(vec![b'v'; self.rng.usize(..200)]);
-        let put = |lease| PutRequest { key: key.clone(), value: value.clone(), lease, ..PutRequest::default() };
+        let put =
+            |lease| PutRequest { key: key.clone(), value: value.clone(), lease, ..PutRequest::default() };
         match self.rng.u32(..6) {
             0 => Command::LeaseGrant { id: lease, ttl_s: 60 },
             1 => Command::LeaseRevoke { id: lease, only_in: None },
@@ -274,7 +279,11 @@ impl World {
                 success: vec![
                     TxnOp::Put(put(LeaseId::NONE)),
                     TxnOp::Range(RangeRequest { range: KeyRange::prefix(b"x"), ..RangeRequest::default() }),
-                    TxnOp::Put(PutRequest { key: b"y".into(), value: value.clone(), ..PutRequest::default() }),
+                    TxnOp::Put(PutRequest {
+                        key: b"y".into(),
+                        value: value.clone(),
+                        ..PutRequest::default()
+                    }),
                 ],
                 failure: Vec::new(),
             }),
@@ -307,7 +316,8 @@ impl World {
             Ok(slice) => {
                 follower.from = slice.next;
                 follower.parts.extend(slice.events.into_iter().map(truth::Event::from_record));
-                let whole = follower.parts.partition_point(|event| slice.done || event.at.main < slice.next.main);
+                let whole =
+                    follower.parts.partition_point(|event| slice.done || event.at.main < slice.next.main);
                 let told: Vec<truth::Event> = follower.parts.drain(..whole).collect();
                 if told.is_empty() { Ok(()) } else { follower.watcher.received(&self.truth, &told) }
             }

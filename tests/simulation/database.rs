@@ -58,6 +58,10 @@ struct Faulty<B> {
     full: Arc<AtomicBool>,
 }
 
+fn full() -> StoreError {
+    StoreError::Full { what: "the simulated disk".into() }
+}
+
 impl<B: Backend> Backend for Faulty<B> {
     fn read(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
         self.inner.read()
@@ -67,8 +71,15 @@ impl<B: Backend> Backend for Faulty<B> {
         let full = self.full.load(Ordering::Relaxed);
         self.inner.write(&mut |transaction| {
             work(transaction)?;
-            if full { Err(StoreError::Full { what: "the simulated disk".into() }) } else { Ok(()) }
+            if full { Err(self::full()) } else { Ok(()) }
         })
+    }
+
+    fn secure(&self) -> Result<(), StoreError> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(full()),
+            false => self.inner.secure(),
+        }
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {

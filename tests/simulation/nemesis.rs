@@ -6,7 +6,7 @@
 use solder::{
     raft::Role,
     replica::Event,
-    types::{Bytes, Membership, MembershipChange, NodeId},
+    types::{Bytes, EntryId, Membership, MembershipChange, NodeId},
     wal::Faults,
 };
 
@@ -40,6 +40,8 @@ pub(super) enum Fault {
 
 #[derive(Default)]
 pub(super) struct Nemesis {
+    /// The members as of the last change that any board has applied.
+    members: (EntryId, Membership),
     /// The board whose disk was lost and that has not been removed yet.
     lost: Option<NodeId>,
 }
@@ -189,15 +191,23 @@ impl World {
         self.schedule(lasts, Happening::Strikes(Fault::FullStoreEnds(victim)));
     }
 
-    /// What all running boards have applied last of the members.
-    fn committed_membership(&self) -> Option<Membership> {
-        let running = self.boards.values().filter_map(|board| board.running.as_ref());
-        let newest = running.max_by_key(|running| running.store.applied())?;
-        Some(newest.store.membership().clone()).filter(|members| !members.is_blank())
+    /// A board has applied a change of the members.
+    pub(super) fn members_changed(&mut self, at: EntryId, members: &Membership) {
+        if at > self.nemesis.members.0 {
+            self.nemesis.members = (at, members.clone());
+        }
+    }
+
+    fn committed_membership(&self) -> Membership {
+        match &self.nemesis.members.1 {
+            // No change yet.
+            members if members.is_blank() => Membership::of_voters((1..=self.knobs.voters).map(NodeId)),
+            members => members.clone(),
+        }
     }
 
     fn lose_disk(&mut self) {
-        let Some(members) = self.committed_membership() else { return };
+        let members = self.committed_membership();
         self.nemesis.lost = self.nemesis.lost.filter(|lost| !members.removed.contains(lost));
         if self.nemesis.lost.is_some() || members.voters.len() < 3 || self.boards.len() >= BOARDS_MAX {
             return;
@@ -212,7 +222,7 @@ impl World {
 
     /// The operator asks some board for the next change that makes sense; it may come to nothing.
     fn change_members(&mut self) -> Verdict {
-        let Some(members) = self.committed_membership() else { return Ok(()) };
+        let members = self.committed_membership();
         let Some(change) = self.draw_change(&members) else { return Ok(()) };
         if let MembershipChange::AddLearner(id) | MembershipChange::AddVoter(id) = change {
             self.add_board(id, Membership::default());

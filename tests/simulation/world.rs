@@ -98,10 +98,17 @@ pub(super) struct World {
 
 pub(super) enum Happening {
     /// Something that a board's own threads do in this life.
-    OnBoard { board: NodeId, life: u64, step: Step },
+    OnBoard {
+        board: NodeId,
+        life: u64,
+        step: Step,
+    },
     Arrives(Box<PeerMessage>),
     Start(NodeId),
-    ClientActs { client: usize, turn: u64 },
+    ClientActs {
+        client: usize,
+        turn: u64,
+    },
     ClientAsks(Arrival),
     ClientIsTold(Told),
     FollowerReads(usize),
@@ -193,7 +200,9 @@ impl World {
             self.run_until(self.now + 100 * MILLI)?;
             let standings = self.standings();
             let settled = deadline.check(self.now, &standings);
-            if settled.map_err(|reason| format!("{reason}\n{}", self.inside()))? && self.followers_are_done()? {
+            if settled.map_err(|reason| format!("{reason}\n{}", self.inside()))?
+                && self.followers_are_done()?
+            {
                 break;
             }
             self.probe(&standings);
@@ -306,7 +315,9 @@ impl World {
     /// What the members know, for whoever wants to know why.
     fn inside(&self) -> String {
         let running = self.boards.values().filter_map(|board| board.running.as_ref());
-        running.map(|running| format!("{:?}\n{:?}\n", running.replica, running.store.receive_mark())).collect()
+        running
+            .map(|running| format!("{:?}\n{:?}\n", running.replica, running.store.receive_mark()))
+            .collect()
     }
 
     fn followers_are_done(&self) -> Result<bool, String> {
