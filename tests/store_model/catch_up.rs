@@ -1,18 +1,18 @@
 //! One seed: a board that fell behind gets the store's content from two senders, in turns, while these go on applying,
-//! flushing and removing, and while everybody crashes. In the end it holds what the senders hold.
+//! flushing and removing, and while everybody crashes. In the end it holds what the senders hold. Then it is a sender
+//! itself, for one of those it got its content from.
 
 use solder::{store::*, types::*};
 
 use crate::machine::{Machine, Subject, hash};
 
-/// Which of the three boards sends.
-type Sender = usize;
+/// One of the three.
+type Who = usize;
 
-const RECEIVER: usize = 2;
 const LIMITS: SliceLimits = SliceLimits { rows: 1000, bytes: 1 << 20 };
 
 struct Transfer {
-    sender: Sender,
+    sender: Who,
     id: TransferId,
     cursor: KeyRev,
 }
@@ -20,6 +20,9 @@ struct Transfer {
 struct Scene {
     machine: Machine,
     boards: [Subject; 3],
+    receiver: Who,
+    /// The one that leads, and the one that follows at its own pace.
+    senders: [Who; 2],
     transfer: Option<Transfer>,
     transfers: u64,
     /// Steps after which nothing goes wrong any more, so that it ends.
@@ -32,35 +35,52 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let on_lmdb = seed.is_multiple_of(16);
     let chance = &mut machine.chance;
     let boards = [false, false, on_lmdb].map(|on_lmdb| Subject::new(chance, on_lmdb, bugs));
-    let calm_after = chance.rng.u64(..200);
-    let mut scene = Scene { machine, boards, transfer: None, transfers: 0, calm_after, steps: 0 };
-    scene.fall_behind();
-    while !scene.step() {
-        assert!(scene.steps < 20_000, "the transfer does not end");
+    let mut scene = Scene {
+        machine,
+        boards,
+        receiver: 2,
+        senders: [0, 1],
+        transfer: None,
+        transfers: 0,
+        calm_after: 0,
+        steps: 0,
+    };
+    let together = scene.machine.chance.rng.u64(..60);
+    for _ in 0..together {
+        scene.machine.apply(&mut scene.boards);
+        scene.flush_some();
     }
+    scene.catch_up();
+    scene.receiver = 1;
+    scene.senders = [0, 2];
+    scene.catch_up();
     scene.check_end();
     scene.steps
 }
 
 impl Scene {
-    /// All three apply the same for a while, and then the receiver is away.
-    fn fall_behind(&mut self) {
-        let together = self.machine.chance.rng.u64(..60);
-        for _ in 0..together {
-            self.machine.apply(&mut self.boards);
-            self.flush_some(0..3);
-        }
+    fn catch_up(&mut self) {
         let away = 1 + self.machine.chance.rng.u64(..120);
         for _ in 0..away {
-            self.machine.apply(&mut self.boards[..1]);
-            self.flush_some(0..2);
+            self.apply_one();
+            self.flush_some();
         }
-        // At least one sender has more than the receiver had.
-        self.machine.log.replay(&mut self.boards[0].store);
+        self.calm_after = self.steps + self.machine.chance.rng.u64(..150);
+        let limit = self.steps + 20_000;
+        while !self.step() {
+            assert!(self.steps < limit, "the transfer does not end");
+        }
+        self.check_equal();
     }
 
-    fn flush_some(&mut self, boards: std::ops::Range<usize>) {
-        for board in boards {
+    /// The next entry reaches the first sender; the others have it in the log, for later.
+    fn apply_one(&mut self) {
+        let leader = self.senders[0];
+        self.machine.apply(&mut self.boards[leader..=leader]);
+    }
+
+    fn flush_some(&mut self) {
+        for board in 0..self.boards.len() {
             let chance = &mut self.machine.chance;
             if chance.one_in(3) && self.boards[board].flush(chance) {
                 self.crash(board);
@@ -77,7 +97,7 @@ impl Scene {
         }
         // Neither side remembers the transfer.
         if let Some(transfer) =
-            self.transfer.take_if(|transfer| transfer.sender == board || board == RECEIVER)
+            self.transfer.take_if(|transfer| transfer.sender == board || board == self.receiver)
         {
             self.boards[transfer.sender].store.unpin_transfer(transfer.id);
         }
@@ -98,9 +118,9 @@ impl Scene {
         let tail = slice.done.then(|| self.boards[sender].store.transfer_tail().expect("readable"));
         if self.steps < self.calm_after && self.machine.chance.one_in(6) {
             // While the slice is on its way.
-            self.flush_some(0..2);
+            self.flush_some();
         }
-        let receiver = &mut self.boards[RECEIVER].store;
+        let receiver = &mut self.boards[self.receiver].store;
         if receiver.receive_mark().is_none() || self.transfer.is_none() {
             return false;
         }
@@ -114,28 +134,28 @@ impl Scene {
     }
 
     fn begin(&mut self) {
-        let sender = self.machine.chance.rng.usize(..RECEIVER);
+        let sender = self.senders[self.machine.chance.rng.usize(..2)];
         self.transfers += 1;
         let id = TransferId(self.transfers);
         let Some(base) = self.boards[sender].store.pin_transfer(id) else { return };
-        let cursor = self.boards[RECEIVER].store.receive_begin(base).expect("room");
+        let cursor = self.boards[self.receiver].store.receive_begin(base).expect("room");
         self.boards[sender].store.move_transfer(id, cursor);
         self.transfer = Some(Transfer { sender, id, cursor });
     }
 
     fn disturb(&mut self) {
         for _ in 0..self.machine.chance.rng.usize(..4) {
-            self.machine.apply(&mut self.boards[..1]);
+            self.apply_one();
         }
-        // The other sender follows at its own pace.
         let entries = self.machine.log.entries.len();
         let upto = entries - self.machine.chance.rng.usize(..20).min(entries);
-        self.machine.log.replay_up_to(&mut self.boards[1].store, upto);
-        self.flush_some(0..2);
+        let follower = self.senders[1];
+        self.machine.log.replay_up_to(&mut self.boards[follower].store, upto);
+        self.flush_some();
         match self.machine.chance.rng.u8(..30) {
-            0 => self.crash(0),
-            1 => self.crash(1),
-            2 | 3 => self.crash(RECEIVER),
+            0 => self.crash(self.senders[0]),
+            1 => self.crash(self.senders[1]),
+            2 | 3 => self.crash(self.receiver),
             4 => {
                 if let Some(Transfer { sender, id, .. }) = self.transfer.take() {
                     self.boards[sender].store.unpin_transfer(id);
@@ -145,27 +165,42 @@ impl Scene {
         }
     }
 
-    fn finish(&mut self, sender: Sender, tail: &TransferTail) -> bool {
-        if self.boards[RECEIVER].store.receive_finish(tail).expect("room") == ReceiveEnd::SenderBehind {
-            assert!(
-                sender == 1 || self.boards[1].store.applied() >= tail.at,
-                "the one that is ahead is not behind"
-            );
+    fn finish(&mut self, sender: Who, tail: &TransferTail) -> bool {
+        if self.boards[self.receiver].store.receive_finish(tail).expect("room") == ReceiveEnd::SenderBehind {
             // It will have applied more by then.
             self.machine.log.replay(&mut self.boards[sender].store);
             return false;
         }
-        let store = &self.boards[RECEIVER].store;
+        let store = &self.boards[self.receiver].store;
         assert_eq!(store.applied(), tail.at);
         assert_eq!(store.state_hash(), self.machine.log.hashes[tail.at.index.0 as usize - 1]);
         assert_eq!(store.receive_mark(), None);
+        assert_eq!(store.transfer_tail().expect("readable"), *tail);
+        self.check_same(sender);
         let Transfer { sender, id, .. } = self.transfer.take().expect("it has just ended");
         self.boards[sender].store.unpin_transfer(id);
         true
     }
 
+    /// Sender and receiver are at the same entry, and answer the same.
+    fn check_same(&self, sender: Who) {
+        let [sender, receiver] = [sender, self.receiver].map(|board| &self.boards[board].store);
+        assert_eq!(sender.applied(), receiver.applied());
+        let history = |store: &Store| {
+            let from = KeyRev::new(store.compacted().0.max(0), 0);
+            let slice = store.history(from, &KeyRange::all(), LIMITS).expect("not compacted");
+            assert!(slice.done);
+            slice.events
+        };
+        assert_eq!(history(receiver), history(sender));
+        assert_eq!(hash(receiver, Revision(0), LIMITS), hash(sender, Revision(0), LIMITS));
+        for (id, _) in sender.leases().expect("readable") {
+            let keys = |store: &Store| store.lease_keys(id, None, 1000).expect("readable");
+            assert_eq!(keys(receiver), keys(sender), "lease {id}");
+        }
+    }
+
     fn check_end(&mut self) {
-        self.check_equal();
         for _ in 0..5 {
             self.machine.apply(&mut self.boards);
         }
@@ -173,7 +208,7 @@ impl Scene {
         self.clear_alarms();
         self.compact_all();
         self.check_equal();
-        let counts = [0, 1, RECEIVER].map(|board| count(&self.boards[board]));
+        let counts = self.boards.each_ref().map(count);
         assert!(counts.iter().all(|count| *count == counts[0]), "records that nobody removes: {counts:?}");
     }
 
@@ -185,10 +220,10 @@ impl Scene {
         for revision in oldest..=self.machine.model.revision.0 {
             let revision = Revision(revision);
             let expected = hash(&self.boards[0].store, revision, LIMITS);
-            assert_eq!(hash(&self.boards[RECEIVER].store, revision, LIMITS), expected, "at {revision}");
+            assert_eq!(hash(&self.boards[self.receiver].store, revision, LIMITS), expected, "at {revision}");
         }
         for _ in 0..40 {
-            self.machine.check_all(&self.boards[RECEIVER].store);
+            self.machine.check_all(&self.boards[self.receiver].store);
         }
     }
 
