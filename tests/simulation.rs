@@ -27,7 +27,7 @@ use solder::types::Bug;
 const SEEDS: Range<u64> = 0..300;
 
 /// A bug that is not found in so many seeds would not be found by those above.
-const SEEDS_FOR_A_BUG: u64 = 300;
+const SEEDS_FOR_A_BUG: u64 = 2000;
 
 #[test]
 fn seeds() {

@@ -46,6 +46,18 @@ impl Node {
         self.trim_log();
     }
 
+    /// Leader: a peer has reason to know that this entry is committed. It may know better: what it is being caught up with
+    /// came from a leader before, and as long as it catches up it acknowledges nothing, so that without this word the two
+    /// could wait for each other for ever. A leader has every entry that is committed (thesis 3.6.3), so one that is not in
+    /// the log is noise.
+    pub fn learn_committed(&mut self, id: EntryId) {
+        if matches!(self.state, State::Leader(_)) && id.index > self.log.commit() && self.log.holds(id) {
+            self.commit_to(id.index);
+            self.serve_reads();
+            self.leave_if_removed();
+        }
+    }
+
     /// Leader: `peer` will come to be at `from` by a transfer. Keeps the entries after that in memory until it has
     /// acknowledged what leads up to them, or leaves, or another leads; at most `tail_bytes_max` more than otherwise.
     pub fn keep_tail_for(&mut self, peer: NodeId, from: Index) {

@@ -8,6 +8,8 @@ use crate::{
     types::{Entry, EntryId, HardState, Term},
 };
 
+use super::jobs;
+
 /// What the log still holds.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -24,6 +26,8 @@ pub struct Boot {
     pub restored: Restored,
     /// The log does not know the entry that the store ends with: write this start and sync it before anything else.
     pub log_start: Option<EntryId>,
+    /// The furthest entry that is known to be committed, here or at those who sent what is here.
+    pub committed: EntryId,
 }
 
 /// The log begins behind the end of the store: entries between them are in neither.
@@ -67,7 +71,8 @@ pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
         entries,
         catching_up,
     };
-    Ok(Boot { restored, log_start: (!keep).then_some(applied) })
+    let committed = jobs::known_committed(store);
+    Ok(Boot { restored, log_start: (!keep).then_some(applied), committed })
 }
 
 /// A store that caught up may know of a term that the log has not heard of. No vote was given in it: that would be in the

@@ -3,7 +3,7 @@
 //! ```text
 //!   leader (Sender)                                     member (Receiver)
 //!   Open: keep what is not removed yet
-//!        -- Offer { base, at } ------------------------>
+//!        -- Offer { base } ---------------------------->
 //!                                                       Begin: mark the store as catching up, durably
 //!        <------------------------ Want { after } ------   (its own last revision, or 0 after a wipe)
 //!   Read: what comes after `after`;
@@ -64,7 +64,7 @@ enum Stage {
     /// The store is asked what there is.
     Opening,
     /// The offer is out.
-    Offered { base: TransferBase, at: EntryId },
+    Offered { base: TransferBase },
     /// The store reads what comes after the cursor.
     Reading(KeyRev),
     /// The piece after the cursor is out, or the store had nothing to send yet.
@@ -127,9 +127,9 @@ impl Sender {
         let session = transfer.session;
         match transfer.stage {
             Stage::Opening | Stage::Reading(_) => {}
-            Stage::Offered { base, at } => {
+            Stage::Offered { base } => {
                 transfer.silent_ticks = 0;
-                effects.push(self.say(peer, session, TransferMessage::Offer { base, at }));
+                effects.push(self.say(peer, session, TransferMessage::Offer { base }));
             }
             Stage::Sent(after) => {
                 transfer.silent_ticks = 0;
@@ -151,7 +151,8 @@ impl Sender {
             return;
         };
         match *message {
-            TransferMessage::Want { after } => {
+            TransferMessage::Want { after, committed } => {
+                node.learn_committed(committed);
                 let asked_before = match transfer.stage {
                     Stage::Reading(cursor) | Stage::Sent(cursor) => cursor >= after,
                     Stage::Opening | Stage::Offered { .. } => false,
@@ -162,7 +163,11 @@ impl Sender {
                     effects.push(Effect::Transfer(TransferJob::Read { peer: from, session, after }));
                 }
             }
-            TransferMessage::Done | TransferMessage::Decline => self.close(from, node, effects),
+            TransferMessage::Decline { committed } => {
+                node.learn_committed(committed);
+                self.close(from, node, effects);
+            }
+            TransferMessage::Done => self.close(from, node, effects),
             TransferMessage::Offer { .. } | TransferMessage::Slice(_) => {}
         }
     }
@@ -170,10 +175,10 @@ impl Sender {
     /// The store has done what was asked of it.
     pub(super) fn done(&mut self, done: &TransferDone, node: &mut Node, effects: &mut Vec<Effect>) {
         match *done {
-            TransferDone::Opened { peer, session, base, at } => {
+            TransferDone::Opened { peer, session, base } => {
                 if let Some(transfer) = self.current(peer, session) {
-                    transfer.stage = Stage::Offered { base, at };
-                    effects.push(self.say(peer, session, TransferMessage::Offer { base, at }));
+                    transfer.stage = Stage::Offered { base };
+                    effects.push(self.say(peer, session, TransferMessage::Offer { base }));
                 }
             }
             TransferDone::Read { peer, session, ref piece } => {
@@ -214,6 +219,8 @@ impl Sender {
 pub(super) struct Receiver {
     id: NodeId,
     stage: Receiving,
+    /// The furthest entry that is known to be committed: of this board, or of those who sent what it holds.
+    committed: EntryId,
     /// The last transfer that ended well, to answer a sender who has not heard of it.
     finished: Option<Session>,
 }
@@ -235,8 +242,8 @@ enum Receiving {
 }
 
 impl Receiver {
-    pub(super) fn new(id: NodeId) -> Receiver {
-        Receiver { id, stage: Receiving::Idle, finished: None }
+    pub(super) fn new(id: NodeId, committed: EntryId) -> Receiver {
+        Receiver { id, stage: Receiving::Idle, committed, finished: None }
     }
 
     pub(super) fn received(
@@ -248,9 +255,9 @@ impl Receiver {
         effects: &mut Vec<Effect>,
     ) {
         match message {
-            TransferMessage::Offer { base, at } => self.offered(from, session, base, at, node, effects),
+            TransferMessage::Offer { base } => self.offered(from, session, base, node, effects),
             TransferMessage::Slice(piece) => match self.stage {
-                Receiving::Waiting { session: current, sender, after }
+                Receiving::Waiting { session: current, sender, after, .. }
                     if (current, sender, after) == (session, from, piece.after) =>
                 {
                     self.stage = Receiving::Working { session, sender };
@@ -261,7 +268,7 @@ impl Receiver {
                 }
                 _ => {}
             },
-            TransferMessage::Want { .. } | TransferMessage::Done | TransferMessage::Decline => {}
+            TransferMessage::Want { .. } | TransferMessage::Done | TransferMessage::Decline { .. } => {}
         }
     }
 
@@ -270,7 +277,6 @@ impl Receiver {
         from: NodeId,
         session: Session,
         base: TransferBase,
-        at: EntryId,
         node: &mut Node,
         effects: &mut Vec<Effect>,
     ) {
@@ -278,13 +284,14 @@ impl Receiver {
             // One job at a time; the sender will offer again.
             Receiving::Working { .. } => return,
             Receiving::Waiting { session: current, after, .. } if current == session => {
-                return effects.push(self.say(from, session, TransferMessage::Want { after }));
+                return effects.push(self.want(from, session, after));
             }
             Receiving::Waiting { .. } | Receiving::Idle => {}
         }
         // Only the leader of this member's term may decide that it is to catch up: a deposed one does not know how far
         // it is. What is offered must lead further than what is here; and if the log has that entry, Appends can go on
         // from there. (A log that is longer but has another entry there parts from the leader's before it.)
+        let at = base.applied;
         let in_log = node.term_at(at.index) == Some(at.term);
         let of_use = at.index > node.applied_index() && (node.is_catching_up() || !in_log);
         if node.leader() == Some(from) && of_use {
@@ -292,7 +299,8 @@ impl Receiver {
             self.stage = Receiving::Working { session, sender: from };
             effects.push(Effect::Transfer(TransferJob::Begin { session, base }));
         } else if node.leader() == Some(from) {
-            effects.push(self.say(from, session, TransferMessage::Decline));
+            let committed = self.committed(node);
+            effects.push(self.say(from, session, TransferMessage::Decline { committed }));
         }
     }
 
@@ -300,10 +308,12 @@ impl Receiver {
     pub(super) fn done(&mut self, done: TransferDone, node: &mut Node, effects: &mut Vec<Effect>) {
         let Receiving::Working { session: current, sender } = self.stage else { return };
         match done {
-            TransferDone::Begun { session, after } | TransferDone::Stored { session, after } => {
+            TransferDone::Begun { session, after, committed }
+            | TransferDone::Stored { session, after, committed } => {
                 assert_eq!(session, current, "one job at a time");
+                self.committed = committed;
                 self.stage = Receiving::Waiting { session, sender, after };
-                effects.push(self.say(sender, session, TransferMessage::Want { after }));
+                effects.push(self.want(sender, session, after));
             }
             TransferDone::Finished { session, at, membership } => {
                 assert_eq!(session, current, "one job at a time");
@@ -318,5 +328,19 @@ impl Receiver {
 
     fn say(&self, to: NodeId, session: Session, message: TransferMessage) -> Effect {
         Effect::Send(PeerMessage::Transfer { from: self.id, to, session, message })
+    }
+
+    fn committed(&self, node: &Node) -> EntryId {
+        let index = node.applied_index();
+        if index <= self.committed.index {
+            return self.committed;
+        }
+        let term =
+            node.term_at(index).expect("the log in memory begins no later than behind what is applied");
+        EntryId { term, index }
+    }
+
+    fn want(&self, to: NodeId, session: Session, after: KeyRev) -> Effect {
+        self.say(to, session, TransferMessage::Want { after, committed: self.committed })
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::VecDeque;
 
 use crate::{
-    raft::{Envelope, Node, Ready, Refusal, Restored, Role, Ticket},
+    raft::{Envelope, Node, Ready, Refusal, Role, Ticket},
     types::{Bytes, Error, MembershipChange, NodeId},
 };
 
 use super::{
     Answer, Append, Effect, Event, PeerMessage, RequestId,
+    boot::Boot,
     catch_up::{Receiver, Sender},
     waiting::{Kind, Waiting},
 };
@@ -49,19 +50,20 @@ pub struct Replica {
 }
 
 impl Replica {
-    pub fn new(options: Options, restored: Restored, mut rng: fastrand::Rng) -> Replica {
+    /// `boot.log_start`, if there is one, must be durable by now.
+    pub fn new(options: Options, boot: Boot, mut rng: fastrand::Rng) -> Replica {
         let id = options.raft.id;
         let waiting = Waiting::new(id, rng.u32(..), options.request_timeout_ticks);
         Replica {
             waiting,
             sender: Sender::new(id, &options, rng.fork()),
-            receiver: Receiver::new(id),
+            receiver: Receiver::new(id, boot.committed),
             held: VecDeque::new(),
             requests_max: options.requests_max,
             now_tick: 0,
             log_room: true,
             store_room: true,
-            node: Node::new(options.raft, restored, rng),
+            node: Node::new(options.raft, boot.restored, rng),
         }
     }
 

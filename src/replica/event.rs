@@ -67,16 +67,16 @@ pub enum PeerMessage {
 /// when nothing comes back; a receiver that gets the same twice does nothing twice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum TransferMessage {
-    /// Sender: I can bring you to my applied entry `at` or beyond; `base` is how far I have removed what is compacted.
-    Offer { base: TransferBase, at: EntryId },
-    /// Receiver: what I have is durable up to `after`; send what comes next.
-    Want { after: KeyRev },
+    /// Sender: this is how far I have applied, and removed what is compacted; I can bring you there or beyond.
+    Offer { base: TransferBase },
+    /// Receiver: what I have is durable up to `after`; send what comes next. I know that `committed` is.
+    Want { after: KeyRev, committed: EntryId },
     /// Sender: what comes after the cursor that the slice starts from; the last one brings the tail.
     Slice(Box<Piece>),
     /// Receiver: all is in place.
     Done,
-    /// Receiver: not wanted, I am further than what you offer.
-    Decline,
+    /// Receiver: not wanted, I am further than what you offer; I know that `committed` is.
+    Decline { committed: EntryId },
 }
 
 /// One step of a transfer.
@@ -96,7 +96,6 @@ pub enum TransferDone {
         peer: NodeId,
         session: Session,
         base: TransferBase,
-        at: EntryId,
     },
     /// `None`: this store has not applied as far as the receiver has received yet; ask again later.
     Read {
@@ -107,10 +106,12 @@ pub enum TransferDone {
     Begun {
         session: Session,
         after: KeyRev,
+        committed: EntryId,
     },
     Stored {
         session: Session,
         after: KeyRev,
+        committed: EntryId,
     },
     Finished {
         session: Session,

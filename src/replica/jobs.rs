@@ -4,7 +4,7 @@
 
 use crate::{
     store::{ReceiveEnd, Store, StoreError, TransferId},
-    types::{Entry, KeyRev, NodeId, Payload, ProposalId},
+    types::{Entry, EntryId, KeyRev, NodeId, Payload, ProposalId},
 };
 
 use super::{Event, Piece, Session, TransferDone, TransferJob};
@@ -49,8 +49,7 @@ pub fn transfer(
         TransferJob::Open { peer, session } => {
             // Until the receiver says what it has, nothing may be removed.
             let base = store.pin_transfer(TransferId(peer.0)).expect("no flush is under way");
-            let at = store.applied();
-            Some(TransferDone::Opened { peer, session, base, at })
+            Some(TransferDone::Opened { peer, session, base })
         }
         TransferJob::Read { peer, session, after } => {
             store.move_transfer(TransferId(peer.0), after);
@@ -63,7 +62,7 @@ pub fn transfer(
         }
         TransferJob::Begin { session, base } => {
             let after = store.receive_begin(base)?;
-            Some(TransferDone::Begun { session, after })
+            Some(TransferDone::Begun { session, after, committed: known_committed(store) })
         }
         TransferJob::Store { session, piece } => Some(keep(store, session, &piece)?),
     })
@@ -86,5 +85,10 @@ fn keep(store: &mut Store, session: Session, piece: &Piece) -> Result<TransferDo
         let membership = store.membership().clone();
         return Ok(TransferDone::Finished { session, at: tail.at, membership });
     }
-    Ok(TransferDone::Stored { session, after: piece.slice.next })
+    let committed = known_committed(store);
+    Ok(TransferDone::Stored { session, after: piece.slice.next, committed })
+}
+
+pub(super) fn known_committed(store: &Store) -> EntryId {
+    store.receive_mark().map_or(store.applied(), |mark| mark.committed)
 }

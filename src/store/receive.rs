@@ -19,7 +19,7 @@ use super::{
     state::{self, State},
     view::Found,
 };
-use crate::types::{KeyRev, LeaseId};
+use crate::types::{EntryId, KeyRev, LeaseId};
 
 /// Stands in the database while the store catches up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct ReceiveMark {
     pub cursor: KeyRev,
     /// The least `done` and the farthest `reach` of this store's own content and of all that was sent.
     pub base: TransferBase,
+    /// The furthest entry that this store or anybody who sent to it had applied. It is committed, and a leader that does
+    /// not know so yet must be told: it could be waiting for this very board to acknowledge it.
+    pub committed: EntryId,
 }
 
 /// How a transfer's last step went.
@@ -49,18 +52,20 @@ impl Store {
     /// here cannot be added to. What was pending is forgotten (the log has it). No flush may be under way.
     pub fn receive_begin(&mut self, sender: TransferBase) -> Result<KeyRev, StoreError> {
         assert!(self.flushing.is_none(), "a transfer began during a flush");
-        let own = TransferBase { done: self.progress.done, reach: self.progress.reach };
-        let before = self
-            .mark
-            .unwrap_or(ReceiveMark { cursor: KeyRev::end_of(self.flushed_state().revision), base: own });
+        let before = self.mark.unwrap_or(ReceiveMark {
+            cursor: KeyRev::end_of(self.flushed_state().revision),
+            base: TransferBase { applied: self.flushed(), ..self.transfer_base() },
+            committed: self.flushed(),
+        });
+        let committed = further(before.committed, sender.applied);
         let whole = sender.reach <= before.cursor.next();
         let resumes = self.mark.is_some() && sender.reach <= before.base.done;
         let mark = if whole || resumes {
             let done = before.base.done.min(sender.done);
             let reach = before.base.reach.max(sender.reach);
-            ReceiveMark { base: TransferBase { done, reach }, ..before }
+            ReceiveMark { base: TransferBase { done, reach, ..before.base }, committed, ..before }
         } else {
-            ReceiveMark { cursor: KeyRev::default(), base: sender }
+            ReceiveMark { cursor: KeyRev::default(), base: sender, committed }
         };
         let wipe = !(whole || resumes);
         self.backend.write(&mut |txn| {
@@ -81,7 +86,7 @@ impl Store {
         let before = self.mark.unwrap_or_else(|| panic!("a slice up to {} without a beginning", slice.next));
         let mut mark = before;
         self.backend.write(&mut |txn| {
-            mark = before;
+            mark = ReceiveMark { committed: further(before.committed, slice.applied), ..before };
             for record in &slice.records {
                 if record.rev > mark.cursor {
                     keep(txn, record)?;
@@ -119,6 +124,10 @@ impl Store {
             || tail.revision < mark.cursor.main
             || (reach > KeyRev::default() && tail.compacted < reach.main)
     }
+}
+
+fn further(a: EntryId, b: EntryId) -> EntryId {
+    if a.index < b.index { b } else { a }
 }
 
 /// Puts a record into all tables it has a row in. Records come in order: what is here of its key is older.

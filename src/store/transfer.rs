@@ -28,6 +28,8 @@ pub struct TransferBase {
     pub done: KeyRev,
     /// At it and above, no tombstone has been removed.
     pub reach: KeyRev,
+    /// The sender has applied this: it is committed.
+    pub applied: EntryId,
 }
 
 /// Some records, ascending, all that are there between the cursor asked for and `next`.
@@ -38,6 +40,8 @@ pub struct TransferSlice {
     pub next: KeyRev,
     /// There was nothing behind `next` when the slice was read: if no entry was applied since, the tail may follow.
     pub done: bool,
+    /// The sender has applied this: it is committed.
+    pub applied: EntryId,
 }
 
 /// All but the history, as of one applied entry.
@@ -62,7 +66,11 @@ impl Store {
             return None;
         }
         self.pins.set_transfer(id, KeyRev::default());
-        Some(TransferBase { done: self.progress.done, reach: self.progress.reach })
+        Some(self.transfer_base())
+    }
+
+    pub(super) fn transfer_base(&self) -> TransferBase {
+        TransferBase { done: self.progress.done, reach: self.progress.reach, applied: self.applied() }
     }
 
     /// The receiver keeps all up to `cursor`: removal may come as far. It never goes back.
@@ -79,7 +87,8 @@ impl Store {
     pub fn transfer_slice(&self, after: KeyRev, bytes_max: u64) -> Result<TransferSlice, StoreError> {
         let snapshot = self.backend.read()?;
         let mut rows = self.view(&*snapshot).scan(Table::Revs, &format::rev_key(after.next()))?;
-        let mut slice = TransferSlice { records: Vec::new(), next: after, done: false };
+        let applied = self.applied();
+        let mut slice = TransferSlice { records: Vec::new(), next: after, done: false, applied };
         let mut bytes = 0;
         while let Some((row, record)) = rows.next()? {
             let record = format::decode_record(format::decode_rev(row)?, record)?;

@@ -234,7 +234,7 @@ impl World {
             wal.write(&[Record::LogStart(start)], store.membership())?;
             wal.sync()?;
         }
-        let replica = Replica::new(replica_options(id, &bounds, bugs), boot.restored, self.rng.fork());
+        let replica = Replica::new(replica_options(id, &bounds, bugs), boot, self.rng.fork());
         Ok(Running {
             replica,
             store,

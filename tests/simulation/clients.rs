@@ -263,7 +263,9 @@ impl World {
     fn draw_background(&mut self) -> Command {
         let lease = LeaseId(self.rng.i64(1..5));
         let key = Bytes::from(format!("x{}", self.rng.u32(..5)).as_str());
-        let value = Bytes::from(vec![b'v'; self.rng.usize(..200)]);
+        // Sometimes a batch of several blocks.
+        let bytes = if self.rng.u32(..4) == 0 { self.rng.usize(..9_000) } else { self.rng.usize(..200) };
+        let value = Bytes::from(vec![b'v'; bytes]);
         let put =
             |lease| PutRequest { key: key.clone(), value: value.clone(), lease, ..PutRequest::default() };
         match self.rng.u32(..6) {

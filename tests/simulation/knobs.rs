@@ -29,7 +29,7 @@ pub struct Network {
     pub doubled: u32,
     pub delay_min: Micros,
     pub delay_max: Micros,
-    /// Of 1000 messages, how many take up to a second.
+    /// Of 1000 messages, how many take up to three seconds: longer than an election.
     pub straggling: u32,
 }
 
@@ -142,7 +142,7 @@ impl Network {
             doubled: [0, 10, 50, 200][rng.usize(..4)],
             delay_min: 100,
             delay_max: [MILLI, 10 * MILLI, 50 * MILLI, 120 * MILLI][rng.usize(..4)],
-            straggling: [0, 0, 5, 50][rng.usize(..4)],
+            straggling: [0, 0, 10, 100][rng.usize(..4)],
         }
     }
 
@@ -167,9 +167,9 @@ impl Disk {
 impl Faults {
     fn draw(rng: &mut fastrand::Rng, voters: u64) -> Faults {
         Faults {
-            partition: rate(rng, 2 * SECOND).filter(|_| voters > 1),
-            crash: rate(rng, 2 * SECOND),
-            pause: rate(rng, 3 * SECOND),
+            partition: rate(rng, 1_500 * MILLI).filter(|_| voters > 1),
+            crash: rate(rng, 600 * MILLI),
+            pause: rate(rng, 2 * SECOND),
             slow_disk: rate(rng, 4 * SECOND),
             full_disk: rate(rng, 8 * SECOND),
             failing_sync: rate(rng, 8 * SECOND),

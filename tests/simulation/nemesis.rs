@@ -154,7 +154,8 @@ impl World {
         let victims = if self.rng.u32(..6) == 0 { self.with_disk() } else { vec![self.one()] };
         for victim in victims {
             self.cut_power(victim);
-            let down = self.rng.u64(10 * MILLI..4 * SECOND);
+            // Often back before anybody has noticed.
+            let down = if self.rng.bool() { self.rng.u64(..50 * MILLI) } else { self.rng.u64(..4 * SECOND) };
             self.schedule(down, Happening::Start(victim));
         }
     }

@@ -70,7 +70,7 @@ pub fn arrivals(network: &knobs::Network, rng: &mut fastrand::Rng) -> Vec<Micros
 
 fn delay(network: &knobs::Network, rng: &mut fastrand::Rng) -> Micros {
     match rng.u32(..1000) < network.straggling {
-        true => rng.u64(network.delay_max..=network.delay_max + knobs::SECOND),
+        true => rng.u64(network.delay_max..=network.delay_max + 3 * knobs::SECOND),
         false => rng.u64(network.delay_min..=network.delay_max),
     }
 }

@@ -226,7 +226,10 @@ impl World {
 
     fn happens(&mut self, happening: Happening) -> Verdict {
         if let Some(until) = self.held_up(&happening) {
-            self.schedule_at(until, happening);
+            // What its own threads do keeps its order; what comes from outside is read in any.
+            let is_own = matches!(happening, Happening::OnBoard { .. });
+            let delay = if is_own { 0 } else { self.rng.u64(..5 * MILLI) };
+            self.schedule_at(until + delay, happening);
             return Ok(());
         }
         match happening {
