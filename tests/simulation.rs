@@ -116,7 +116,9 @@ fn a_seed_is_a_run() {
 #[test]
 fn bugs_are_found() {
     simulation::quiet_panics();
-    let missed: Vec<Bug> = Bug::ALL.into_iter().filter(|&bug| !is_found(bug)).collect();
+    // BUG=ReadByEarlierRound looks for one of them only.
+    let asked = |bug: &Bug| env::var("BUG").map_or(true, |name| name == format!("{bug:?}"));
+    let missed: Vec<Bug> = Bug::ALL.into_iter().filter(asked).filter(|&bug| !is_found(bug)).collect();
     assert!(missed.is_empty(), "not found in {SEEDS_FOR_A_BUG} seeds: {missed:?}");
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Board {
     genesis: Membership,
     pub(super) disk: wal::Twin,
     pub(super) database: Database,
+    /// How long a tick of its clock takes.
+    tick: Micros,
     /// Counts starts and ends, so that what was scheduled for one life does not happen in the next.
     life: u64,
     pub(super) running: Option<Running>,
@@ -163,8 +165,10 @@ fn replica_options(id: NodeId, bounds: &Bounds, bugs: Bugs) -> replica::Options 
 
 impl World {
     pub(super) fn add_board(&mut self, id: NodeId, genesis: Membership) {
+        let tick = TICK + TICK * self.rng.u64(..=self.knobs.slow_clock) / 100;
         let board = Board {
             id,
+            tick,
             genesis,
             disk: wal::Twin::new(),
             database: Database::new(self.knobs.lmdb),
@@ -287,7 +291,8 @@ impl World {
         }
         match step {
             Step::Tick => {
-                self.later(id, TICK, Step::Tick);
+                let tick = self.boards[&id].tick;
+                self.later(id, tick, Step::Tick);
                 self.feed(id, Event::Tick)
             }
             Step::Synced => self.synced(id),

@@ -15,6 +15,8 @@ pub struct Knobs {
     pub lmdb: bool,
     /// How long faults go on.
     pub stormy: Micros,
+    /// A board's clock may run so much slower than another's, in percent.
+    pub slow_clock: u64,
     pub network: Network,
     pub disk: Disk,
     pub faults: Faults,
@@ -88,6 +90,7 @@ impl Knobs {
             voters,
             lmdb: rng.u32(..10) == 0,
             stormy: rng.u64(15..40) * SECOND,
+            slow_clock: [0, 10, 100, 300][rng.usize(..4)],
             network: Network::draw(rng),
             disk: Disk::draw(rng),
             faults: Faults::draw(rng, voters),
@@ -103,14 +106,9 @@ impl Knobs {
             voters,
             lmdb: false,
             stormy: duration,
+            slow_clock: 0,
             network: Network { lost: 0, doubled: 0, delay_min: 200, delay_max: 2 * MILLI, straggling: 0 },
-            disk: Disk {
-                sync_min: MILLI,
-                sync_max: 5 * MILLI,
-                apply_max: 200,
-                flush_every: SECOND,
-                flush_max: 50 * MILLI,
-            },
+            disk: Disk::kind(),
             faults: Faults::default(),
             clients: Clients {
                 count: clients,
@@ -139,7 +137,7 @@ impl Network {
     fn draw(rng: &mut fastrand::Rng) -> Network {
         Network {
             lost: [0, 10, 50, 150][rng.usize(..4)],
-            doubled: [0, 10, 50, 200][rng.usize(..4)],
+            doubled: [0, 10, 100, 400][rng.usize(..4)],
             delay_min: 100,
             delay_max: [MILLI, 10 * MILLI, 50 * MILLI, 120 * MILLI][rng.usize(..4)],
             straggling: [0, 0, 10, 100][rng.usize(..4)],
@@ -156,10 +154,23 @@ impl Disk {
     fn draw(rng: &mut fastrand::Rng) -> Disk {
         Disk {
             sync_min: 200,
-            sync_max: [2 * MILLI, 20 * MILLI, 100 * MILLI, 400 * MILLI][rng.usize(..4)],
+            sync_max: [2 * MILLI, 20 * MILLI, 200 * MILLI, SECOND][rng.usize(..4)],
             apply_max: [100, 2 * MILLI, 50 * MILLI][rng.usize(..3)],
             flush_every: [50 * MILLI, 300 * MILLI, 2 * SECOND][rng.usize(..3)],
             flush_max: [5 * MILLI, 100 * MILLI, SECOND][rng.usize(..3)],
+        }
+    }
+}
+
+impl Disk {
+    /// A disk that a cluster must live well with: an SD card.
+    pub fn kind() -> Disk {
+        Disk {
+            sync_min: MILLI,
+            sync_max: 5 * MILLI,
+            apply_max: 200,
+            flush_every: SECOND,
+            flush_max: 50 * MILLI,
         }
     }
 }
@@ -168,7 +179,7 @@ impl Faults {
     fn draw(rng: &mut fastrand::Rng, voters: u64) -> Faults {
         Faults {
             partition: rate(rng, 1_500 * MILLI).filter(|_| voters > 1),
-            crash: rate(rng, 600 * MILLI),
+            crash: rate(rng, 400 * MILLI),
             pause: rate(rng, 2 * SECOND),
             slow_disk: rate(rng, 4 * SECOND),
             full_disk: rate(rng, 8 * SECOND),
@@ -197,8 +208,8 @@ impl Clients {
 impl Bounds {
     fn draw(rng: &mut fastrand::Rng) -> Bounds {
         Bounds {
-            append_bytes: [300, 2_000, 64_000][rng.usize(..3)],
-            window_bytes: [1_000, 8_000, 256_000][rng.usize(..3)],
+            append_bytes: [1, 300, 2_000, 64_000][rng.usize(..4)],
+            window_bytes: [1, 1_000, 8_000, 256_000][rng.usize(..4)],
             uncommitted_bytes: [2_000, 64_000][rng.usize(..2)],
             tail_bytes: [500, 3_000, 50_000][rng.usize(..3)],
             unapplied_bytes: [2_000, 64_000][rng.usize(..2)],

@@ -22,7 +22,7 @@ use super::{
         raft_safety::Safety,
         truth::Truth,
     },
-    knobs::{Knobs, MILLI, Network, SECOND},
+    knobs::{Disk, Knobs, MILLI, Network, SECOND},
     nemesis::{Fault, Nemesis},
     network::{self, Wires},
 };
@@ -287,6 +287,7 @@ impl World {
     fn calm_down(&mut self) -> Verdict {
         self.stormy = false;
         self.knobs.network = Network::kind();
+        self.knobs.disk = Disk::kind();
         self.wires.heal();
         for board in self.boards.values_mut() {
             board.recover(self.now);
