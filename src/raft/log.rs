@@ -209,7 +209,8 @@ impl Log {
         (self.start.take(), entries)
     }
 
-    /// All that was handed out up to `ticket` is on disk. `named` is the last index that a ticket up to it named.
+    /// All that was handed out up to `ticket` is on disk. `named` is the greatest index that those tickets named,
+    /// be it of entries that were replaced since.
     pub(super) fn persisted(&mut self, ticket: Ticket, named: Index, bugs: Bugs) {
         while let Some(write) = pop_front_if(&mut self.writes, |write| write.ticket <= ticket) {
             self.durable = write.last;
@@ -263,5 +264,142 @@ impl Log {
             }
             self.before = self.slots.pop_front().expect("the floor is within the log").entry.id;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Payload;
+
+    /// A log behind `applied` with entries of these terms.
+    fn log(applied: EntryId, terms: &[u64]) -> Log {
+        let entries = terms.iter().zip(applied.index.0 + 1..).map(|(term, index)| entry(index, *term));
+        Log::new(applied, entries.collect())
+    }
+
+    fn entry(index: u64, term: u64) -> Entry {
+        Entry { id: EntryId::new(term, index), payload: Payload::Empty }
+    }
+
+    fn hand_out(log: &mut Log, ticket: u64) -> usize {
+        log.hand_out(Ticket(ticket)).1.len()
+    }
+
+    fn persisted(log: &mut Log, ticket: u64) -> u64 {
+        log.persisted(Ticket(ticket), Index(0), Bugs::default());
+        log.durable().0
+    }
+
+    #[test]
+    fn the_last_entry_that_may_be_the_same() {
+        let log = log(EntryId::new(2, 10), &[2, 3, 3, 5]);
+        let cases = [
+            (14, 5, Some(EntryId::new(5, 14))),
+            (14, 4, Some(EntryId::new(3, 13))),
+            (99, 9, Some(EntryId::new(5, 14))),
+            (12, 9, Some(EntryId::new(3, 12))),
+            (14, 2, Some(EntryId::new(2, 11))),
+            (10, 2, Some(EntryId::new(2, 10))),
+            (14, 1, None),
+            (9, 2, None),
+        ];
+        for (index, term, expected) in cases {
+            assert_eq!(log.last_up_to(Index(index), Term(term)), expected, "{index}@{term}");
+        }
+    }
+
+    #[test]
+    fn reports_of_what_was_replaced_count_for_what_is_left_of_it() {
+        let mut log = log(EntryId::default(), &[1, 1]);
+        for index in 3..=6 {
+            log.append(entry(index, 2));
+            assert_eq!(hand_out(&mut log, index), 1);
+        }
+        log.truncate_from(Index(5));
+        log.append(entry(5, 3));
+        assert_eq!(hand_out(&mut log, 7), 1);
+        assert_eq!(persisted(&mut log, 3), 3);
+        assert_eq!(persisted(&mut log, 6), 4);
+        assert_eq!(persisted(&mut log, 7), 5);
+    }
+
+    #[test]
+    fn a_write_of_several_is_cut() {
+        let mut log = log(EntryId::default(), &[1]);
+        (2..=9).for_each(|index| log.append(entry(index, 1)));
+        assert_eq!(hand_out(&mut log, 1), 8);
+        log.truncate_from(Index(4));
+        assert_eq!((log.last().index, log.durable()), (Index(3), Index(1)));
+        log.truncate_from(Index(3));
+        (3..=5).for_each(|index| log.append(entry(index, 2)));
+        assert_eq!(hand_out(&mut log, 2), 3);
+        assert_eq!(persisted(&mut log, 1), 2);
+        assert_eq!(persisted(&mut log, 2), 5);
+    }
+
+    #[test]
+    fn what_is_durable_is_not_when_replaced() {
+        let mut log = log(EntryId::default(), &[1, 1, 1]);
+        assert_eq!(log.durable(), Index(3));
+        log.truncate_from(Index(2));
+        log.append(entry(2, 2));
+        assert_eq!(log.durable(), Index(1));
+        assert_eq!(hand_out(&mut log, 1), 1);
+        assert_eq!(persisted(&mut log, 1), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "2 dropped though committed up to 2")]
+    fn what_is_committed_stays() {
+        let mut log = log(EntryId::default(), &[1, 1, 1]);
+        log.commit_to(Index(2));
+        log.truncate_from(Index(2));
+    }
+
+    #[test]
+    fn a_tail_is_trimmed_and_counted_right() {
+        let each = entry(1, 1).weight_bytes();
+        let mut log = log(EntryId::default(), &[1; 10]);
+        log.commit_to(Index(8));
+        assert_eq!(log.give(u64::MAX).len(), 8);
+        log.applied_to(Index(6));
+        log.trim(2 * each, None);
+        assert_eq!(log.before().index, Index(4));
+        assert_eq!(log.held_bytes(), 4 * each);
+        assert_eq!(log.uncommitted_bytes(), 2 * each);
+        assert_eq!(log.slice(Index(5), 3 * each).len(), 3);
+        assert_eq!(log.slice(Index(5), 1).len(), 1);
+        assert_eq!(log.term_at(Index(3)), None);
+        log.applied_to(Index(8));
+        log.trim(each, Some(Index(4)));
+        assert_eq!(log.before().index, Index(6), "what is pinned may take as much again");
+        log.trim(0, None);
+        assert_eq!(log.before().index, Index(8));
+    }
+
+    #[test]
+    fn so_much_is_given_before_it_is_applied() {
+        let each = entry(1, 1).weight_bytes();
+        let mut log = log(EntryId::default(), &[1; 6]);
+        log.commit_to(Index(5));
+        assert_eq!(log.give(1).len(), 1, "one at least");
+        assert!(!log.can_give(1));
+        assert_eq!(log.give(3 * each).len(), 2);
+        log.applied_to(Index(3));
+        assert_eq!(log.give(u64::MAX).len(), 2, "what is committed and no more");
+        assert!(!log.can_give(u64::MAX));
+    }
+
+    #[test]
+    fn a_log_starts_anew() {
+        let mut log = log(EntryId::default(), &[1, 1, 1]);
+        log.append(entry(4, 1));
+        assert_eq!(hand_out(&mut log, 1), 1);
+        log.restart_after(EntryId::new(2, 9));
+        log.append(entry(10, 2));
+        assert_eq!(log.hand_out(Ticket(2)), (Some(EntryId::new(2, 9)), vec![entry(10, 2)]));
+        assert_eq!(persisted(&mut log, 1), 9, "what was dropped does not count");
+        assert_eq!(persisted(&mut log, 2), 10);
     }
 }

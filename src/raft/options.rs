@@ -30,7 +30,8 @@ pub struct Options {
 #[derive(Clone, Debug, Default)]
 pub struct Restored {
     pub hard_state: HardState,
-    /// The last entry that the store holds durably; `0@0` for a fresh one.
+    /// The last entry that the store holds durably; `0@0` for a fresh one. While catching up it is the entry that the log
+    /// begins after, whatever the store holds: votes rest on the log.
     pub applied: EntryId,
     /// As of `applied`; blank if this board has not been told of its cluster, and must be caught up by a member.
     pub membership: Membership,

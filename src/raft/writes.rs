@@ -17,7 +17,7 @@ pub(super) struct Writes {
     handed_out: HardState,
     /// The term and vote that the disk holds.
     durable: HardState,
-    /// The last index that a reported ticket named.
+    /// The greatest index that the reported tickets named.
     named: Index,
 }
 
@@ -57,12 +57,12 @@ impl Writes {
         self.under_way.push_back(Write { ticket, hard_state, last });
     }
 
-    /// Returns the last index that the reported tickets named.
+    /// Returns the greatest index that the reported tickets named.
     pub(super) fn persisted(&mut self, ticket: Ticket) -> Index {
         assert!(ticket <= self.last, "{ticket:?} reported, {:?} was the last", self.last);
         while let Some(write) = pop_front_if(&mut self.under_way, |write| write.ticket <= ticket) {
             self.durable = write.hard_state;
-            self.named = write.last;
+            self.named = self.named.max(write.last);
         }
         self.named
     }

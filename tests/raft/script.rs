@@ -133,43 +133,57 @@ impl Script {
             "board" => self.board(args),
             "tick" => self.tick(args),
             "elect" => self.elect(args),
-            "deliver" => self.handle(args, Script::deliver),
-            "drop" => self.handle(args, Script::lose),
-            "double" => self.handle(args, Script::double),
-            "settle" => self.settle(),
-            "reverse" => Ok(self.network.reverse()),
-            "cut" => self.cut(args),
-            "mute" => Ok({
-                let (from, to) = (args.id()?, args.id()?);
-                self.cut.insert((from, to));
-            }),
-            "heal" => Ok(self.cut.clear()),
-            "disk" => set_speed(args, &mut self.slow_disks),
-            "store" => set_speed(args, &mut self.slow_stores),
-            "sync" => self.sync_told(args),
-            "apply" => self.apply_told(args),
-            "flush" => args.ids()?.into_iter().try_for_each(|id| Ok(self.get(id)?.flush())),
+            "status" | "log" | "members" => self.show(name, args),
             "propose" => self.propose(args),
             "read" => self.read(args),
             "change" => self.change(args),
             "transfer" => self.transfer(args),
-            "crash" => self.crash(args),
-            "restart" => self.restart(args),
-            "begin-catch-up" => Ok({
-                let to = args.id()?;
-                self.get(to)?.begin_catch_up();
-            }),
-            "finish-catch-up" => self.finish_catch_up(args),
-            "fail-catch-up" => Ok({
-                let (from, to) = (args.id()?, args.id()?);
-                self.get(from)?.node.catch_up_ended(to);
-            }),
             "send" => self.send(args),
-            "status" => self.status(args),
-            "log" => self.log(args),
-            "members" => self.members(args),
-            _ => Err(format!("no such command: {name}").into()),
+            "deliver" => self.handle(args, Script::deliver),
+            "drop" => self.handle(args, Script::lose),
+            "double" => self.handle(args, Script::double),
+            "settle" => self.settle(),
+            _ => self.disturb(name, args),
         }
+    }
+
+    fn disturb(&mut self, name: &str, args: &mut Args) -> Told {
+        match name {
+            "reverse" => self.network.reverse(),
+            "cut" => self.cut(args)?,
+            "mute" => {
+                self.cut.insert((args.id()?, args.id()?));
+            }
+            "heal" => self.cut.clear(),
+            "disk" => set_speed(args, &mut self.slow_disks)?,
+            "store" => set_speed(args, &mut self.slow_stores)?,
+            "sync" => self.sync_told(args)?,
+            "apply" => self.apply_told(args)?,
+            "flush" => self.get(args.id()?)?.flush(),
+            "crash" => self.crash(args)?,
+            "restart" => self.restart(args)?,
+            "begin-catch-up" => self.get(args.id()?)?.begin_catch_up(),
+            "finish-catch-up" => self.finish_catch_up(args)?,
+            "fail-catch-up" => self.get(args.id()?)?.node.catch_up_ended(args.id()?),
+            _ => return Err(format!("no such command: {name}").into()),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, what: &str, args: &mut Args) -> Told {
+        for id in self.ids_or_all(args)? {
+            let board = self.get(id)?;
+            let line = match what {
+                "status" => words::status(&board.node.status()),
+                "log" => {
+                    let entries: Vec<String> = board.disk.entries.iter().map(words::entry).collect();
+                    format!("{id} after {}: {}", board.disk.start, entries.join(", "))
+                }
+                _ => format!("{id}: {}", words::membership(board.node.membership())),
+            };
+            self.say(line);
+        }
+        Ok(())
     }
 
     fn say(&mut self, line: impl AsRef<str>) {
@@ -467,32 +481,6 @@ impl Script {
             kind => return Err(format!("no message {kind}").into()),
         };
         self.network.push(Envelope { from, to, term, message });
-        Ok(())
-    }
-
-    fn status(&mut self, args: &mut Args) -> Told {
-        for id in self.ids_or_all(args)? {
-            let line = words::status(&self.get(id)?.node.status());
-            self.say(line);
-        }
-        Ok(())
-    }
-
-    fn log(&mut self, args: &mut Args) -> Told {
-        for id in self.ids_or_all(args)? {
-            let disk = &self.get(id)?.disk;
-            let entries: Vec<String> = disk.entries.iter().map(words::entry).collect();
-            let line = format!("{id} after {}: {}", disk.start, entries.join(", "));
-            self.say(line);
-        }
-        Ok(())
-    }
-
-    fn members(&mut self, args: &mut Args) -> Told {
-        for id in self.ids_or_all(args)? {
-            let line = format!("{id}: {}", words::membership(self.get(id)?.node.membership()));
-            self.say(line);
-        }
         Ok(())
     }
 
