@@ -252,6 +252,19 @@ impl Machine {
         }
     }
 
+    fn check_get(&mut self, store: &Store) {
+        let key = self.chance.range().key;
+        let revision = Revision(self.chance.rng.i64(..self.model.revision.0 + 2));
+        let at = KeyRev { main: revision, sub: self.chance.rng.u32(..2) };
+        match store.get(&key, at) {
+            Ok(record) => assert_eq!(record.as_ref(), self.model.get(&key, at), "{key:?} at {at}"),
+            Err(ReadError::Refused(Error::Compacted(_))) => {
+                assert!(revision < self.model.compacted, "at {at}")
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     fn check_history(&mut self, store: &Store) {
         let (range, limits) = (self.chance.range(), self.limits());
         let revision = Revision(self.chance.rng.i64(..self.model.revision.0 + 2));
@@ -309,7 +322,8 @@ impl Machine {
         assert_eq!(store.revision(), self.model.revision);
         assert_eq!(store.compacted(), self.model.compacted);
         assert_eq!(*store.membership(), self.model.membership);
-        match self.chance.rng.u8(..8) {
+        match self.chance.rng.u8(..9) {
+            8 => self.check_get(store),
             0..=4 => self.check_request(store),
             5 | 6 => self.check_history(store),
             _ => self.check_leases(store),
