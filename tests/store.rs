@@ -543,8 +543,7 @@ impl Story {
             "send_slice" => {
                 let bytes = words.take_number().unwrap_or(1 << 20) as u64;
                 let slice = a.store.transfer_slice(self.cursor, bytes)?;
-                b.store.receive_slice(&slice)?;
-                self.cursor = slice.next;
+                self.cursor = b.store.receive_slice(&slice)?;
                 a.store.move_transfer(TRANSFER, self.cursor);
                 let rows: String = slice.records.iter().map(row).collect();
                 format!("{rows}up to {}{}\n", slice.next, if slice.done { ", done" } else { "" })
