@@ -120,8 +120,10 @@ impl Lmdb {
     fn allocate(&self) -> Result<(), StoreError> {
         let used_bytes = (self.env.info().last_page_number as u64 + 1) * u64::from(self.page_bytes);
         let wanted_bytes = used_bytes + self.headroom_bytes;
-        // Not for every page: once half of it is used up.
-        if self.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - self.headroom_bytes / 2 {
+        // Not for every page: once half of it is used up. None may be wanted.
+        if self.headroom_bytes == 0
+            || self.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - self.headroom_bytes / 2
+        {
             return Ok(());
         }
         match fallocate(&self.data, FallocateFlags::KEEP_SIZE, used_bytes, self.headroom_bytes) {
