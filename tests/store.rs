@@ -42,6 +42,51 @@ fn scripts() {
     }
 }
 
+fn grant(board: &mut Board, id: i64) -> Outcome {
+    let command = Command::LeaseGrant { id: LeaseId(id), ttl_s: 60 };
+    let id = EntryId { term: Term(1), index: board.store.applied().index.next() };
+    let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
+    board.store.apply(&Entry { id, payload }).expect("a command")
+}
+
+#[test]
+fn leases_are_bounded() {
+    let mut board = Board::new();
+    for id in 1..=limits::LEASES_MAX as i64 {
+        assert!(matches!(grant(&mut board, id), Outcome::LeaseGranted { .. }));
+    }
+    assert_eq!(grant(&mut board, -1), Outcome::Refused(solder::types::Error::TooManyLeases));
+    board.flush(Index(u64::MAX)).expect("room");
+    assert_eq!(board.store.leases().expect("readable").len(), limits::LEASES_MAX);
+    board.apply(&Command::LeaseRevoke { id: LeaseId(1), only_in: None }).expect("a command");
+    assert!(matches!(grant(&mut board, -1), Outcome::LeaseGranted { .. }));
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_stops_the_store() {
+    let mut board = Board::new();
+    let payload = Payload::Command { id: ProposalId::default(), data: b"\x09".into() };
+    let error = board.store.apply(&Entry { id: EntryId::new(1, 1), payload }).expect_err("no command");
+    assert!(error.to_string().contains("install the newer build"), "{error}");
+    assert!(board.store.start_flush(Index(u64::MAX)).is_none(), "half an entry is never flushed");
+}
+
+#[test]
+fn a_transfer_waits_for_removal_that_is_under_way() {
+    let mut board = Board::new();
+    for value in ["1", "2"] {
+        let put = PutRequest { key: b"a".into(), value: value.into(), ..PutRequest::default() };
+        board.apply(&Command::Put(put)).expect("a command");
+    }
+    board.apply(&Command::Compact { revision: Revision(3) }).expect("a command");
+    board.flush(Index(u64::MAX)).expect("room");
+    let job = board.store.start_flush(Index(u64::MAX)).expect("there is something to remove");
+    assert_eq!(board.store.pin_transfer(TRANSFER), None);
+    board.store.finish_flush(job.run(&board.twin)).expect("room");
+    let base = board.store.pin_transfer(TRANSFER).expect("it has ended");
+    assert_eq!(base.reach, KeyRev::new(3, 0));
+}
+
 #[derive(Default)]
 struct Story {
     boards: BTreeMap<String, Board>,
@@ -498,8 +543,7 @@ impl Story {
             "send_slice" => {
                 let bytes = words.take_number().unwrap_or(1 << 20) as u64;
                 let slice = a.store.transfer_slice(self.cursor, bytes)?;
-                b.store.receive_slice(&slice)?;
-                self.cursor = slice.next;
+                self.cursor = b.store.receive_slice(&slice)?;
                 a.store.move_transfer(TRANSFER, self.cursor);
                 let rows: String = slice.records.iter().map(row).collect();
                 format!("{rows}up to {}{}\n", slice.next, if slice.done { ", done" } else { "" })

@@ -258,7 +258,7 @@ impl Receiver {
             TransferMessage::Offer { base } => self.offered(from, session, base, node, effects),
             TransferMessage::Slice(piece) => match self.stage {
                 Receiving::Waiting { session: current, sender, after, .. }
-                    if (current, sender, after) == (session, from, piece.after) =>
+                    if (current, sender, after) == (session, from, piece.slice.after) =>
                 {
                     self.stage = Receiving::Working { session, sender };
                     effects.push(Effect::Transfer(TransferJob::Store { session, piece }));

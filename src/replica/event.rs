@@ -82,8 +82,6 @@ pub enum TransferMessage {
 /// One step of a transfer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Piece {
-    /// The cursor that this was asked with.
-    pub after: KeyRev,
     pub slice: TransferSlice,
     /// Present in the last piece: the small tables, read in the same instant as the slice.
     pub tail: Option<TransferTail>,

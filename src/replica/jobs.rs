@@ -74,19 +74,18 @@ fn read(store: &Store, after: KeyRev, piece_bytes: u64) -> Result<Option<Piece>,
     }
     let slice = store.transfer_slice(after, piece_bytes)?;
     let tail = if slice.done { Some(store.transfer_tail()?) } else { None };
-    Ok(Some(Piece { after, slice, tail }))
+    Ok(Some(Piece { slice, tail }))
 }
 
 fn keep(store: &mut Store, session: Session, piece: &Piece) -> Result<TransferDone, StoreError> {
-    store.receive_slice(&piece.slice)?;
+    let after = store.receive_slice(&piece.slice)?;
     if let Some(tail) = &piece.tail
         && store.receive_finish(tail)? == ReceiveEnd::Done
     {
         let membership = store.membership().clone();
         return Ok(TransferDone::Finished { session, at: tail.at, membership });
     }
-    let committed = known_committed(store);
-    Ok(TransferDone::Stored { session, after: piece.slice.next, committed })
+    Ok(TransferDone::Stored { session, after, committed: known_committed(store) })
 }
 
 pub(super) fn known_committed(store: &Store) -> EntryId {

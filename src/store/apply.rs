@@ -19,8 +19,8 @@ use super::{
     walk::{Bounds, Walk},
 };
 use crate::types::{
-    AlarmAction, AlarmKind, AlarmRequest, Command, DeleteOutcome, DeleteRangeRequest, Error, KeyRange,
-    KeyRev, LeaseId, LeaseRemaining, MembershipChange, Outcome, PutOutcome, PutRequest, RangeAt,
+    AlarmAction, AlarmKind, AlarmRequest, Bytes, Command, DeleteOutcome, DeleteRangeRequest, EntryId, Error,
+    KeyRange, KeyRev, LeaseId, LeaseRemaining, MembershipChange, Outcome, PutOutcome, PutRequest, RangeAt,
     RangeRequest, Revision, Term, limits,
 };
 
@@ -91,7 +91,7 @@ impl<'a> Apply<'a> {
     }
 
     /// The entry is applied: what is true of the store from now on.
-    pub(super) fn finish(mut self, applied: crate::types::EntryId) {
+    pub(super) fn finish(mut self, applied: EntryId) {
         self.state.applied = applied;
         self.state.revision = self.revision();
         let ends = (applied, self.state.revision, self.state.compacted);
@@ -204,11 +204,7 @@ impl<'a> Apply<'a> {
         Ok(DeleteOutcome { revision: self.revision(), deleted, prev: prev.filter(|_| deleted > 0) })
     }
 
-    fn some_keys(
-        &self,
-        bounds: &mut Bounds,
-        at: KeyRev,
-    ) -> Result<Vec<(crate::types::Bytes, LeaseId)>, StoreError> {
+    fn some_keys(&self, bounds: &mut Bounds, at: KeyRev) -> Result<Vec<(Bytes, LeaseId)>, StoreError> {
         let mut keys = Vec::new();
         let mut walk = Walk::new(self.view(), bounds, at)?;
         while keys.len() < KEYS_AT_A_TIME

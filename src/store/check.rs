@@ -136,3 +136,86 @@ fn check_duplicates(ops: &[TxnOp]) -> Result<Writes<'_>, Error> {
     }
     Ok(writes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str) -> TxnOp {
+        TxnOp::Put(PutRequest { key: key.into(), ..PutRequest::default() })
+    }
+
+    fn delete(key: &str, range_end: &str) -> TxnOp {
+        TxnOp::DeleteRange(DeleteRangeRequest { range: KeyRange::new(key, range_end), prev_kv: false })
+    }
+
+    fn range(key: &str) -> TxnOp {
+        TxnOp::Range(RangeRequest { range: KeyRange::single(key), ..RangeRequest::default() })
+    }
+
+    fn nested(success: Vec<TxnOp>, failure: Vec<TxnOp>) -> TxnOp {
+        TxnOp::Txn(Box::new(TxnRequest { compare: Vec::new(), success, failure }))
+    }
+
+    fn of(success: Vec<TxnOp>) -> Result<(), Error> {
+        check_txn(&TxnRequest { success, ..TxnRequest::default() })
+    }
+
+    #[test]
+    fn a_key_is_put_once() {
+        let refused = Err(Error::DuplicateKey);
+        assert_eq!(of(vec![put("a"), put("b"), range("a")]), Ok(()));
+        assert_eq!(of(vec![put("a"), put("a")]), refused);
+        assert_eq!(of(vec![put("a"), nested(vec![put("a")], vec![])]), refused);
+        assert_eq!(of(vec![nested(vec![put("a")], vec![put("a")])]), Ok(()), "either the one or the other");
+        assert_eq!(of(vec![nested(vec![put("a")], vec![]), nested(vec![], vec![put("a")])]), refused);
+        let both = TxnRequest { success: vec![put("a")], failure: vec![put("a")], ..TxnRequest::default() };
+        assert_eq!(check_txn(&both), Ok(()));
+    }
+
+    #[test]
+    fn a_key_is_not_put_where_it_is_deleted() {
+        let refused = Err(Error::DuplicateKey);
+        assert_eq!(of(vec![put("a"), delete("a", "")]), refused);
+        assert_eq!(of(vec![delete("a", "c"), put("b")]), refused);
+        assert_eq!(of(vec![delete("a", "c"), put("c")]), Ok(()));
+        assert_eq!(of(vec![delete("a", "c"), delete("b", "d")]), Ok(()));
+        let (puts, deletes) = (|| nested(vec![put("a")], vec![]), || nested(vec![delete("a", "")], vec![]));
+        assert_eq!(of(vec![deletes(), puts()]), refused);
+        assert_eq!(of(vec![puts(), deletes()]), Ok(()), "as etcd has it");
+        assert_eq!(of(vec![puts(), delete("a", "")]), refused);
+        assert_eq!(of(vec![put("a"), deletes()]), refused);
+    }
+
+    #[test]
+    fn operations_are_counted_with_their_nesting() {
+        let ranges = |count: usize| vec![range("a"); count];
+        assert_eq!(of(ranges(limits::TXN_OPS_MAX)), Ok(()));
+        assert_eq!(of(ranges(limits::TXN_OPS_MAX + 1)), Err(Error::TooManyOps));
+        assert_eq!(of(vec![nested(ranges(limits::TXN_OPS_MAX - 1), vec![])]), Ok(()));
+        assert_eq!(of(vec![nested(vec![], ranges(limits::TXN_OPS_MAX))]), Err(Error::TooManyOps));
+        let deep = |depth| (0..depth).fold(Vec::new(), |inner, _| vec![nested(inner, vec![])]);
+        assert_eq!(of(deep(limits::TXN_DEPTH_MAX)), Ok(()));
+        assert_eq!(of(deep(limits::TXN_DEPTH_MAX + 1)), Err(Error::TooManyOps));
+    }
+
+    /// What passes here is a command that every member can read.
+    #[test]
+    fn the_deepest_that_passes_can_be_decoded() {
+        let deep = (0..limits::TXN_DEPTH_MAX).fold(Vec::new(), |inner, _| vec![nested(inner, vec![])]);
+        let command = Command::Txn(TxnRequest { success: deep, ..TxnRequest::default() });
+        assert_eq!(check(&command), Ok(()));
+        assert_eq!(Command::decode(&command.encode()), Ok(command));
+    }
+
+    #[test]
+    fn keys_are_there_and_not_too_long() {
+        let long = "k".repeat(limits::KEY_BYTES_MAX + 1);
+        let too_long = Err(Error::KeyTooLong { bytes: long.len() });
+        assert_eq!(of(vec![put("")]), Err(Error::EmptyKey));
+        assert_eq!(of(vec![nested(vec![], vec![range("")])]), Err(Error::EmptyKey));
+        assert_eq!(of(vec![put(&long)]), too_long);
+        assert_eq!(of(vec![delete("a", &long)]), too_long);
+        assert_eq!(of(vec![put(&long[1..])]), Ok(()));
+    }
+}

@@ -65,11 +65,10 @@ fn write_layer(txn: &mut dyn Transaction, layer: &Layer) -> Result<(), StoreErro
 }
 
 impl Store {
-    /// Is there a layer's worth of changes to be flushed, or something to be removed?
+    /// Is there a layer's worth of changes to be flushed, or as much as may be pending, or something to be removed?
     pub fn flush_due(&self) -> bool {
-        self.flushing.is_none()
-            && self.mark.is_none()
-            && (!self.pending.sealed.is_empty() || self.plan(1).is_some())
+        let idle = self.flushing.is_none() && self.mark.is_none();
+        idle && (!self.pending.sealed.is_empty() || self.pending_full() || self.plan(1).is_some())
     }
 
     /// The next flush. `durable`: this board's log has synced all up to here. `None`: nothing to do, or nothing that may

@@ -35,9 +35,6 @@ use rustix::{
 
 use super::{Backend, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
 
-/// The pages that changing one row can make dirty: its leaf, a split, the branches above it.
-const PAGES_PER_ROW: u64 = 4;
-
 /// How the database is opened.
 #[derive(Clone, Debug)]
 pub struct LmdbOptions {
@@ -100,20 +97,43 @@ impl Lmdb {
 
     fn try_write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
         let _open = self.gate.read().expect("no panic while it is held");
-        let secured = self.secure().is_ok();
+        // A transaction may find room in pages that are free though no more can be had.
+        match self.allocate() {
+            Ok(()) | Err(StoreError::Full { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let txn = self.env.write_txn().map_err(|error| failed(&self.dir, error))?;
-        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir, rows: 0, bytes: 0 };
+        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir };
         // Dropping it, here or below, aborts.
         work(&mut writing)?;
-        let pages = writing.rows * PAGES_PER_ROW + writing.bytes / u64::from(self.page_bytes);
-        let ordinary = secured && pages * u64::from(self.page_bytes) <= self.headroom_bytes;
         match writing.txn.commit() {
-            // It had all the blocks that it can have needed: the device is at fault.
-            Err(heed::Error::Io(error)) if is_eio(&error) && !ordinary && self.is_disk_full()? => {
+            // Trying again is safe, even if it was a sync that failed: all that was committed before had been synced, and
+            // all of this transaction is written anew.
+            Err(heed::Error::Io(error)) if is_eio(&error) && self.is_disk_full()? => {
                 Err(disk_full(&self.dir))
             }
             done => done.map_err(|error| failed(&self.dir, error)),
         }
+    }
+
+    /// Has the blocks allocated that the next transactions may write. Called with `gate` held: it looks into the map.
+    fn allocate(&self) -> Result<(), StoreError> {
+        let used_bytes = (self.env.info().last_page_number as u64 + 1) * u64::from(self.page_bytes);
+        let wanted_bytes = used_bytes + self.headroom_bytes;
+        // Not for every page: once half of it is used up. None may be wanted.
+        if self.headroom_bytes == 0
+            || self.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - self.headroom_bytes / 2
+        {
+            return Ok(());
+        }
+        match fallocate(&self.data, FallocateFlags::KEEP_SIZE, used_bytes, self.headroom_bytes) {
+            Ok(()) => self.allocated_bytes.store(wanted_bytes, Ordering::Relaxed),
+            Err(Errno::NOSPC) => return Err(disk_full(&self.dir)),
+            // A file system that knows no such thing. Then a full disk is met when it is met.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.allocated_bytes.store(u64::MAX, Ordering::Relaxed),
+            Err(error) => return Err(io_error(&self.dir, "cannot be given room", error.into())),
+        }
+        Ok(())
     }
 
     /// Has the file system less left than the headroom?
@@ -155,20 +175,8 @@ impl Backend for Lmdb {
     }
 
     fn secure(&self) -> Result<(), StoreError> {
-        let used_bytes = (self.env.info().last_page_number as u64 + 1) * u64::from(self.page_bytes);
-        let wanted_bytes = used_bytes + self.headroom_bytes;
-        // Not for every page: once half of it is used up.
-        if self.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - self.headroom_bytes / 2 {
-            return Ok(());
-        }
-        match fallocate(&self.data, FallocateFlags::KEEP_SIZE, used_bytes, self.headroom_bytes) {
-            Ok(()) => self.allocated_bytes.store(wanted_bytes, Ordering::Relaxed),
-            Err(Errno::NOSPC) => return Err(disk_full(&self.dir)),
-            // A file system that knows no such thing. Then a full disk is met when it is met.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.allocated_bytes.store(u64::MAX, Ordering::Relaxed),
-            Err(error) => return Err(io_error(&self.dir, "cannot be given room", error.into())),
-        }
-        Ok(())
+        let _open = self.gate.read().expect("no panic while it is held");
+        self.allocate()
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {
@@ -280,9 +288,6 @@ struct Writing<'a> {
     txn: RwTxn<'a>,
     tables: &'a Tables,
     dir: &'a Path,
-    /// What was changed, to tell how much a commit can have to write.
-    rows: u64,
-    bytes: u64,
 }
 
 /// What both kinds of transaction can read with.
@@ -344,13 +349,10 @@ snapshot!(Writing);
 
 impl Transaction for Writing<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.rows += 1;
-        self.bytes += (key.len() + value.len()) as u64;
         self.tables[table as usize].put(&mut self.txn, key, value).map_err(|error| failed(self.dir, error))
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
-        self.rows += 1;
         let deleted = self.tables[table as usize].delete(&mut self.txn, key);
         deleted.map(|_| ()).map_err(|error| failed(self.dir, error))
     }

@@ -148,7 +148,9 @@ impl Store {
 
     /// The version of a key at a place in history, unless it is deleted there.
     pub fn get(&self, key: &[u8], at: KeyRev) -> Result<Option<RevRecord>, ReadError> {
-        self.check_removed(at.main)?;
+        if at.main < self.compacted() {
+            return Err(Error::Compacted(self.compacted()).into());
+        }
         let snapshot = self.backend.read()?;
         let view = self.view(&*snapshot);
         let found = view.live_at(key, at)?;

@@ -40,6 +40,8 @@ pub enum ReceiveEnd {
     Done,
     /// The sender had not applied as much as this store has content of. Ask it for a tail again later.
     SenderBehind,
+    /// Records of before the tail have not come. Ask for slices from the cursor on.
+    SliceMissing,
 }
 
 impl Store {
@@ -81,9 +83,13 @@ impl Store {
         Ok(mark.cursor)
     }
 
-    /// Keeps a slice. One that is here already, or in part, changes nothing that is here.
-    pub fn receive_slice(&mut self, slice: &TransferSlice) -> Result<(), StoreError> {
+    /// Keeps a slice, and gives the cursor for the next one. What is here already is passed over, and a slice that begins
+    /// behind the cursor altogether: one before it was lost. Slices of a transfer that is over must not come here.
+    pub fn receive_slice(&mut self, slice: &TransferSlice) -> Result<KeyRev, StoreError> {
         let before = self.mark.unwrap_or_else(|| panic!("a slice up to {} without a beginning", slice.next));
+        if slice.after > before.cursor {
+            return Ok(before.cursor);
+        }
         let mut mark = before;
         self.backend.write(&mut |txn| {
             mark = ReceiveMark { committed: further(before.committed, slice.applied), ..before };
@@ -96,7 +102,7 @@ impl Store {
             state::put_mark(txn, Some(&mark))
         })?;
         self.mark = Some(mark);
-        Ok(())
+        Ok(mark.cursor)
     }
 
     /// Takes the rest, and is whole again, as of the tail's entry.
@@ -104,6 +110,9 @@ impl Store {
         let mark = self.mark.unwrap_or_else(|| panic!("a tail at {} without a beginning", tail.at));
         if self.is_ahead_of(tail, &mark) {
             return Ok(ReceiveEnd::SenderBehind);
+        }
+        if mark.cursor < tail.last {
+            return Ok(ReceiveEnd::SliceMissing);
         }
         let progress = Progress::received(mark.base.done, mark.base.reach);
         let state = state_of(tail);

@@ -48,10 +48,8 @@ struct Held {
     by: By,
     descending: bool,
     prefix: Vec<u8>,
-    found: HeldVersion,
+    found: Found,
 }
-
-type HeldVersion = (crate::types::KeyRev, crate::types::Revision, i64, crate::types::LeaseId);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum By {
@@ -129,7 +127,8 @@ impl Slice<'_> {
         }
         while let Some(row) = sorted.held.pop_first() {
             sorted.held_bytes -= row.bytes();
-            self.answer(&row.live())?;
+            let live = Live { prefix: row.prefix.clone(), found: row.found };
+            self.answer(&live)?;
             sorted.answered += 1;
             sorted.last = Some(row);
             if self.request.rows_max() == Some(sorted.answered) {
@@ -182,16 +181,7 @@ impl Slice<'_> {
             SortTarget::Value => By::Value(self.view.record_of(&live.found)?.value.to_vec()),
             SortTarget::Key => unreachable!("the order of keys is that of the walk"),
         };
-        let found = (live.found.rev, version.create, version.version, version.lease);
         let descending = self.request.sort_order == SortOrder::Descend;
-        Ok(Held { by, descending, prefix: live.prefix, found })
-    }
-}
-
-impl Held {
-    fn live(&self) -> Live {
-        let (rev, create, version, lease) = self.found;
-        let version = super::format::Version { tombstone: false, create, version, lease };
-        Live { prefix: self.prefix.clone(), found: Found { rev, version } }
+        Ok(Held { by, descending, prefix: live.prefix, found: live.found })
     }
 }

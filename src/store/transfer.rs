@@ -32,9 +32,11 @@ pub struct TransferBase {
     pub applied: EntryId,
 }
 
-/// Some records, ascending, all that are there between the cursor asked for and `next`.
+/// Some records, ascending: all that are there behind `after` and up to `next`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferSlice {
+    /// The cursor that was asked for.
+    pub after: KeyRev,
     pub records: Vec<RevRecord>,
     /// The cursor once the records are kept.
     pub next: KeyRev,
@@ -51,6 +53,8 @@ pub struct TransferTail {
     pub at: EntryId,
     pub revision: Revision,
     pub compacted: Revision,
+    /// The last record there is. Who has not got as far has missed a slice.
+    pub last: KeyRev,
     pub state_hash: u32,
     pub membership: Membership,
     pub members: Vec<(NodeId, Bytes)>,
@@ -88,7 +92,7 @@ impl Store {
         let snapshot = self.backend.read()?;
         let mut rows = self.view(&*snapshot).scan(Table::Revs, &format::rev_key(after.next()))?;
         let applied = self.applied();
-        let mut slice = TransferSlice { records: Vec::new(), next: after, done: false, applied };
+        let mut slice = TransferSlice { after, records: Vec::new(), next: after, done: false, applied };
         let mut bytes = 0;
         while let Some((row, record)) = rows.next()? {
             let record = format::decode_record(format::decode_rev(row)?, record)?;
@@ -106,11 +110,18 @@ impl Store {
     /// To be asked for in the same instant as the slice that was `done`, with nothing applied in between.
     pub fn transfer_tail(&self) -> Result<TransferTail, StoreError> {
         let state = self.state();
+        let snapshot = self.backend.read()?;
+        let last = self
+            .view(&*snapshot)
+            .seek_before(Table::Revs, &format::rev_key(KeyRev::end_of(state.revision)))?;
+        let last = last.map_or(Ok(KeyRev::default()), |(row, _)| format::decode_rev(row))?;
+        drop(snapshot);
         Ok(TransferTail {
             cluster: state.cluster,
             at: state.applied,
             revision: state.revision,
             compacted: state.compacted,
+            last,
             state_hash: state.hash,
             membership: state.membership.clone(),
             members: self.members()?,

@@ -33,7 +33,6 @@ pub struct Twin {
 struct Inner {
     tables: Tables,
     fault: Option<Fault>,
-    commits: u64,
 }
 
 type Tables = [BTreeMap<Vec<u8>, Vec<u8>>; Table::ALL.len()];
@@ -47,18 +46,6 @@ impl Twin {
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.inner.write().expect("no panic while it is held").fault = fault;
     }
-
-    /// How many transactions were committed so far.
-    pub fn commits(&self) -> u64 {
-        self.inner.read().expect("no panic while it is held").commits
-    }
-
-    /// A database of its own with the same content.
-    pub fn fork(&self) -> Twin {
-        let inner = self.inner.read().expect("no panic while it is held");
-        let copy = Inner { tables: inner.tables.clone(), fault: None, commits: 0 };
-        Twin { inner: Arc::new(RwLock::new(copy)) }
-    }
 }
 
 impl Backend for Twin {
@@ -71,9 +58,8 @@ impl Backend for Twin {
         let fault = inner.fault;
         let mut txn = Writing { tables: &mut inner.tables, undo: Vec::new() };
         let done = work(&mut txn).and_then(|()| fault.map_or(Ok(()), |fault| Err(fault.error())));
-        match done {
-            Ok(()) => inner.commits += 1,
-            Err(_) => txn.roll_back(),
+        if done.is_err() {
+            txn.roll_back();
         }
         done
     }

@@ -14,7 +14,7 @@ pub(super) struct View<'a> {
 }
 
 /// One version of a key, as `keys` knows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) rev: KeyRev,
     pub(super) version: Version,

@@ -124,12 +124,24 @@ impl Scene {
         if receiver.receive_mark().is_none() || self.transfer.is_none() {
             return false;
         }
-        receiver.receive_slice(&slice).expect("room");
         if self.machine.chance.one_in(10) {
-            receiver.receive_slice(&slice).expect("room");
+            // It is lost: neither what follows it nor a tail is taken for it.
+            let lost = !slice.records.is_empty();
+            let next = self.boards[sender].store.transfer_slice(slice.next, bytes_max).expect("readable");
+            let receiver = &mut self.boards[self.receiver].store;
+            assert!(!lost || receiver.receive_slice(&next).expect("room") < slice.next);
+            if let Some(tail) = tail.filter(|_| lost) {
+                let end = receiver.receive_finish(&tail).expect("room");
+                assert!(matches!(end, ReceiveEnd::SliceMissing | ReceiveEnd::SenderBehind), "{end:?}");
+            }
+            return false;
         }
-        self.boards[sender].store.move_transfer(id, slice.next);
-        self.transfer = Some(Transfer { sender, id, cursor: slice.next });
+        let cursor = receiver.receive_slice(&slice).expect("room");
+        if self.machine.chance.one_in(10) {
+            assert_eq!(receiver.receive_slice(&slice).expect("room"), cursor, "again");
+        }
+        self.boards[sender].store.move_transfer(id, cursor);
+        self.transfer = Some(Transfer { sender, id, cursor });
         tail.is_some_and(|tail| self.finish(sender, &tail))
     }
 

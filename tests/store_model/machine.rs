@@ -252,6 +252,19 @@ impl Machine {
         }
     }
 
+    fn check_get(&mut self, store: &Store) {
+        let key = self.chance.range().key;
+        let revision = Revision(self.chance.rng.i64(..self.model.revision.0 + 2));
+        let at = KeyRev { main: revision, sub: self.chance.rng.u32(..2) };
+        match store.get(&key, at) {
+            Ok(record) => assert_eq!(record.as_ref(), self.model.get(&key, at), "{key:?} at {at}"),
+            Err(ReadError::Refused(Error::Compacted(_))) => {
+                assert!(revision < self.model.compacted, "at {at}")
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     fn check_history(&mut self, store: &Store) {
         let (range, limits) = (self.chance.range(), self.limits());
         let revision = Revision(self.chance.rng.i64(..self.model.revision.0 + 2));
@@ -309,7 +322,8 @@ impl Machine {
         assert_eq!(store.revision(), self.model.revision);
         assert_eq!(store.compacted(), self.model.compacted);
         assert_eq!(*store.membership(), self.model.membership);
-        match self.chance.rng.u8(..8) {
+        match self.chance.rng.u8(..9) {
+            8 => self.check_get(store),
             0..=4 => self.check_request(store),
             5 | 6 => self.check_history(store),
             _ => self.check_leases(store),
@@ -333,6 +347,51 @@ pub(crate) fn command_of(entry: &Entry) -> Option<Command> {
     }
 }
 
+/// A range and a hash that take their time: pinned, they end as they would have at once.
+struct Long {
+    pin: PinId,
+    range: RangeAt,
+    cursor: RangeCursor,
+    rows: Vec<RevRecord>,
+    hash: HashCursor,
+    expected_hash: HashAt,
+}
+
+impl Long {
+    fn begin(machine: &mut Machine, store: &mut Store) -> Option<Long> {
+        let request = machine.chance.read(machine.model.revision);
+        let range = store.range_at(&request).ok().filter(|_| check_range(&request).is_ok())?;
+        let cursor = RangeCursor::new(range.clone());
+        let revision = Revision(0);
+        let hash_cursor = store.hash_at(revision).expect("the newest");
+        let expected_hash = hash(store, revision, machine.limits()).expect("the newest");
+        let pin = store.pin(hash_cursor.pinned().min(cursor.at().main));
+        Some(Long { pin, range, cursor, rows: Vec::new(), hash: hash_cursor, expected_hash })
+    }
+
+    /// One slice of each. True: both have ended, or the one that takes longer.
+    fn go_on(&mut self, machine: &Machine, store: &mut Store) -> bool {
+        let limits = SliceLimits { rows: 2, bytes: 300 };
+        let slice = store.range(&mut self.cursor, limits).expect("pinned");
+        self.rows.extend(slice.rows);
+        let Some(end) = slice.end else {
+            let hash = store.hash(&mut self.hash, limits).expect("pinned");
+            assert!(hash.is_none_or(|hash| hash == self.expected_hash), "{hash:?}, {:?}", self.expected_hash);
+            return false;
+        };
+        let rows = std::mem::take(&mut self.rows);
+        assert_eq!((rows, end), machine.model.range(&self.range), "{:?} in the long run", self.range);
+        let hash = loop {
+            if let Some(hash) = store.hash(&mut self.hash, limits).expect("pinned") {
+                break hash;
+            }
+        };
+        assert_eq!(hash, self.expected_hash);
+        store.unpin(self.pin);
+        true
+    }
+}
+
 /// Gives the number of operations: entries applied and answers compared.
 pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let mut machine = Machine::new(seed);
@@ -341,6 +400,7 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let on_lmdb = seed.is_multiple_of(16);
     let chance = &mut machine.chance;
     let mut subjects = [Subject::new(chance, on_lmdb, bugs), Subject::new(chance, false, bugs)];
+    let mut long: Option<Long> = None;
     let mut done = 0;
     while done < operations {
         if subjects.iter().all(|subject| !subject.store.pending_full()) {
@@ -354,8 +414,15 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
             {
                 subject.crash();
                 machine.log.replay(&mut subject.store);
+                // Pins are in memory only.
+                long = None;
             }
         }
+        long = match long {
+            None if machine.chance.one_in(20) => Long::begin(&mut machine, &mut subjects[0].store),
+            None => None,
+            Some(mut long) => (!long.go_on(&machine, &mut subjects[0].store)).then_some(long),
+        };
         let which = machine.chance.rng.usize(..subjects.len());
         machine.check_all(&subjects[which].store);
         done += 1;

@@ -14,7 +14,7 @@ use std::{ops::Range, panic};
 use solder::types::{Bug, Bugs};
 
 /// Over all seeds, more than two million operations.
-const SEEDS: Range<u64> = 0..2600;
+const SEEDS: Range<u64> = 0..4000;
 
 fn seeds(all: Range<u64>) -> Range<u64> {
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text} is no number"));
