@@ -2,6 +2,8 @@
 //!
 //! Each fault is drawn to be absent, rare or frequent, one by one, so that runs differ in kind and not only in luck.
 
+use solder::types::Bug;
+
 use super::Micros;
 
 pub const MILLI: Micros = 1_000;
@@ -99,6 +101,41 @@ impl Knobs {
         }
     }
 
+    /// A world that is hard on one bug: those that need three things at once are rare in worlds that have everything.
+    pub fn against(bug: Bug, rng: &mut fastrand::Rng) -> Knobs {
+        let mut knobs = Knobs::draw(rng);
+        let often = Some(700 * MILLI);
+        match bug {
+            // A leader that dies between an old entry and its first own one, again and again.
+            Bug::CommitOlderTerm => {
+                knobs.voters = [3, 5][rng.usize(..2)];
+                (knobs.bounds.append_bytes, knobs.bounds.window_bytes) = (1, 1);
+                knobs.network = Network { delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
+                knobs.disk = Disk::kind();
+                knobs.faults = Faults { crash: often, partition: often, ..Faults::default() };
+            }
+            // Writes under way while leaders change, and leaders that repeat themselves.
+            Bug::PersistedByIndexAlone => {
+                knobs.voters = 3;
+                knobs.network = Network { doubled: 400, lost: 50, delay_max: 50 * MILLI, ..Network::kind() };
+                knobs.disk.sync_max = SECOND;
+                knobs.faults =
+                    Faults { crash: often, partition: often, slow_disk: often, ..Faults::default() };
+            }
+            // Answers that arrive after the next leader has written, at one whose clock is too slow to notice.
+            Bug::ReadByEarlierRound => {
+                knobs.voters = 3;
+                knobs.slow_clock = 300;
+                knobs.network = Network { straggling: 200, ..Network::kind() };
+                knobs.disk = Disk::kind();
+                knobs.clients = Clients { count: 8, think_max: 20 * MILLI, keys: 1, ..knobs.clients };
+                knobs.faults = Faults { partition: often, pause: often, ..Faults::default() };
+            }
+            _ => {}
+        }
+        knobs
+    }
+
     /// A world in which nothing goes wrong, for measuring: `operations` a simulated second from all clients together.
     pub fn calm(voters: u64, operations: u64, duration: Micros) -> Knobs {
         let clients = 4;
@@ -124,12 +161,17 @@ impl Knobs {
     }
 }
 
-/// Never, seldom or often.
-fn rate(rng: &mut fastrand::Rng, often: Micros) -> Option<Micros> {
-    match rng.u32(..4) {
-        0 => None,
-        1 | 2 => Some(often * 3),
-        _ => Some(often),
+/// How bad a world is: a factor on the mean time between two faults of a kind.
+struct Weather(Micros);
+
+impl Weather {
+    fn draw(rng: &mut fastrand::Rng) -> Weather {
+        Weather([1, 2, 4, 12][rng.usize(..4)])
+    }
+
+    /// Half of the faults there are do not happen in a world at all.
+    fn rate(&self, rng: &mut fastrand::Rng, often: Micros) -> Option<Micros> {
+        rng.bool().then_some(often * self.0)
     }
 }
 
@@ -177,17 +219,19 @@ impl Disk {
 
 impl Faults {
     fn draw(rng: &mut fastrand::Rng, voters: u64) -> Faults {
+        let weather = Weather::draw(rng);
+        let mut rate = |often| weather.rate(rng, often);
         Faults {
-            partition: rate(rng, 1_500 * MILLI).filter(|_| voters > 1),
-            crash: rate(rng, 400 * MILLI),
-            pause: rate(rng, 2 * SECOND),
-            slow_disk: rate(rng, 4 * SECOND),
-            full_disk: rate(rng, 8 * SECOND),
-            failing_sync: rate(rng, 8 * SECOND),
-            full_store: rate(rng, 8 * SECOND),
-            lost_disk: rate(rng, 10 * SECOND).filter(|_| voters > 2),
-            membership: rate(rng, 3 * SECOND),
-            leader_transfer: rate(rng, 4 * SECOND).filter(|_| voters > 1),
+            partition: rate(1_500 * MILLI).filter(|_| voters > 1),
+            crash: rate(600 * MILLI),
+            pause: rate(2 * SECOND),
+            slow_disk: rate(4 * SECOND),
+            full_disk: rate(6 * SECOND),
+            failing_sync: rate(6 * SECOND),
+            full_store: rate(6 * SECOND),
+            lost_disk: rate(6 * SECOND).filter(|_| voters > 2),
+            membership: rate(2 * SECOND),
+            leader_transfer: rate(3 * SECOND).filter(|_| voters > 1),
         }
     }
 }

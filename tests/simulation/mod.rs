@@ -55,11 +55,16 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
     run_with(seed, knobs, Bugs::default())
 }
 
-/// The same with a bug in it.
+/// A world that is hard on a bug, and the bug in it.
 pub fn run_with_bug(seed: u64, bug: Bug) -> Result<Report, Failure> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let knobs = Knobs::draw(&mut rng);
+    let knobs = Knobs::against(bug, &mut fastrand::Rng::with_seed(seed));
     run_with(seed, knobs, Bugs::only(bug))
+}
+
+/// The same world without the bug.
+pub fn run_without_bug(seed: u64, bug: Bug) -> Result<Report, Failure> {
+    let knobs = Knobs::against(bug, &mut fastrand::Rng::with_seed(seed));
+    run_with(seed, knobs, Bugs::default())
 }
 
 /// Runs one world. What the code under test asserts is a failure of the run like any other.

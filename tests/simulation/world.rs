@@ -31,6 +31,9 @@ use super::{
 /// transfers with small pieces fit in a quarter of it.
 const RECOVERY: Micros = 120 * SECOND;
 
+/// A run takes a few thousand steps, seldom a hundred thousand. Beyond this something talks to itself.
+const STEPS_MAX: u64 = 5_000_000;
+
 /// What a run was like, so that a test can tell whether it tried anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Report {
@@ -218,6 +221,9 @@ impl World {
             let Some(Reverse(next)) = self.queue.pop() else { unreachable!("it was there") };
             self.now = next.at;
             self.report.steps += 1;
+            if self.report.steps > STEPS_MAX {
+                return Err(format!("no end after {STEPS_MAX} steps"));
+            }
             self.happens(next.happening)?;
         }
         self.now = end;
