@@ -24,7 +24,7 @@ use simulation::{Failure, Report};
 use solder::types::Bug;
 
 /// What runs where nothing else is asked for.
-const SEEDS: Range<u64> = 0..300;
+const SEEDS: Range<u64> = 0..3000;
 
 /// A bug that is not found in so many seeds would not be found by those above.
 const SEEDS_FOR_A_BUG: u64 = 4000;
