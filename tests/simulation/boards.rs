@@ -258,6 +258,7 @@ impl World {
     pub(super) fn cut_power(&mut self, id: NodeId) {
         let board = self.boards.get_mut(&id).expect("it is there");
         if let Some(running) = board.running.take() {
+            self.report.crashes_writing += u64::from(running.syncing.is_some());
             if let (Some(Flush::Out(job)), true) = (&running.flush, self.rng.bool()) {
                 // In the middle of a transaction: it is never committed.
                 board.database.set_full(true);

@@ -130,7 +130,7 @@ impl World {
         self.schedule(self.knobs.clients.patience, Happening::ClientActs { client, turn });
         let asker = Asker::Client { client, turn, call };
         self.ask(Arrival { board, asker, op });
-        if self.rng.u32(..8) == 0 {
+        if self.rng.u32(..4) == 0 {
             self.background(board);
         }
     }
@@ -264,7 +264,7 @@ impl World {
         let lease = LeaseId(self.rng.i64(1..5));
         let key = Bytes::from(format!("x{}", self.rng.u32(..5)).as_str());
         // Sometimes a batch of several blocks.
-        let bytes = if self.rng.u32(..4) == 0 { self.rng.usize(..9_000) } else { self.rng.usize(..200) };
+        let bytes = if self.rng.bool() { self.rng.usize(..9_000) } else { self.rng.usize(..200) };
         let value = Bytes::from(vec![b'v'; bytes]);
         let put =
             |lease| PutRequest { key: key.clone(), value: value.clone(), lease, ..PutRequest::default() };

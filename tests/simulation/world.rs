@@ -43,6 +43,8 @@ pub struct Report {
     pub acknowledged: u64,
     pub committed: u64,
     pub crashes: u64,
+    /// Of these, while the log was being written.
+    pub crashes_writing: u64,
     pub elections: u64,
     pub transfers: u64,
     pub torn: u64,
@@ -58,6 +60,7 @@ impl Report {
             acknowledged,
             committed,
             crashes,
+            crashes_writing,
             elections,
             transfers,
             torn,
@@ -69,6 +72,7 @@ impl Report {
         self.acknowledged += acknowledged;
         self.committed += committed;
         self.crashes += crashes;
+        self.crashes_writing += crashes_writing;
         self.elections += elections;
         self.transfers += transfers;
         self.torn += torn;
