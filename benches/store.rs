@@ -75,7 +75,7 @@ fn run(keys: u64, place: &str) {
 struct Bench {
     backend: Arc<Lmdb>,
     store: Store,
-    flushes: Vec<Duration>,
+    flush_times: Vec<Duration>,
 }
 
 /// What some operations cost.
@@ -83,7 +83,9 @@ struct Figure {
     operations: u64,
     cpu: Cpu,
     written: Written,
-    flushes: Vec<Duration>,
+    flushes: u64,
+    /// How long they took; of a median, those of all rounds.
+    flush_times: Vec<Duration>,
 }
 
 impl Bench {
@@ -94,7 +96,7 @@ impl Bench {
         if !store.is_initialised() {
             store.init(ClusterId(1), Membership::of_voters([NodeId(1)])).expect("a fresh database");
         }
-        Bench { backend, store, flushes: Vec::new() }
+        Bench { backend, store, flush_times: Vec::new() }
     }
 
     /// As after a restart of the board: nothing of the file is in memory.
@@ -115,8 +117,7 @@ impl Bench {
             }
         }
         self.flush();
-        let flushes = std::mem::take(&mut self.flushes);
-        Figure { operations, cpu: Cpu::now().since(&cpu), written: Written::now().since(&written), flushes }
+        Figure::since(operations, &cpu, &written, std::mem::take(&mut self.flush_times))
     }
 
     fn show_puts(&mut self, what: &str, keys: u64, rng: &mut fastrand::Rng) {
@@ -127,7 +128,7 @@ impl Bench {
         while let Some(job) = self.store.start_flush(Index(u64::MAX)) {
             let started = Instant::now();
             let done = job.run(&*self.backend);
-            self.flushes.push(started.elapsed());
+            self.flush_times.push(started.elapsed());
             self.store.finish_flush(done).expect("room");
         }
     }
@@ -159,7 +160,7 @@ fn bare_writes(dir: &Path, pages: u64, page_bytes: u64) -> Figure {
     file.sync_data().expect("a sync");
     let mut rng = fastrand::Rng::with_seed(2);
     median(|| {
-        let (cpu, written, mut flushes) = (Cpu::now(), Written::now(), Vec::new());
+        let (cpu, written, mut times) = (Cpu::now(), Written::now(), Vec::new());
         for _ in 0..PUTS / PAGES_PER_SYNC {
             let started = Instant::now();
             let mut places: Vec<u64> = (0..PAGES_PER_SYNC).map(|_| rng.u64(..pages)).collect();
@@ -168,27 +169,29 @@ fn bare_writes(dir: &Path, pages: u64, page_bytes: u64) -> Figure {
                 file.write_all_at(&page, n * page_bytes).expect("room");
             }
             file.sync_data().expect("a sync");
-            flushes.push(started.elapsed());
+            times.push(started.elapsed());
         }
-        let (cpu, written) = (Cpu::now().since(&cpu), Written::now().since(&written));
-        Figure { operations: PUTS, cpu, written, flushes }
+        Figure::since(PUTS, &cpu, &written, times)
     })
 }
 
-/// The one in the middle, by CPU; but the flushes of all.
+/// The round in the middle, by CPU.
 fn median(mut round: impl FnMut() -> Figure) -> Figure {
     let mut rounds: Vec<Figure> = (0..ROUNDS).map(|_| round()).collect();
     rounds.sort_by_key(|figure| figure.cpu.all);
-    let longest = rounds.iter().flat_map(|figure| figure.flushes.iter().copied()).max();
-    let mut middle = rounds.swap_remove(ROUNDS / 2);
-    if let (Some(last), Some(longest)) = (middle.flushes.last_mut(), longest) {
-        *last = longest.max(*last);
-    }
-    middle
+    let flush_times = rounds.iter().flat_map(|figure| figure.flush_times.iter().copied()).collect();
+    Figure { flush_times, ..rounds.swap_remove(ROUNDS / 2) }
 }
 
 fn show(what: &str, figure: &Figure) {
     println!("{what:36} {figure}");
+}
+
+impl Figure {
+    fn since(operations: u64, cpu: &Cpu, written: &Written, flush_times: Vec<Duration>) -> Figure {
+        let (cpu, written) = (Cpu::now().since(cpu), Written::now().since(written));
+        Figure { operations, cpu, written, flushes: flush_times.len() as u64, flush_times }
+    }
 }
 
 impl fmt::Display for Figure {
@@ -197,13 +200,16 @@ impl fmt::Display for Figure {
         let Cpu { all, kernel } = self.cpu;
         write!(f, "{:5.2} us of CPU", each(all))?;
         write!(f, " ({:.1} user, {:.1} kernel)", each(all.saturating_sub(kernel)), each(kernel))?;
-        let mut flushes = self.flushes.clone();
-        flushes.sort();
-        let (Some(longest), flushed) = (flushes.last(), flushes.len() as u64) else { return Ok(()) };
-        write!(f, ", {} bytes written", self.written.bytes / self.operations)?;
-        write!(f, "; {flushed} flushes of {} pages", self.written.bytes / 4096 / flushed)?;
-        write!(f, " in {} writes", self.written.calls / flushed)?;
-        write!(f, ", {} ms, the longest {} ms", flushes[flushes.len() / 2].as_millis(), longest.as_millis())
+        if self.flushes == 0 {
+            return Ok(());
+        }
+        let Written { bytes, calls } = self.written;
+        write!(f, ", {} bytes written; {} flushes", bytes / self.operations, self.flushes)?;
+        write!(f, " of {} KiB in {} writes", bytes / 1024 / self.flushes, calls / self.flushes)?;
+        let mut times = self.flush_times.clone();
+        times.sort();
+        write!(f, ", {} ms", times[times.len() / 2].as_millis())?;
+        write!(f, ", the longest {} ms", times[times.len() - 1].as_millis())
     }
 }
 
