@@ -55,6 +55,10 @@ pub trait Snapshot {
     /// The last row before `key`.
     fn seek_before(&self, table: Table, key: &[u8]) -> Result<Option<Row<'_>>, StoreError>;
 
+    /// The pages of a table that lead to its rows and hold none: those that changes in scattered places share. 0 if the
+    /// database has no such thing.
+    fn branch_pages(&self, table: Table) -> Result<u64, StoreError>;
+
     /// All rows at or after `key`.
     fn scan(&self, table: Table, key: &[u8]) -> Result<Rows<'_>, StoreError>;
 }

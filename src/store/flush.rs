@@ -34,17 +34,21 @@ pub struct FlushJob {
 pub struct FlushReport {
     layer_written: bool,
     progress: Option<Progress>,
+    /// Of `keys`, as it is now.
+    branch_pages: u64,
 }
 
 impl FlushJob {
     /// One synced transaction. Errors: nothing was changed; `Full` can be tried again, anything else ends the process.
     pub fn run(&self, backend: &dyn Backend) -> Result<FlushReport, StoreError> {
-        let mut report = FlushReport { layer_written: self.layer.is_some(), progress: None };
+        let layer_written = self.layer.is_some();
+        let mut report = FlushReport { layer_written, progress: None, branch_pages: 0 };
         backend.write(&mut |txn| {
             if let Some(layer) = &self.layer {
                 write_layer(txn, layer)?;
                 state::put_state(txn, &self.state)?;
             }
+            report.branch_pages = txn.branch_pages(Table::Keys)?;
             report.progress = self.plan.map(|plan| plan.run(txn)).transpose()?;
             report.progress.map_or(Ok(()), |progress| state::put_progress(txn, &progress))
         })?;
@@ -101,7 +105,8 @@ impl Store {
     /// else ends the process.
     pub fn finish_flush(&mut self, result: Result<FlushReport, StoreError>) -> Result<(), StoreError> {
         assert!(self.flushing.take().is_some(), "a flush ended that was not started: {result:?}");
-        let FlushReport { layer_written, progress } = result?;
+        let FlushReport { layer_written, progress, branch_pages } = result?;
+        self.branch_pages = branch_pages;
         if layer_written {
             self.flushed = Some(self.pending.drop_oldest().state().clone());
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! keys        | user key, memcomparable    | main, inverted | sub, inverted |  ->  postcard(Version)
-//!             | 9 .. 1161                  | 8              | 4             |
+//!             | 3 .. 1538                  | 1 .. 9         | 1 .. 5        |
 //! revs        | main | sub |  ->  | crc32 | postcard(Body) |
 //!             | 8    | 4   |      | 4     | ..             |      the crc is of the row's key and the body
 //! leases      | id   |  ->  postcard(Lease)
@@ -15,12 +15,25 @@
 //! ```
 //!
 //! Numbers are big-endian so that bytes are ordered as numbers are, except the crc, which is little-endian. A lease id is
-//! signed: its top bit is turned, for the same reason. A user key becomes groups of 8 bytes, the last one filled with
-//! zeros, each followed by a byte that says how many of them count: 0xff means all and another group follows, 0xf7 none,
-//! 0xf8 one, .. So the order of keys is kept though a revision stands behind them, and none is the beginning of another:
+//! signed: its top bit is turned, for the same reason.
+//!
+//! In `keys`, rows are short: a put makes a leaf of it dirty and a branch above, and the more rows these have, the fewer
+//! they are. Numbers there are as short as they can be: how many bytes, then the bytes without leading zeros; all
+//! inverted. A user key stands as it is, but for its zeros. A run of them becomes 0x00 and a code, and so does the end:
 //!
 //! ```text
-//! "ab" at 5.0:  61 62 00 00 00 00 00 00 f9   ff ff ff ff ff ff ff fa   ff ff ff ff
+//! 00 n         n = 0 .. 126: n zeros, and the key ends
+//! 00 7f        127 zeros, and more of them follow, or the end
+//! 00 (ff - n)  n = 1 .. 127: n zeros, and another byte follows
+//! ```
+//!
+//! So the order of keys is kept though a revision stands behind them (where one key has a zero and another one ends or
+//! goes on, the codes are in that order), none is the beginning of another, and the worst that a key can be, every second
+//! byte a zero, makes it half as long again:
+//!
+//! ```text
+//! "ab" at 5.0:      61 62 00 00      fe fa   ff
+//! "a\0b" at 300.1:  61 00 fe 62 00 00   fd fe d3   fe fe
 //! ```
 //!
 //! The inverted revision puts the newest version first: the newest at a place is one seek forward from there.
@@ -32,11 +45,15 @@ use super::{RevRecord, StoreError};
 use crate::types::{Bytes, KeyRev, LeaseId, NodeId, Revision, limits};
 
 const REV_BYTES: usize = 12;
-const GROUP_BYTES: usize = 8;
 
-/// Behind every row of `keys`: a prefix cannot have 0xff in the place of its last count.
-pub(super) const END: [u8; (limits::KEY_BYTES_MAX / GROUP_BYTES + 1) * (GROUP_BYTES + 1)] =
-    [0xff; (limits::KEY_BYTES_MAX / GROUP_BYTES + 1) * (GROUP_BYTES + 1)];
+/// A revision in `keys` is at most so long.
+const SHORT_REV_BYTES_MAX: usize = 1 + 8 + 1 + 4;
+
+/// The zeros that a code in a user key can speak of.
+const ZEROS_MAX: usize = 127;
+
+/// Behind every row of `keys`: no user key has so many bytes before its end.
+pub(super) const END: [u8; limits::KEY_BYTES_MAX + 1] = [0xff; limits::KEY_BYTES_MAX + 1];
 
 /// What `keys` holds of one version: all but its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,33 +109,58 @@ pub(super) fn decode_rev(bytes: &[u8]) -> Result<KeyRev, StoreError> {
 
 /// Where the rows of `key` begin in `keys`. Every one of them starts with these bytes, and no other row does.
 pub(super) fn key_prefix(key: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity((key.len() / GROUP_BYTES + 1) * (GROUP_BYTES + 1) + REV_BYTES);
-    let mut groups = key.chunks_exact(GROUP_BYTES);
-    for group in &mut groups {
-        bytes.extend_from_slice(group);
-        bytes.push(0xff);
+    let mut bytes = Vec::with_capacity(key.len() + 2 + SHORT_REV_BYTES_MAX);
+    let mut rest = key;
+    loop {
+        let plain = rest.iter().position(|&byte| byte == 0).unwrap_or(rest.len());
+        bytes.extend_from_slice(&rest[..plain]);
+        let zeros = rest[plain..].iter().take_while(|&&byte| byte == 0).count();
+        rest = &rest[plain + zeros..];
+        push_zeros(&mut bytes, zeros, rest.is_empty());
+        if rest.is_empty() {
+            return bytes;
+        }
     }
-    let rest = groups.remainder();
-    let mut last = [0; GROUP_BYTES];
-    last[..rest.len()].copy_from_slice(rest);
-    bytes.extend_from_slice(&last);
-    bytes.push(0xf7 + rest.len() as u8);
-    bytes
+}
+
+/// A run of zeros, and whether the key ends behind it.
+fn push_zeros(bytes: &mut Vec<u8>, mut zeros: usize, last: bool) {
+    while zeros > ZEROS_MAX || (last && zeros == ZEROS_MAX) {
+        bytes.extend([0, ZEROS_MAX as u8]);
+        zeros -= ZEROS_MAX;
+    }
+    bytes.extend([0, if last { zeros as u8 } else { 0xff - zeros as u8 }]);
 }
 
 /// The key of a prefix.
 pub(super) fn decode_prefix(prefix: &[u8]) -> Result<Bytes, StoreError> {
     let mut key = Vec::with_capacity(prefix.len());
-    for group in prefix.chunks(GROUP_BYTES + 1) {
-        match group.split_last() {
-            Some((0xff, bytes)) => key.extend_from_slice(bytes),
-            Some((&mark @ 0xf7.., bytes)) if bytes.len() == GROUP_BYTES => {
-                key.extend_from_slice(&bytes[..usize::from(mark - 0xf7)]);
+    let mut rest = prefix.iter();
+    while let Some(&byte) = rest.next() {
+        let zeros = match (byte, rest.as_slice()) {
+            (0, &[code, ..]) if usize::from(code) <= ZEROS_MAX => usize::from(code),
+            (0, &[code, ..]) if code < 0xff => usize::from(0xff - code),
+            (0, _) => return Err(corrupt(format!("the key \"{}\" in table keys", prefix.escape_ascii()))),
+            _ => {
+                key.push(byte);
+                continue;
             }
-            _ => return Err(corrupt(format!("the key \"{}\" in table keys", prefix.escape_ascii()))),
-        }
+        };
+        rest.next();
+        key.resize(key.len() + zeros, 0);
     }
     Ok(key.into())
+}
+
+/// How long the prefix at the beginning of a row is.
+fn prefix_len(row: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += row[at..].iter().position(|&byte| byte == 0)? + 2;
+        if usize::from(*row.get(at - 1)?) < ZEROS_MAX {
+            return Some(at);
+        }
+    }
 }
 
 /// The row of one version; as a place to seek from, the first row of its key that is not newer than `rev`.
@@ -128,24 +170,52 @@ pub(super) fn version_key(key: &[u8], rev: KeyRev) -> Vec<u8> {
 
 /// `version_key` for who has the prefix already.
 pub(super) fn with_rev(mut prefix: Vec<u8>, rev: KeyRev) -> Vec<u8> {
-    prefix.extend(rev_key(rev).map(|byte| !byte));
+    push_inverted(&mut prefix, &rev.main.0.to_be_bytes());
+    push_inverted(&mut prefix, &rev.sub.to_be_bytes());
     prefix
+}
+
+fn push_inverted(bytes: &mut Vec<u8>, number: &[u8]) {
+    let zeros = number.iter().take_while(|&&byte| byte == 0).count();
+    bytes.push(!((number.len() - zeros) as u8));
+    bytes.extend(number[zeros..].iter().map(|byte| !byte));
+}
+
+fn take_inverted<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (&len, rest) = bytes.split_first()?;
+    let (digits, rest) = rest.split_at_checked(usize::from(!len))?;
+    let mut number = [0; N];
+    let zeros = N.checked_sub(digits.len())?;
+    number[zeros..].iter_mut().zip(digits).for_each(|(to, from)| *to = !from);
+    *bytes = rest;
+    Some(number)
 }
 
 /// A place behind all rows of the prefix, and before those of any later key.
 pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(prefix.len() + REV_BYTES + 1);
+    let mut bytes = Vec::with_capacity(prefix.len() + 3);
     bytes.extend_from_slice(prefix);
-    bytes.resize(prefix.len() + REV_BYTES + 1, 0xff);
+    // The last row that there can be is that of revision 0.0: 0xff twice.
+    bytes.extend([0xff; 3]);
     bytes
 }
 
 /// The prefix and the revision of a row of `keys`.
 pub(super) fn split_version_key(bytes: &[u8]) -> Result<(&[u8], KeyRev), StoreError> {
-    let Some((prefix, inverted)) = bytes.split_last_chunk::<REV_BYTES>() else {
-        return Err(corrupt(format!("a row of {} bytes in table keys", bytes.len())));
-    };
-    Ok((prefix, decode_rev(&inverted.map(|byte| !byte))?))
+    let len = prefix_len(bytes).ok_or_else(|| bad_version_key(bytes))?;
+    Ok((&bytes[..len], decode_version_rev(bytes, len)?))
+}
+
+/// The revision of a row of `keys` whose prefix has `prefix_len` bytes.
+pub(super) fn decode_version_rev(bytes: &[u8], prefix_len: usize) -> Result<KeyRev, StoreError> {
+    let mut rest = &bytes[prefix_len..];
+    let (main, sub) = (take_inverted(&mut rest), take_inverted(&mut rest));
+    let (Some(main), Some(sub), []) = (main, sub, rest) else { return Err(bad_version_key(bytes)) };
+    Ok(KeyRev { main: Revision(i64::from_be_bytes(main)), sub: u32::from_be_bytes(sub) })
+}
+
+fn bad_version_key(bytes: &[u8]) -> StoreError {
+    corrupt(format!("the row \"{}\" in table keys", bytes.escape_ascii()))
 }
 
 pub(super) fn encode_version(version: &Version) -> Vec<u8> {
@@ -263,11 +333,15 @@ mod tests {
 
     #[test]
     fn a_version_key_is_as_drawn() {
+        let (prefix, rev) = (b"ab\0\0", [0xfe, 0xfa, 0xff]);
         let bytes = version_key(b"ab", KeyRev::new(5, 0));
-        let (key, rev) = bytes.split_at(9);
-        assert_eq!(key, [0x61, 0x62, 0, 0, 0, 0, 0, 0, 0xf9]);
-        assert_eq!(rev, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfa, 0xff, 0xff, 0xff, 0xff]);
-        assert_eq!(split_version_key(&bytes).expect("whole"), (key, KeyRev::new(5, 0)));
+        assert_eq!(bytes, [&prefix[..], &rev].concat());
+        assert_eq!(split_version_key(&bytes).expect("whole"), (&prefix[..], KeyRev::new(5, 0)));
+
+        let (prefix, rev) = (b"a\0\xfeb\0\0", [0xfd, 0xfe, 0xd3, 0xfe, 0xfe]);
+        let bytes = version_key(b"a\0b", KeyRev::new(300, 1));
+        assert_eq!(bytes, [&prefix[..], &rev].concat());
+        assert_eq!(split_version_key(&bytes).expect("whole"), (&prefix[..], KeyRev::new(300, 1)));
     }
 
     #[test]
@@ -276,22 +350,61 @@ mod tests {
         let mut keys: Vec<Vec<u8>> = (0..2000)
             .map(|_| (0..rng.usize(1..20)).map(|_| [0, 1, 0xfe, 0xff][rng.usize(..4)]).collect())
             .collect();
+        keys.extend(keys_with_long_runs());
         keys.sort();
+        keys.dedup();
         let prefixes: Vec<Vec<u8>> = keys.iter().map(|key| key_prefix(key)).collect();
-        assert!(prefixes.is_sorted());
         for (key, prefix) in keys.iter().zip(&prefixes) {
             assert_eq!(decode_prefix(prefix).expect("whole")[..], key[..]);
         }
-        for pair in prefixes.windows(2).filter(|pair| pair[0] != pair[1]) {
+        for pair in prefixes.windows(2) {
+            assert!(pair[0] < pair[1], "{pair:?}");
             assert!(!pair[1].starts_with(&pair[0]) && behind(&pair[0]) < pair[1], "{pair:?}");
+        }
+        assert!(behind(prefixes.last().expect("many")) < END.to_vec());
+    }
+
+    /// Around the longest run that a code can speak of, once and twice, with all that can follow.
+    fn keys_with_long_runs() -> Vec<Vec<u8>> {
+        let runs = [1, 2, 125, 126, 127, 128, 129, 253, 254, 255, 256, 381, 382, 1022];
+        let ends: [&[u8]; 4] = [b"", b"\x01", b"\xff", b"\x01\0"];
+        runs.iter().flat_map(|&run| ends.map(|end| [&vec![0; run], end].concat())).collect()
+    }
+
+    #[test]
+    fn rows_of_a_key_are_in_order_the_newest_first() {
+        let mains = [0, 1, 255, 256, 65535, 65536, 1 << 24, i64::from(u32::MAX), 1 << 40, i64::MAX];
+        let subs = [0, 1, 255, 256, 65535, 65536, u32::MAX];
+        let revs = mains.iter().flat_map(|&main| subs.map(|sub| KeyRev { main: Revision(main), sub }));
+        let revs: Vec<KeyRev> = revs.collect();
+        let rows: Vec<Vec<u8>> = revs.iter().map(|&rev| version_key(b"k", rev)).collect();
+        assert!(rows.windows(2).all(|pair| pair[0] > pair[1]));
+        assert!(behind(&key_prefix(b"k")) > rows[0]);
+        for (row, rev) in rows.iter().zip(revs) {
+            assert_eq!(split_version_key(row).expect("whole"), (&b"k\0\0"[..], rev));
         }
     }
 
     #[test]
+    fn a_row_that_is_no_version_key_is_refused() {
+        let whole = version_key(b"a\0b", KeyRev::new(300, 1));
+        for len in 0..whole.len() {
+            assert!(split_version_key(&whole[..len]).is_err(), "{len} bytes");
+        }
+        assert!(split_version_key(&[&whole[..], &[0xff]].concat()).is_err(), "one byte more");
+        assert!(split_version_key(b"a\0\0\0\0").is_err(), "a number of 255 bytes");
+        assert!(decode_prefix(b"a\0\xff").is_err());
+        assert!(decode_prefix(b"a\0").is_err());
+    }
+
+    #[test]
     fn the_longest_key_fits_a_page_of_4_kib() {
-        let key = vec![0xff; crate::types::limits::KEY_BYTES_MAX];
-        assert_eq!(key_prefix(&key).len(), 1161);
-        assert!(version_key(&key, KeyRev::default()).len() < 1982, "lmdb.h: MDB_MAXKEYSIZE at 4 KiB");
+        let key: Vec<u8> = [0, 0xff].repeat(crate::types::limits::KEY_BYTES_MAX / 2);
+        let longest = KeyRev { main: Revision(i64::MAX), sub: u32::MAX };
+        assert_eq!(key_prefix(&key).len(), 1538);
+        assert_eq!(version_key(&key, longest).len(), 1538 + SHORT_REV_BYTES_MAX);
+        assert!(version_key(&key, longest).len() < 1982, "lmdb.h: MDB_MAXKEYSIZE at 4 KiB");
+        assert_eq!(decode_prefix(&key_prefix(&key)).expect("whole")[..], key[..]);
     }
 
     #[test]

@@ -18,11 +18,6 @@ use super::{Table, state::State};
 /// value of 128.
 const CHANGE_OVERHEAD_BYTES: u64 = 112;
 
-/// The pages that a new row of `keys` makes dirty in a large store: its leaf, nearly always one of its own, a branch
-/// above it that it shares with few, and what the free list needs to record both. Measured with 1 000 000 keys and 500
-/// puts a flush: 1.7, with all else that is written.
-const PAGES_PER_KEY: u64 = 2;
-
 /// A row of a layer; without a value it is a marker.
 pub(super) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
 
@@ -32,7 +27,11 @@ type Rows = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
 pub(super) struct Layer {
     tables: [Rows; Table::ALL.len()],
     bytes: u64,
-    scattered_pages: u64,
+    /// Changes of `keys`: of a large store each is in a leaf of its own.
+    keys: u64,
+    /// Changes of the small tables.
+    others: u64,
+    /// What goes into `revs`, where rows lie side by side.
     dense_bytes: u64,
     /// As of the last entry; set when the layer is sealed.
     state: Option<State>,
@@ -43,8 +42,8 @@ impl Layer {
         let bytes = (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
         match table {
             Table::Revs => self.dense_bytes += bytes + 16,
-            Table::Keys => self.scattered_pages += PAGES_PER_KEY,
-            _ => self.scattered_pages += 1,
+            Table::Keys => self.keys += 1,
+            _ => self.others += 1,
         }
         self.bytes += bytes + CHANGE_OVERHEAD_BYTES;
         self.tables[table as usize].insert(key.into_boxed_slice(), value.map(Vec::into_boxed_slice));
@@ -70,9 +69,11 @@ impl Layer {
         self.from(table, &[])
     }
 
-    /// About how many pages writing it makes dirty.
-    pub(super) fn pages(&self, page_bytes: u32) -> u64 {
-        self.scattered_pages + self.dense_bytes / u64::from(page_bytes)
+    /// About how many pages writing it makes dirty, where so many branch pages lead to the leaves of `keys`: a leaf for
+    /// each row, the branch above it, shared with others once there are more rows than branches, what `revs` gets, and
+    /// what LMDB needs to record all that.
+    pub(super) fn pages(&self, page_bytes: u32, branch_pages: u64) -> u64 {
+        self.keys + self.keys.min(branch_pages) + self.others + self.dense_bytes / u64::from(page_bytes)
     }
 
     /// As of the layer's last entry. Asked of sealed layers only.

@@ -332,6 +332,12 @@ macro_rules! snapshot {
                 tables[table as usize].get_lower_than(txn, key).map_err(|error| failed(dir, error))
             }
 
+            fn branch_pages(&self, table: Table) -> Result<u64, StoreError> {
+                let (txn, tables, dir) = self.parts();
+                let stat = tables[table as usize].stat(txn).map_err(|error| failed(dir, error))?;
+                Ok(stat.branch_pages as u64)
+            }
+
             fn scan(&self, table: Table, key: &[u8]) -> Result<Rows<'_>, StoreError> {
                 let (txn, tables, dir) = self.parts();
                 // LMDB knows no empty key.

@@ -76,8 +76,8 @@ pub struct Options {
     /// What may be pending. Beyond it `pending_full` pushes back. One entry larger than all of it is taken when nothing
     /// else is pending.
     pub pending_bytes_max: u64,
-    /// The pages that one flush may make dirty, unless one entry alone needs more. LMDB keeps the memory of its largest transaction for ever, and a sync of
-    /// the log waits behind what a flush has queued.
+    /// The pages that one flush may make dirty, unless one entry alone needs more. LMDB keeps the memory of its largest
+    /// transaction for ever, and a sync of the log waits behind what a flush has queued.
     pub flush_pages_max: u32,
     pub bugs: Bugs,
 }
@@ -92,6 +92,8 @@ pub struct Store {
     backend: Arc<dyn Backend>,
     options: Options,
     page_bytes: u32,
+    /// Those of `keys` as of the last flush: how many pages the next one makes dirty depends on them.
+    branch_pages: u64,
     /// What is pending is on top of this.
     pending: Pending,
     /// As of the last applied entry. `None`: never initialised.
@@ -117,6 +119,7 @@ impl Store {
             backend,
             options,
             page_bytes,
+            branch_pages: 0,
             pending: Pending::default(),
             state: None,
             flushed: None,
@@ -140,6 +143,7 @@ impl Store {
         self.state = state;
         self.progress = progress;
         self.mark = mark;
+        self.branch_pages = self.backend.read()?.branch_pages(Table::Keys)?;
         Ok(())
     }
 
@@ -225,7 +229,9 @@ impl Store {
         self.broken = true;
         let outcome = self.apply_next(entry)?;
         self.broken = false;
-        if self.pending.active.pages(self.page_bytes) >= u64::from(self.options.flush_pages_max) {
+        if self.pending.active.pages(self.page_bytes, self.branch_pages)
+            >= u64::from(self.options.flush_pages_max)
+        {
             self.seal();
         }
         Ok(outcome)

@@ -4,16 +4,16 @@
 //! for long pins its revision, or hears `Compacted` once removal gets there). A cursor holds where it stands; no more
 //! rows are in memory than one slice has.
 //!
-//! In the order of keys, up or down, a range is one walk: rows until the limit is reached, after that only counting. Any
-//! other order is in `sorted`.
+//! One key is one look-up. In the order of keys, up or down, a range is one walk: rows until the limit is reached, after
+//! that only counting. Any other order is in `sorted`.
 
 use super::{
-    ReadError, RevRecord, Store, StoreError,
+    ReadError, RevRecord, Store, StoreError, format,
     sorted::Sorted,
     view::View,
     walk::{self, Bounds, Live, Walk},
 };
-use crate::types::{Error, KeyRev, RangeAt, RangeRequest, SortOrder, SortTarget};
+use crate::types::{Error, KeyRev, RangeAt, RangeEnd, RangeRequest, SortOrder, SortTarget};
 
 /// How much one slice may do. One row is always done, however large.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub struct RangeCursor {
 }
 
 enum Order {
+    /// One key: no walk is needed.
+    Single,
     Count(Bounds),
     Ascending(Bounds, u64),
     Descending(Bounds, u64),
@@ -59,6 +61,7 @@ impl RangeCursor {
         let bounds = Bounds::of(&request.range);
         let order = match (request.sort_order, request.sort_target) {
             _ if request.count_only => Order::Count(bounds),
+            (_, SortTarget::Key) if request.range.end() == RangeEnd::Single => Order::Single,
             (SortOrder::None | SortOrder::Ascend, SortTarget::Key) => Order::Ascending(bounds, 0),
             (SortOrder::Descend, SortTarget::Key) => Order::Descending(bounds, 0),
             _ => Order::Sorted(Box::new(Sorted::new(request))),
@@ -137,6 +140,7 @@ impl Store {
         let RangeCursor { range: RangeAt { request, at }, totals, order } = cursor;
         let mut slice = Slice { view, request, at: *at, limits, totals, rows: Vec::new(), bytes: 0 };
         let ended = match order {
+            Order::Single => slice.single()?,
             Order::Count(bounds) => slice.count(bounds)?,
             Order::Ascending(bounds, given) => slice.ascending(bounds, given)?,
             Order::Descending(bounds, given) => slice.descending(bounds, given)?,
@@ -176,6 +180,16 @@ pub(super) struct Slice<'a> {
 
 impl Slice<'_> {
     /// True: the range has ended. So it is with all these.
+    fn single(&mut self) -> Result<bool, StoreError> {
+        let prefix = format::key_prefix(&self.request.range.key);
+        let from = format::with_rev(prefix.clone(), self.at);
+        let found = self.view.newest_from(&from, prefix.len())?;
+        if let Some(found) = found.filter(|found| !found.version.tombstone) {
+            self.take(&Live { prefix, found }, &mut 0)?;
+        }
+        Ok(true)
+    }
+
     fn count(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
         let mut walk = Walk::new(self.view, bounds, self.at)?;
         for _ in 0..self.limits.rows.max(1) {

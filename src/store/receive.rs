@@ -165,7 +165,9 @@ fn keep(txn: &mut dyn Transaction, record: &RevRecord) -> Result<(), StoreError>
 fn newest_lease(txn: &dyn Transaction, key: &[u8]) -> Result<LeaseId, StoreError> {
     let prefix = format::key_prefix(key);
     match txn.seek(Table::Keys, &prefix)? {
-        Some((row, value)) if row.starts_with(&prefix) => Ok(Found::decode(row, value)?.version.lease),
+        Some((row, value)) if row.starts_with(&prefix) => {
+            Ok(Found::decode(row, prefix.len(), value)?.version.lease)
+        }
         _ => Ok(LeaseId::NONE),
     }
 }

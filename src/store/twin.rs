@@ -159,6 +159,10 @@ macro_rules! snapshot {
                 Ok(self.tables()[table as usize].range::<[u8], _>(bounds).next_back().map(row))
             }
 
+            fn branch_pages(&self, _: Table) -> Result<u64, StoreError> {
+                Ok(0)
+            }
+
             fn scan(&self, table: Table, key: &[u8]) -> Result<Rows<'_>, StoreError> {
                 let bounds = (Bound::Included(key), Bound::Unbounded);
                 Ok(Box::new(

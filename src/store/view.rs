@@ -68,11 +68,11 @@ impl<'a> View<'a> {
             if let Some((key, Some(value))) = layer.from(Table::Keys, from).next()
                 && key.starts_with(prefix)
             {
-                return Found::decode(key, value).map(Some);
+                return Found::decode(key, prefix_len, value).map(Some);
             }
         }
         match self.base.seek(Table::Keys, from)? {
-            Some((key, value)) if key.starts_with(prefix) => Found::decode(key, value).map(Some),
+            Some((key, value)) if key.starts_with(prefix) => Found::decode(key, prefix_len, value).map(Some),
             _ => Ok(None),
         }
     }
@@ -124,8 +124,9 @@ impl<'a> View<'a> {
 }
 
 impl Found {
-    pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Found, StoreError> {
-        let (_, rev) = format::split_version_key(key)?;
+    /// Of a row of `keys` whose prefix has so many bytes.
+    pub(super) fn decode(row: &[u8], prefix_len: usize, value: &[u8]) -> Result<Found, StoreError> {
+        let rev = format::decode_version_rev(row, prefix_len)?;
         Ok(Found { rev, version: format::decode_version(value)? })
     }
 }
