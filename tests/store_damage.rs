@@ -71,8 +71,13 @@ fn good() -> Twin {
 
 fn rows(twin: &Twin) -> Rows {
     let snapshot = twin.read().expect("readable");
-    let of = |table| snapshot.scan(table, &[]).expect("readable").map(move |row| (table, row.expect("readable")));
-    Table::ALL.into_iter().flat_map(of).map(|(table, (key, value))| (table, key.into(), value.into())).collect()
+    let of =
+        |table| snapshot.scan(table, &[]).expect("readable").map(move |row| (table, row.expect("readable")));
+    Table::ALL
+        .into_iter()
+        .flat_map(of)
+        .map(|(table, (key, value))| (table, key.into(), value.into()))
+        .collect()
 }
 
 /// Flips, cuts, lengthens or replaces some bytes.
@@ -100,7 +105,9 @@ fn read_all(store: &Store) {
     let _ = (store.leases(), store.members(), store.lease(LeaseId(7)), store.lease_keys(LeaseId(7), None, 9));
     let orders = [SortOrder::None, SortOrder::Ascend, SortOrder::Descend];
     let targets = [SortTarget::Key, SortTarget::Version, SortTarget::Value];
-    for (sort_order, sort_target) in orders.into_iter().flat_map(|order| targets.map(|target| (order, target))) {
+    for (sort_order, sort_target) in
+        orders.into_iter().flat_map(|order| targets.map(|target| (order, target)))
+    {
         let range = KeyRange::all();
         let request = RangeRequest { range, sort_order, sort_target, limit: 2, ..RangeRequest::default() };
         let Ok(range) = store.range_at(&request) else { continue };
@@ -118,7 +125,8 @@ fn read_all(store: &Store) {
 }
 
 fn write_all(store: &mut Store, twin: &Twin) -> Result<(), StoreError> {
-    let keep = PutRequest { key: b"d".into(), ignore_value: true, ignore_lease: true, ..PutRequest::default() };
+    let keep =
+        PutRequest { key: b"d".into(), ignore_value: true, ignore_lease: true, ..PutRequest::default() };
     let revision = store.revision();
     let checkpoint = vec![LeaseRemaining { id: LeaseId(7), remaining_s: 3 }];
     let commands = [
@@ -156,4 +164,97 @@ fn damaged_rows_are_survived() {
             let _ = write_all(&mut store, &twin);
         }
     });
+}
+
+fn receiver() -> (Store, Twin) {
+    let twin = Twin::new();
+    let mut store = Store::open(Arc::new(twin.clone()), Options::default()).expect("a fresh database");
+    store.init(ClusterId(1), Membership::default()).expect("room");
+    (store, twin)
+}
+
+/// Numbers and lengths that a change of single bytes hardly ever makes.
+fn exaggerate(slice: &mut TransferSlice, tail: &mut TransferTail, rng: &mut Rng) {
+    let far = [i64::MIN, -1, 0, 1, 3, 1 << 40, 1 << 61, i64::MAX - 1, i64::MAX];
+    let mut far = || *rng.choice(&far).expect("some");
+    let rev = KeyRev { main: Revision(far()), sub: far() as u32 };
+    let (revision, long) = (Revision(far()), vec![b'k'; limits::KEY_BYTES_MAX + 1]);
+    let at = rng.usize(..slice.records.len());
+    match rng.u8(..12) {
+        0 => slice.next = rev,
+        1 => slice.records[at].rev = rev,
+        2 => slice.records[at].key = long.into(),
+        3 => slice.records[at].key = Bytes::new(),
+        4 => slice.records[at].version = rev.main.0,
+        5 => slice.records.swap(0, at),
+        6 => tail.revision = revision,
+        7 => tail.compacted = revision,
+        8 => tail.last = rev,
+        9 => tail.at.index = Index(revision.0 as u64),
+        10 => tail.leases.push((LeaseId(revision.0), Lease { ttl_s: rev.main.0, remaining_s: None })),
+        _ => slice.after = rev,
+    }
+}
+
+fn postcard_spoiled<T: serde::Serialize + serde::de::DeserializeOwned>(
+    value: &T,
+    rng: &mut Rng,
+) -> Option<T> {
+    let mut bytes = postcard::to_stdvec(value).expect("memory");
+    spoil(&mut bytes, rng);
+    postcard::from_bytes(&bytes).ok()
+}
+
+#[test]
+fn nonsense_from_a_peer_is_not_kept() {
+    let mut sender = Store::open(Arc::new(good()), Options::default()).expect("a good database");
+    let base = sender.pin_transfer(TransferId(1)).expect("no flush is under way");
+    let good = (
+        sender.transfer_slice(KeyRev::default(), 1 << 20).expect("readable"),
+        sender.transfer_tail().expect("readable"),
+    );
+    let good = panic::AssertUnwindSafe(good);
+    for_each_seed(|mut rng| {
+        let (mut slice, mut tail) = good.0.clone();
+        match rng.u8(..3) {
+            0 => slice = postcard_spoiled(&slice, &mut rng).unwrap_or(slice),
+            1 => tail = postcard_spoiled(&tail, &mut rng).unwrap_or(tail),
+            _ => exaggerate(&mut slice, &mut tail, &mut rng),
+        }
+        let (mut store, twin) = receiver();
+        store.receive_begin(base).expect("room");
+        let cursor = store.receive_slice(&slice).expect("room");
+        assert!(store.receive_slice(&slice).expect("room") >= cursor);
+        if store.receive_finish(&tail).expect("room") == ReceiveEnd::Done {
+            read_all(&store);
+            let _ = write_all(&mut store, &twin);
+        }
+        for (table, key, _) in rows(&twin) {
+            assert!(table != Table::LeaseKeys || key.len() <= 8 + limits::KEY_BYTES_MAX, "{table:?}");
+            assert!(table != Table::Keys || key.len() <= 1161 + 12, "{table:?}");
+            assert!(table != Table::Revs || key[0] < 0x80, "{table:?}: a revision below 0");
+        }
+    });
+}
+
+#[test]
+fn what_a_store_sends_is_kept() {
+    let mut sender = Store::open(Arc::new(good()), Options::default()).expect("a good database");
+    let base = sender.pin_transfer(TransferId(1)).expect("no flush is under way");
+    let (mut store, twin) = receiver();
+    let mut cursor = store.receive_begin(base).expect("room");
+    loop {
+        let slice = sender.transfer_slice(cursor, 150).expect("readable");
+        cursor = store.receive_slice(&slice).expect("room");
+        assert_eq!(cursor, slice.next);
+        if slice.done {
+            break;
+        }
+    }
+    assert_eq!(
+        store.receive_finish(&sender.transfer_tail().expect("readable")).expect("room"),
+        ReceiveEnd::Done
+    );
+    assert_eq!(store.state_hash(), sender.state_hash());
+    write_all(&mut store, &twin).expect("a good database");
 }

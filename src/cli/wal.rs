@@ -187,7 +187,9 @@ fn salvage(place: &Place, give_up: bool) -> Result<(), String> {
 fn beyond_help(error: &WalError) -> String {
     match error {
         WalError::Damaged { file, offset, what } => {
-            format!("nothing of the log can be kept: {file} at offset {offset}: {what}: restore this board from a snapshot")
+            format!(
+                "nothing of the log can be kept: {file} at offset {offset}: {what}: restore this board from a snapshot"
+            )
         }
         error => error.to_string(),
     }

@@ -177,7 +177,7 @@ impl<'a> Apply<'a> {
         let version = Version {
             tombstone: false,
             create: old.map_or(main, |old| old.create),
-            version: old.map_or(0, |old| old.version) + 1,
+            version: old.map_or(1, |old| old.version.saturating_add(1)),
             lease: old.filter(|_| put.ignore_lease).map_or(put.lease, |old| old.lease),
         };
         let held_before = old.map_or(LeaseId::NONE, |old| old.lease);

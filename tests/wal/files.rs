@@ -15,6 +15,7 @@ use solder::{
     wal::{Directory, Disk, Known, Options, Record, Slot, Wal},
 };
 
+use crate::runner;
 use crate::support::{Model, entry, hard_state, members, open, options};
 
 fn found(path: &Path, options: &Options) -> Model {
@@ -54,7 +55,7 @@ fn put(term: u64, index: u64, value: &str) -> Record {
 }
 
 fn solder(arguments: &[&str], directory: &Path) -> Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_solder"))
+    runner::command(env!("CARGO_BIN_EXE_solder"))
         .arg("wal")
         .args(arguments)
         .arg(directory)
@@ -383,7 +384,7 @@ fn a_result_that_cannot_be_written_is_told() {
     damage(&directory.path().join("01.seg"), 8192 + 50, 1);
     let before = contents(directory.path());
     let to = |output: Stdio, arguments: &[&str]| {
-        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_solder"));
+        let mut process = runner::command(env!("CARGO_BIN_EXE_solder"));
         process.arg("wal").args(arguments).arg(directory.path());
         process.stdout(output).stderr(Stdio::piped()).output().expect("the binary runs")
     };
@@ -391,7 +392,11 @@ fn a_result_that_cannot_be_written_is_told() {
     let (reader, closed) = std::io::pipe().expect("a pipe");
     drop(reader);
     let told = to(closed.into(), &["salvage", "--give-up"]);
-    assert_eq!((told.status.code(), stderr(&told).as_str()), (Some(1), ""), "who does not listen is not told");
+    assert_eq!(
+        (told.status.code(), stderr(&told).as_str()),
+        (Some(1), ""),
+        "who does not listen is not told"
+    );
     for arguments in [&["dump"][..], &["salvage", "--give-up"]] {
         let told = to(full(), arguments);
         assert_eq!(told.status.code(), Some(1), "{arguments:?}");
