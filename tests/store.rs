@@ -43,7 +43,10 @@ fn scripts() {
 }
 
 fn grant(board: &mut Board, id: i64) -> Outcome {
-    let command = Command::LeaseGrant { id: LeaseId(id), ttl_s: 60 };
+    apply(board, &Command::LeaseGrant { id: LeaseId(id), ttl_s: 60 })
+}
+
+fn apply(board: &mut Board, command: &Command) -> Outcome {
     let id = EntryId { term: Term(1), index: board.store.applied().index.next() };
     let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
     board.store.apply(&Entry { id, payload }).expect("a command")
@@ -60,6 +63,28 @@ fn leases_are_bounded() {
     assert_eq!(board.store.leases().expect("readable").len(), limits::LEASES_MAX);
     board.apply(&Command::LeaseRevoke { id: LeaseId(1), only_in: None }).expect("a command");
     assert!(matches!(grant(&mut board, -1), Outcome::LeaseGranted { .. }));
+}
+
+#[test]
+fn alarms_are_bounded() {
+    use solder::types::Error::TooManyAlarms;
+    let mut board = Board::new();
+    let mut alarm = |action, member, kind| {
+        let command = Command::Alarm(AlarmRequest { action, member: NodeId(member), kind });
+        apply(&mut board, &command)
+    };
+    let (on, off, nospace) = (AlarmAction::Activate, AlarmAction::Deactivate, AlarmKind::NoSpace);
+    for member in 2..2 + limits::ALARMS_MAX as u64 {
+        assert!(matches!(alarm(on, member, nospace), Outcome::Alarm { touched: Some(_), .. }));
+    }
+    assert_eq!(alarm(on, 1 << 40, nospace), Outcome::Refused(TooManyAlarms));
+    assert!(matches!(alarm(on, 2, nospace), Outcome::Alarm { .. }), "it is there already");
+    assert!(matches!(alarm(on, 1, AlarmKind::Corrupt), Outcome::Alarm { .. }), "a member is never refused");
+    assert_eq!(alarm(on, 1 << 40, nospace), Outcome::Refused(TooManyAlarms));
+    for member in [2, 3] {
+        alarm(off, member, nospace);
+    }
+    assert!(matches!(alarm(on, 1 << 40, nospace), Outcome::Alarm { touched: Some(_), .. }));
 }
 
 #[test]

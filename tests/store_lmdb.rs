@@ -1,5 +1,8 @@
 //! The store over the real LMDB: what only a real file can get wrong.
 
+#[path = "runner/mod.rs"]
+mod runner;
+
 use std::{path::Path, process::Command as Process, sync::Arc};
 
 use solder::{store::*, types::*};
@@ -153,6 +156,8 @@ fn a_full_disk_changes_nothing_and_is_survived() {
         let applied = board.store.applied();
         assert!(board.store.flushed() < applied);
         assert_eq!(board.count(), applied.index.0, "all can be read");
+        let map_bytes = mapped_bytes(&dir.path().join("db/data.mdb"));
+        assert!(map_bytes <= 4 << 20, "a full disk has no use for a map of {map_bytes} bytes");
 
         std::fs::remove_file(&ballast).expect("it is there");
         board.flush().expect("there is room again");
@@ -161,6 +166,17 @@ fn a_full_disk_changes_nothing_and_is_survived() {
         let board = Board::open(&dir.path().join("db"), &options);
         assert_eq!(board.count(), applied.index.0);
     }
+}
+
+/// The address space that a file takes in this process.
+fn mapped_bytes(file: &Path) -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("proc(5)");
+    let of_file = maps.lines().filter(|line| line.ends_with(&file.display().to_string()));
+    let bytes = |line: &str| -> Option<u64> {
+        let (from, to) = line.split(' ').next()?.split_once('-')?;
+        Some(u64::from_str_radix(to, 16).ok()? - u64::from_str_radix(from, 16).ok()?)
+    };
+    of_file.map(|line| bytes(line).expect("from-to in hex")).sum()
 }
 
 #[test]
@@ -205,7 +221,7 @@ fn a_database_is_opened_once() {
     assert!(in_use(&database));
     assert!(in_use(&alias), "by another path");
     let other = || {
-        let mut process = Process::new(std::env::current_exe().expect("this test"));
+        let mut process = runner::command(std::env::current_exe().expect("this test"));
         process.args(["--ignored", "--exact", "opens_the_database_of_another_process"]);
         process.env("STORE_LMDB_DIR", &database).output().expect("runs").status.success()
     };

@@ -14,7 +14,7 @@ use std::{
 use clap::Subcommand;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::wal::{Directory, Found, Inspector, Plan, Slot, Summary};
+use crate::wal::{Directory, Found, Inspector, Plan, Slot, Summary, WalError};
 
 /// What a daemon that writes needs to finish a batch.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -81,7 +81,7 @@ impl Place {
     }
 }
 
-/// Standard output. Whoever closes it early has seen enough.
+/// Standard output. Whoever closes it early has seen enough; whoever has no room for it must be told.
 struct Output(BufWriter<io::StdoutLock<'static>>);
 
 impl Output {
@@ -90,16 +90,26 @@ impl Output {
     }
 
     fn line(&mut self, line: impl Display) {
-        if writeln!(self.0, "{line}").is_err() {
-            std::process::exit(1);
-        }
+        let written = writeln!(self.0, "{line}");
+        written.unwrap_or_else(|error| lost(&error));
     }
+
+    /// What was said so far has been heard when this returns.
+    fn flush(&mut self) {
+        self.0.flush().unwrap_or_else(|error| lost(&error));
+    }
+}
+
+fn lost(error: &io::Error) -> ! {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        eprintln!("solder: cannot write the result: {error}");
+    }
+    std::process::exit(1)
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // A reader that is gone has no use for an error either.
-        let _ = self.0.flush();
+        self.flush();
     }
 }
 
@@ -108,9 +118,13 @@ fn inspect(place: &Place, found: &mut dyn FnMut(Found<'_>)) -> Result<Summary, S
     let mut inspector = Inspector { found, pause: &mut || thread::sleep(MOMENT) };
     let summary = inspector.inspect(&mut disk).map_err(|error| error.to_string())?;
     match summary.segments {
-        0 => Err(format!("there is no log in {}", place.wal.display())),
+        0 => Err(no_log(place)),
         _ => Ok(summary),
     }
+}
+
+fn no_log(place: &Place) -> String {
+    format!("there is no log in {}", place.wal.display())
 }
 
 fn dump(place: &Place) -> Result<(), String> {
@@ -141,7 +155,8 @@ fn salvage(place: &Place, give_up: bool) -> Result<(), String> {
         }
         output.line(found);
     });
-    let Some(plan) = plan.map_err(|error| error.to_string())? else {
+    let Some(plan) = plan.map_err(|error| beyond_help(&error))? else {
+        inspect(place, &mut |_| {})?;
         output.line("the log is not damaged: there is nothing to give up");
         return Ok(());
     };
@@ -157,6 +172,7 @@ fn salvage(place: &Place, give_up: bool) -> Result<(), String> {
             plan.damage
         ));
     }
+    output.flush();
     for slot in plan.slots() {
         output.line(format_args!("# a copy is kept: {}", keep_copy(place, slot)?.display()));
     }
@@ -165,6 +181,18 @@ fn salvage(place: &Place, give_up: bool) -> Result<(), String> {
     output.line("# the log is now:");
     output.line(inspect(place, &mut |_| {})?);
     Ok(())
+}
+
+/// Damage from the very beginning leaves nothing to be kept.
+fn beyond_help(error: &WalError) -> String {
+    match error {
+        WalError::Damaged { file, offset, what } => {
+            format!(
+                "nothing of the log can be kept: {file} at offset {offset}: {what}: restore this board from a snapshot"
+            )
+        }
+        error => error.to_string(),
+    }
 }
 
 /// What a cluster agreed on must not be forgotten by one of its voters: it could vote, and count, against it.
@@ -196,7 +224,11 @@ fn keep_copy(place: &Place, slot: Slot) -> Result<PathBuf, String> {
     let copied = fs::copy(&file, &copy).and_then(|_| File::open(&copy)?.sync_all());
     match copied.and_then(|()| File::open(&place.wal)?.sync_all()) {
         Ok(()) => Ok(copy),
-        Err(error) => Err(format!("cannot copy {} to {}: {error}", file.display(), copy.display())),
+        Err(error) => {
+            // Half a copy only takes room that is missing already.
+            let _ = fs::remove_file(&copy);
+            Err(format!("cannot copy {} to {}: {error}", file.display(), copy.display()))
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::types::{
     AlarmAction, AlarmKind, AlarmRequest, Bytes, Command, DeleteOutcome, DeleteRangeRequest, EntryId, Error,
-    KeyRange, KeyRev, LeaseId, LeaseRemaining, MembershipChange, Outcome, PutOutcome, PutRequest, RangeAt,
-    RangeRequest, Revision, Term, limits,
+    KeyRange, KeyRev, LeaseId, LeaseRemaining, MembershipChange, NodeId, Outcome, PutOutcome, PutRequest,
+    RangeAt, RangeRequest, Revision, Term, limits,
 };
 
 /// Keys taken at a time by what deletes many.
@@ -141,7 +141,7 @@ impl<'a> Apply<'a> {
             Command::LeaseGrant { id, ttl_s } => self.grant(*id, *ttl_s),
             Command::LeaseRevoke { id, only_in } => self.revoke(*id, *only_in, term),
             Command::LeaseCheckpoint { leases, only_in } => self.checkpoint(leases, *only_in, term),
-            Command::Alarm(alarm) => Ok(self.alarm(alarm)),
+            Command::Alarm(alarm) => self.alarm(alarm),
         }
     }
 
@@ -177,7 +177,7 @@ impl<'a> Apply<'a> {
         let version = Version {
             tombstone: false,
             create: old.map_or(main, |old| old.create),
-            version: old.map_or(0, |old| old.version) + 1,
+            version: old.map_or(1, |old| old.version.saturating_add(1)),
             lease: old.filter(|_| put.ignore_lease).map_or(put.lease, |old| old.lease),
         };
         let held_before = old.map_or(LeaseId::NONE, |old| old.lease);
@@ -318,14 +318,25 @@ impl<'a> Apply<'a> {
         Ok(Outcome::LeasesCheckpointed { revision: self.state.revision })
     }
 
-    fn alarm(&mut self, alarm: &AlarmRequest) -> Outcome {
+    fn alarm(&mut self, alarm: &AlarmRequest) -> Result<Outcome, Stop> {
         let named = (alarm.member, alarm.kind);
         let touched = match alarm.action {
-            AlarmAction::Activate => self.state.alarms.insert(named),
+            AlarmAction::Activate => {
+                self.need_room_for(named)?;
+                self.state.alarms.insert(named);
+                true
+            }
             AlarmAction::Deactivate => self.state.alarms.remove(&named),
         };
         self.hasher.update(&format::encode_plain(alarm));
-        Outcome::Alarm { revision: self.state.revision, touched: touched.then_some(*alarm) }
+        Ok(Outcome::Alarm { revision: self.state.revision, touched: touched.then_some(*alarm) })
+    }
+
+    fn need_room_for(&self, alarm: (NodeId, AlarmKind)) -> Result<(), Error> {
+        let State { alarms, membership, .. } = &*self.state;
+        let room =
+            alarms.len() < limits::ALARMS_MAX || alarms.contains(&alarm) || membership.contains(alarm.0);
+        if room { Ok(()) } else { Err(Error::TooManyAlarms) }
     }
 }
 

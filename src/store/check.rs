@@ -1,10 +1,10 @@
 //! What can be refused without looking at any state: by who proposes, so that nothing hopeless is logged, and again when
 //! a command is applied. etcd's rules (server/etcdserver/api/v3rpc/key.go), and a bound on keys and on nesting.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{
-    Bytes, Command, DeleteRangeRequest, Error, KeyRange, LeaseId, PutRequest, RangeRequest, TxnOp,
+    Bytes, Command, DeleteRangeRequest, Error, KeyRange, LeaseId, PutRequest, RangeEnd, RangeRequest, TxnOp,
     TxnRequest, limits,
 };
 
@@ -94,14 +94,63 @@ fn check_ops(txn: &TxnRequest, ops_max: usize, depth: usize) -> Result<(), Error
 #[derive(Default)]
 struct Writes<'a> {
     puts: BTreeSet<&'a Bytes>,
-    deletes: Vec<&'a KeyRange>,
+    deletes: Ranges<'a>,
+}
+
+/// Keys that are in one of many ranges. Nested transactions can hold a hundred thousand deletes and as many puts, so a
+/// key is not held against one range after the other: overlapping ranges are one, and what is left is ordered.
+#[derive(Default)]
+struct Ranges<'a>(BTreeMap<&'a [u8], Until<'a>>);
+
+/// Where a range ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until<'a> {
+    /// At this key, which may be in it.
+    Key(&'a [u8], bool),
+    Open,
+}
+
+impl<'a> Ranges<'a> {
+    fn add(&mut self, range: &'a KeyRange) {
+        let until = match range.end() {
+            RangeEnd::Single => Until::Key(&range.key, true),
+            RangeEnd::Before(end) => Until::Key(end, false),
+            RangeEnd::Open => Until::Open,
+        };
+        if !range.is_empty() {
+            self.join(&range.key, until);
+        }
+    }
+
+    fn join(&mut self, mut from: &'a [u8], mut until: Until<'a>) {
+        // From the end backwards: whatever begins in the new range, or reaches into it, becomes part of it.
+        while let Some((begin, end)) = self.last_before(until)
+            && end >= Until::Key(from, false)
+        {
+            self.0.remove(begin);
+            (from, until) = (from.min(begin), until.max(end));
+        }
+        self.0.insert(from, until);
+    }
+
+    fn last_before(&self, until: Until<'a>) -> Option<(&'a [u8], Until<'a>)> {
+        let last = match until {
+            Until::Key(key, _) => self.0.range(..=key).next_back(),
+            Until::Open => self.0.last_key_value(),
+        };
+        last.map(|(begin, end)| (*begin, *end))
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        self.0.range(..=key).next_back().is_some_and(|(_, until)| *until >= Until::Key(key, true))
+    }
 }
 
 impl<'a> Writes<'a> {
     /// A key is put once, and not put where it is deleted. (Of two branches that exclude each other both may put it.)
     fn put(&mut self, key: &'a Bytes, other_branch: &BTreeSet<&'a Bytes>) -> Result<(), Error> {
         let twice = !self.puts.insert(key) && !other_branch.contains(key);
-        if twice || self.deletes.iter().any(|range| range.contains(key)) {
+        if twice || self.deletes.contains(key) {
             return Err(Error::DuplicateKey);
         }
         Ok(())
@@ -114,7 +163,7 @@ fn check_duplicates(ops: &[TxnOp]) -> Result<Writes<'_>, Error> {
     let mut writes = Writes::default();
     for op in ops {
         if let TxnOp::DeleteRange(DeleteRangeRequest { range, .. }) = op {
-            writes.deletes.push(range);
+            writes.deletes.add(range);
         }
     }
     for op in ops {
@@ -126,7 +175,9 @@ fn check_duplicates(ops: &[TxnOp]) -> Result<Writes<'_>, Error> {
             for key in &failure.puts {
                 writes.put(key, &success.puts)?;
             }
-            writes.deletes.extend(success.deletes.into_iter().chain(failure.deletes));
+            for (from, until) in success.deletes.0.into_iter().chain(failure.deletes.0) {
+                writes.deletes.join(from, until);
+            }
         }
     }
     for op in ops {
@@ -185,6 +236,49 @@ mod tests {
         assert_eq!(of(vec![puts(), deletes()]), Ok(()), "as etcd has it");
         assert_eq!(of(vec![puts(), delete("a", "")]), refused);
         assert_eq!(of(vec![put("a"), deletes()]), refused);
+    }
+
+    #[test]
+    fn ranges_hold_what_one_of_them_holds() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut key = |len: std::ops::Range<usize>| -> Vec<u8> {
+            (0..rng.usize(len)).map(|_| [0, 1, 2, 0xff][rng.usize(..4)]).collect()
+        };
+        for _ in 0..2000 {
+            let many: Vec<KeyRange> = (0..4).map(|_| KeyRange::new(key(1..4), key(0..4))).collect();
+            let mut ranges = Ranges::default();
+            many.iter().for_each(|range| ranges.add(range));
+            for _ in 0..20 {
+                let key = key(1..4);
+                assert_eq!(
+                    ranges.contains(&key),
+                    many.iter().any(|range| range.contains(&key)),
+                    "{many:?} {key:?}"
+                );
+            }
+        }
+    }
+
+    /// As many operations as fit in a command: compared one by one they would stop every board for minutes.
+    #[test]
+    fn many_deletes_and_many_puts_are_quick() {
+        let mut number = 0u32;
+        let mut leaf = |name: &str| -> String {
+            number += 1;
+            format!("{name}{number:x}")
+        };
+        let mut branch = |len: usize| -> Vec<TxnOp> {
+            (0..len)
+                .map(|_| {
+                    let puts = (0..32).map(|_| put(&leaf("p"))).collect();
+                    nested(puts, (0..32).map(|_| delete(&leaf("d"), "")).collect())
+                })
+                .collect()
+        };
+        let wide: Vec<TxnOp> = (0..32).map(|_| nested(branch(64), branch(64))).collect();
+        let command = Command::Txn(TxnRequest { success: wide, ..TxnRequest::default() });
+        assert!(command.encode().len() > limits::COMMAND_BYTES_MAX, "more than can be asked for");
+        assert_eq!(check(&command), Ok(()));
     }
 
     #[test]

@@ -17,6 +17,7 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     ops::{Bound, Deref},
     path::{Path, PathBuf},
     sync::{
@@ -40,7 +41,7 @@ use super::{Backend, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage,
 pub struct LmdbOptions {
     /// Address space taken at first. It doubles when it is full.
     pub map_bytes: u64,
-    /// Where growing ends. On a 32-bit board no more than it can address, 1 GiB at best.
+    /// Where growing ends. On a 32-bit board that is `MAP_BYTES_MAX` at the latest.
     pub map_bytes_max: u64,
     /// The part of the file that is allocated beyond what is in use: what the largest usual flush writes, twice.
     pub headroom_bytes: u64,
@@ -48,10 +49,14 @@ pub struct LmdbOptions {
 
 impl Default for LmdbOptions {
     fn default() -> LmdbOptions {
-        let map_bytes_max = if usize::BITS == 32 { 1 << 30 } else { 1 << 34 };
+        let map_bytes_max = MAP_BYTES_MAX.min(1 << 34);
         LmdbOptions { map_bytes: 64 << 20, map_bytes_max, headroom_bytes: 8 << 20 }
     }
 }
+
+/// The largest map. With 32-bit words the address space is 2 or 3 GiB, in pieces, and LMDB's file offsets end at 2 GiB: a map
+/// that cannot be had when it has to grow would end the process at every start.
+const MAP_BYTES_MAX: u64 = if usize::BITS == 32 { 1 << 30 } else { 1 << 46 };
 
 type Tables = [Database<'static, Bytes, Bytes>; Table::ALL.len()];
 
@@ -85,7 +90,7 @@ impl Lmdb {
             env,
             tables,
             page_bytes,
-            map_bytes_max: options.map_bytes_max,
+            map_bytes_max: options.map_bytes_max.min(MAP_BYTES_MAX),
             gate: RwLock::new(()),
             dir: dir.to_path_buf(),
             data,
@@ -95,24 +100,27 @@ impl Lmdb {
         })
     }
 
-    fn try_write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
+    fn try_write(&self, work: &mut Work<'_>) -> Result<(), Failed> {
         let _open = self.gate.read().expect("no panic while it is held");
         // A transaction may find room in pages that are free though no more can be had.
         match self.allocate() {
             Ok(()) | Err(StoreError::Full { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         let txn = self.env.write_txn().map_err(|error| failed(&self.dir, error))?;
-        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir };
+        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir, map_is_full: false };
         // Dropping it, here or below, aborts.
-        work(&mut writing)?;
+        work(&mut writing).map_err(|error| Failed { error, map_is_full: writing.map_is_full })?;
         match writing.txn.commit() {
             // Trying again is safe, even if it was a sync that failed: all that was committed before had been synced, and
             // all of this transaction is written anew.
             Err(heed::Error::Io(error)) if is_eio(&error) && self.is_disk_full()? => {
-                Err(disk_full(&self.dir))
+                Err(disk_full(&self.dir).into())
             }
-            done => done.map_err(|error| failed(&self.dir, error)),
+            done => done.map_err(|error| Failed {
+                map_is_full: is_map_full(&error),
+                error: failed(&self.dir, error),
+            }),
         }
     }
 
@@ -128,7 +136,7 @@ impl Lmdb {
         }
         match fallocate(&self.data, FallocateFlags::KEEP_SIZE, used_bytes, self.headroom_bytes) {
             Ok(()) => self.allocated_bytes.store(wanted_bytes, Ordering::Relaxed),
-            Err(Errno::NOSPC) => return Err(disk_full(&self.dir)),
+            Err(Errno::NOSPC | Errno::DQUOT) => return Err(disk_full(&self.dir)),
             // A file system that knows no such thing. Then a full disk is met when it is met.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.allocated_bytes.store(u64::MAX, Ordering::Relaxed),
             Err(error) => return Err(io_error(&self.dir, "cannot be given room", error.into())),
@@ -168,8 +176,9 @@ impl Backend for Lmdb {
     fn write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
         loop {
             match self.try_write(work) {
-                Err(StoreError::Full { .. }) if self.grow()? => {}
-                done => return done,
+                // Not where the disk is full: a larger map would not help, only take its address space.
+                Err(Failed { map_is_full: true, .. }) if self.grow()? => {}
+                done => return done.map_err(|failed| failed.error),
             }
         }
     }
@@ -248,6 +257,14 @@ fn disk_full(dir: &Path) -> StoreError {
     StoreError::Full { what: format!("the disk of {} is full: free some space", dir.display()) }
 }
 
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+fn is_map_full(error: &heed::Error) -> bool {
+    matches!(error, heed::Error::Mdb(MdbError::MapFull))
+}
+
 fn is_eio(error: &std::io::Error) -> bool {
     error.raw_os_error() == Some(Errno::IO.raw_os_error())
 }
@@ -259,7 +276,7 @@ fn failed(path: &Path, error: heed::Error) -> StoreError {
         heed::Error::Mdb(MdbError::MapFull) => StoreError::Full {
             what: format!("the map of {dir} is full: compact, delete keys, or raise the quota"),
         },
-        heed::Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => disk_full(path),
+        heed::Error::Io(error) if is_full(&error) => disk_full(path),
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => StoreError::Foreign {
             what: format!(
                 "{dir}/data.mdb is no database of this kind of board: it was made with another word size (32 or 64 \
@@ -288,6 +305,30 @@ struct Writing<'a> {
     txn: RwTxn<'a>,
     tables: &'a Tables,
     dir: &'a Path,
+    /// That is why the last change failed.
+    map_is_full: bool,
+}
+
+impl Writing<'_> {
+    fn done<T>(&mut self, done: heed::Result<T>) -> Result<(), StoreError> {
+        done.map(|_| ()).map_err(|error| {
+            self.map_is_full = is_map_full(&error);
+            failed(self.dir, error)
+        })
+    }
+}
+
+/// Why a transaction was given up.
+struct Failed {
+    error: StoreError,
+    /// With a larger map it would have a chance.
+    map_is_full: bool,
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        Failed { error, map_is_full: false }
+    }
 }
 
 /// What both kinds of transaction can read with.
@@ -355,15 +396,17 @@ snapshot!(Writing);
 
 impl Transaction for Writing<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.tables[table as usize].put(&mut self.txn, key, value).map_err(|error| failed(self.dir, error))
+        let done = self.tables[table as usize].put(&mut self.txn, key, value);
+        self.done(done)
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
-        let deleted = self.tables[table as usize].delete(&mut self.txn, key);
-        deleted.map(|_| ()).map_err(|error| failed(self.dir, error))
+        let done = self.tables[table as usize].delete(&mut self.txn, key);
+        self.done(done)
     }
 
     fn clear(&mut self, table: Table) -> Result<(), StoreError> {
-        self.tables[table as usize].clear(&mut self.txn).map_err(|error| failed(self.dir, error))
+        let done = self.tables[table as usize].clear(&mut self.txn);
+        self.done(done)
     }
 }

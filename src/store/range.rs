@@ -8,7 +8,7 @@
 //! that only counting. Any other order is in `sorted`.
 
 use super::{
-    ReadError, RevRecord, Store, StoreError, format,
+    ReadError, RevRecord, Store, StoreError, check_range, format,
     sorted::Sorted,
     view::View,
     walk::{self, Bounds, Live, Walk},
@@ -120,6 +120,7 @@ impl RangeRequest {
 impl Store {
     /// Settles at which place in history a request is read: for a revision of 0 or less, now.
     pub fn range_at(&self, request: &RangeRequest) -> Result<RangeAt, Error> {
+        check_range(request)?;
         let revision = if request.revision.0 > 0 { request.revision } else { self.revision() };
         if revision > self.revision() {
             return Err(Error::FutureRevision);

@@ -42,6 +42,8 @@ pub enum ReceiveEnd {
     SenderBehind,
     /// Records of before the tail have not come. Ask for slices from the cursor on.
     SliceMissing,
+    /// No store sends such a tail. Nothing of it was taken.
+    Unsound,
 }
 
 impl Store {
@@ -84,10 +86,11 @@ impl Store {
     }
 
     /// Keeps a slice, and gives the cursor for the next one. What is here already is passed over, and a slice that begins
-    /// behind the cursor altogether: one before it was lost. Slices of a transfer that is over must not come here.
+    /// behind the cursor altogether (one before it was lost) or that no store sends. Slices of a transfer that is over must
+    /// not come here.
     pub fn receive_slice(&mut self, slice: &TransferSlice) -> Result<KeyRev, StoreError> {
         let before = self.mark.unwrap_or_else(|| panic!("a slice up to {} without a beginning", slice.next));
-        if slice.after > before.cursor {
+        if slice.after > before.cursor || !slice.is_sound() {
             return Ok(before.cursor);
         }
         let mut mark = before;
@@ -108,6 +111,9 @@ impl Store {
     /// Takes the rest, and is whole again, as of the tail's entry.
     pub fn receive_finish(&mut self, tail: &TransferTail) -> Result<ReceiveEnd, StoreError> {
         let mark = self.mark.unwrap_or_else(|| panic!("a tail at {} without a beginning", tail.at));
+        if !tail.is_sound() {
+            return Ok(ReceiveEnd::Unsound);
+        }
         if self.is_ahead_of(tail, &mark) {
             return Ok(ReceiveEnd::SenderBehind);
         }

@@ -25,6 +25,7 @@ pub enum Error {
     LeaseExists,
     LeaseTtlTooLarge,
     TooManyLeases,
+    TooManyAlarms,
     TooManyRequests,
     RequestTooLarge,
     NoLeader,
@@ -64,6 +65,9 @@ impl fmt::Display for Error {
             Self::LeaseTtlTooLarge => f.write_str("etcdserver: too large lease TTL"),
             Self::TooManyLeases => {
                 write!(f, "etcdserver: too many leases (limit {}): revoke some", limits::LEASES_MAX)
+            }
+            Self::TooManyAlarms => {
+                write!(f, "etcdserver: too many alarms (limit {}): deactivate some", limits::ALARMS_MAX)
             }
             Self::TooManyRequests => f.write_str("etcdserver: too many requests"),
             Self::RequestTooLarge => f.write_str("etcdserver: request is too large"),

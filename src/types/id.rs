@@ -99,11 +99,12 @@ impl KeyRev {
         KeyRev { main: revision, sub: u32::MAX }
     }
 
-    /// The smallest place after this one.
+    /// The smallest place after this one. Nothing is after the last one: a peer may send any, and none comes back round.
     pub fn next(self) -> KeyRev {
-        match self.sub.checked_add(1) {
-            Some(sub) => KeyRev { main: self.main, sub },
-            None => KeyRev { main: self.main.next(), sub: 0 },
+        match (self.sub.checked_add(1), self.main.0.checked_add(1)) {
+            (Some(sub), _) => KeyRev { main: self.main, sub },
+            (None, Some(main)) => KeyRev { main: Revision(main), sub: 0 },
+            (None, None) => self,
         }
     }
 }
@@ -137,5 +138,18 @@ impl fmt::Display for ProposalId {
 impl fmt::Debug for ProposalId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_history_end() {
+        assert_eq!(KeyRev::new(1, 0).next(), KeyRev::new(1, 1));
+        assert_eq!(KeyRev::end_of(Revision(1)).next(), KeyRev::new(2, 0));
+        assert_eq!(KeyRev::new(i64::MAX, 0).next(), KeyRev::new(i64::MAX, 1));
+        assert_eq!(KeyRev::end_of(Revision(i64::MAX)).next(), KeyRev::end_of(Revision(i64::MAX)));
     }
 }

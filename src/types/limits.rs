@@ -23,5 +23,9 @@ pub const TXN_DEPTH_MAX: usize = 16;
 /// which must fit in a message. One more is refused with `Error::TooManyLeases`.
 pub const LEASES_MAX: usize = 65_536;
 
+/// Alarms of ids that are no members, which etcd takes as it takes those of members. Each is in memory and in every flush of
+/// every board. One more is refused with `Error::TooManyAlarms`; a member's own alarm never is.
+pub const ALARMS_MAX: usize = 1024;
+
 /// Longest lease, in seconds, as in etcd (about 285 years).
 pub const LEASE_TTL_MAX_S: i64 = 9_000_000_000;

@@ -26,7 +26,7 @@ pub enum Outcome {
     LeasesCheckpointed {
         revision: Revision,
     },
-    /// The alarm touched; `None` if it was as asked already.
+    /// The alarm touched: as in etcd, one that was active already is, one that was not active is not.
     Alarm {
         revision: Revision,
         touched: Option<AlarmRequest>,

@@ -111,12 +111,11 @@ impl Disk for Directory {
 
     fn allocate(&mut self, slot: Slot, bytes: u64) -> io::Result<()> {
         let new = self.path.join(format!("{slot}.new"));
-        if let Err(error) = self.fill(&new, bytes) {
-            // Space that is needed must not be held by what is not whole. If this fails, too, `list` will try again.
+        if let Err(error) = self.fill(&new, bytes).and_then(|()| fs::rename(&new, self.path(slot))) {
+            // Space that is needed must not be held by what has no name. If this fails, too, `list` will try again.
             let _ = fs::remove_file(&new);
             return Err(error);
         }
-        fs::rename(&new, self.path(slot))?;
         sync_directory(&self.path)
     }
 

@@ -39,6 +39,9 @@ impl fmt::Display for WalError {
                 "no space for the log: {directory} needs {needed_bytes} bytes more ({reason}): free space on this \
                  board, writing goes on by itself then"
             ),
+            Self::Io { verb: verb @ ("reading" | "listing"), file, reason } => {
+                write!(f, "{verb} {file} failed: {reason}: check who may read it, and the card")
+            }
             Self::Io { verb, file, reason } => write!(
                 f,
                 "{verb} {file} failed: {reason}: what is on the disk is unknown now, check the card and start again"

@@ -190,7 +190,10 @@ impl Model {
             Command::Alarm(alarm) => {
                 let named = (alarm.member, alarm.kind);
                 let touched = match alarm.action {
-                    AlarmAction::Activate => self.alarms.insert(named),
+                    AlarmAction::Activate => {
+                        self.alarms.insert(named);
+                        true
+                    }
                     AlarmAction::Deactivate => self.alarms.remove(&named),
                 };
                 Outcome::Alarm { revision, touched: touched.then_some(*alarm) }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Output, Stdio},
     thread,
 };
 
@@ -15,6 +15,7 @@ use solder::{
     wal::{Directory, Disk, Known, Options, Record, Slot, Wal},
 };
 
+use crate::runner;
 use crate::support::{Model, entry, hard_state, members, open, options};
 
 fn found(path: &Path, options: &Options) -> Model {
@@ -54,7 +55,7 @@ fn put(term: u64, index: u64, value: &str) -> Record {
 }
 
 fn solder(arguments: &[&str], directory: &Path) -> Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_solder"))
+    runner::command(env!("CARGO_BIN_EXE_solder"))
         .arg("wal")
         .args(arguments)
         .arg(directory)
@@ -322,6 +323,86 @@ fn salvage_is_not_for_a_voter_among_several() {
     damage(&directory.path().join("00.seg"), 8192 + 45, 1);
     let refused = solder(&["salvage", "--give-up"], directory.path());
     assert!(stderr(&refused).contains("one of 2 voters"), "{}", stderr(&refused));
+}
+
+/// Whatever is wrong with it: who was not told to give up anything changes nothing, and says what is wrong in one line.
+#[test]
+fn what_only_reads_changes_nothing() {
+    type Spoil = fn(&Path);
+    let cases: [(Spoil, &str); 7] = [
+        (|_| {}, ""),
+        (|wal| damage(&wal.join("01.seg"), 8192 + 50, 1), "had been synced"),
+        (|wal| fs::remove_file(wal.join("01.seg")).expect("a file"), "which is missing"),
+        (|wal| shorten(&wal.join("02.seg"), 9000), "9000 bytes long"),
+        (|wal| shorten(&wal.join("00.seg"), 0), "0 bytes long"),
+        (|wal| (0..5).for_each(|slot| damage(&wal.join(format!("{slot:02}.seg")), 0, 20480)), "no log in"),
+        (|wal| fs::write(wal.join("00.seg"), [0xa5; 20480]).expect("room"), ""),
+    ];
+    for (spoil, message) in cases {
+        let directory = tempfile::tempdir().expect("a directory");
+        written(directory.path(), &options(5), &members());
+        spoil(directory.path());
+        let before = contents(directory.path());
+        for command in ["dump", "verify", "salvage"] {
+            let told = solder(&[command], directory.path());
+            let error = stderr(&told);
+            assert!(error.contains(message) || command == "salvage", "{command}: {error}");
+            assert_eq!(told.status.code(), Some((!message.is_empty()).into()), "{command}: {error}");
+            assert!(error.lines().count() <= 1, "{error}");
+        }
+        assert_eq!(contents(directory.path()), before);
+    }
+}
+
+fn shorten(file: &Path, bytes: u64) {
+    fs::OpenOptions::new().write(true).open(file).and_then(|file| file.set_len(bytes)).expect("a file");
+}
+
+fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").path());
+    let mut contents: Vec<_> = files.map(|path| (path.clone(), fs::read(path).expect("a file"))).collect();
+    contents.sort();
+    contents
+}
+
+#[test]
+fn where_there_is_no_log_there_is_nothing_to_salvage() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let salvaged = solder(&["salvage", "--give-up"], empty.path());
+    assert_eq!(salvaged.status.code(), Some(1));
+    assert!(stderr(&salvaged).contains("there is no log in"), "{}", stderr(&salvaged));
+    fs::write(empty.path().join("00.seg"), "").expect("a file");
+    let salvaged = solder(&["salvage"], empty.path());
+    assert_eq!(salvaged.status.code(), Some(1));
+    assert!(stderr(&salvaged).contains("nothing of the log can be kept"), "{}", stderr(&salvaged));
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    written(directory.path(), &options(5), &members());
+    damage(&directory.path().join("01.seg"), 8192 + 50, 1);
+    let before = contents(directory.path());
+    let to = |output: Stdio, arguments: &[&str]| {
+        let mut process = runner::command(env!("CARGO_BIN_EXE_solder"));
+        process.arg("wal").args(arguments).arg(directory.path());
+        process.stdout(output).stderr(Stdio::piped()).output().expect("the binary runs")
+    };
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").expect("a device").into();
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let told = to(closed.into(), &["salvage", "--give-up"]);
+    assert_eq!(
+        (told.status.code(), stderr(&told).as_str()),
+        (Some(1), ""),
+        "who does not listen is not told"
+    );
+    for arguments in [&["dump"][..], &["salvage", "--give-up"]] {
+        let told = to(full(), arguments);
+        assert_eq!(told.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&told).contains("cannot write the result: No space left"), "{}", stderr(&told));
+    }
+    assert_eq!(contents(directory.path()), before, "nothing is given up that could not be told");
 }
 
 /// A log that changes under the reader is no damage.

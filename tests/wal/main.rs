@@ -6,3 +6,6 @@ mod files;
 mod scripts;
 mod space;
 mod support;
+
+#[path = "../runner/mod.rs"]
+mod runner;
