@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, collections::VecDeque, ops::Bound, sync::Arc};
 use super::{Table, state::State};
 
 /// What one change costs beside its bytes: two allocations with their headers, and its slot in the tree, which is half
-/// empty at worst. A put is two such changes, one more if a lease is concerned: about 450 bytes for a key of 16 and a
+/// empty at worst. A put is two such changes, one more if a lease is concerned: about 430 bytes for a key of 16 and a
 /// value of 128.
 const CHANGE_OVERHEAD_BYTES: u64 = 112;
 
