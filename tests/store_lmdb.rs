@@ -168,6 +168,36 @@ fn a_full_disk_changes_nothing_and_is_survived() {
     }
 }
 
+#[test]
+fn a_map_that_fills_up_is_told_ahead() {
+    let dir = dir();
+    let options = LmdbOptions { map_bytes: 1 << 17, map_bytes_max: 2 << 20, headroom_bytes: 256 << 10 };
+    let mut board = Board::open(dir.path(), &options);
+    for n in 0..2000 {
+        match board.store.secure_room() {
+            Ok(()) => {}
+            Err(error @ StoreError::Full { .. }) => {
+                assert!(n > 500 && error.to_string().contains("raise the quota"), "after {n} puts: {error}");
+                // In pieces: one delete of everything would make more pages dirty than are kept free.
+                for prefix in 10..100 {
+                    let range = KeyRange::prefix(format!("key-{prefix}").as_bytes());
+                    board.apply(&Command::DeleteRange(DeleteRangeRequest { range, prev_kv: false }));
+                    board.flush().expect("the room that was kept is enough");
+                }
+                board.put("last", "1");
+                let revision = board.store.revision();
+                board.apply(&Command::Compact { revision });
+                board.flush().expect("removal needs no more than is kept");
+                return board.store.secure_room().expect("there is room again");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        board.put(format!("key-{n}").into_bytes(), vec![1; 1000]);
+        board.flush().expect("there was room, so it was said");
+    }
+    panic!("2 MB do not fit in 2 MiB with all that is around them");
+}
+
 /// The address space that a file takes in this process.
 fn mapped_bytes(file: &Path) -> u64 {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("proc(5)");

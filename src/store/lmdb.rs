@@ -184,8 +184,11 @@ impl Backend for Lmdb {
     }
 
     fn secure(&self) -> Result<(), StoreError> {
-        let _open = self.gate.read().expect("no panic while it is held");
-        self.allocate()
+        let open = self.gate.read().expect("no panic while it is held");
+        self.allocate()?;
+        drop(open);
+        let Usage { used_bytes, capacity_bytes, .. } = self.usage()?;
+        if used_bytes + self.headroom_bytes > capacity_bytes { Err(map_full(&self.dir)) } else { Ok(()) }
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {
@@ -257,6 +260,11 @@ fn disk_full(dir: &Path) -> StoreError {
     StoreError::Full { what: format!("the disk of {} is full: free some space", dir.display()) }
 }
 
+fn map_full(dir: &Path) -> StoreError {
+    let dir = dir.display();
+    StoreError::Full { what: format!("the map of {dir} is full: compact, delete keys, or raise the quota") }
+}
+
 fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
@@ -273,9 +281,7 @@ fn is_eio(error: &std::io::Error) -> bool {
 fn failed(path: &Path, error: heed::Error) -> StoreError {
     let dir = path.display();
     match error {
-        heed::Error::Mdb(MdbError::MapFull) => StoreError::Full {
-            what: format!("the map of {dir} is full: compact, delete keys, or raise the quota"),
-        },
+        heed::Error::Mdb(MdbError::MapFull) => map_full(path),
         heed::Error::Io(error) if is_full(&error) => disk_full(path),
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => StoreError::Foreign {
             what: format!(
