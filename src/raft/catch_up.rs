@@ -27,11 +27,18 @@ impl Node {
         self.catching_up = true;
     }
 
-    /// The store is now durably as it is after `at`, which must be beyond what it had applied; `membership` is of then.
+    /// Would a transfer of the store as it is after `at` lead further than what is here? A node that was never told of its
+    /// cluster needs even what the store was before the first entry: a leader that was started anew, and has yet to learn
+    /// what is committed, has nothing else to offer, and may wait for this very node to acknowledge it.
+    pub fn is_led_further_by(&self, at: Index) -> bool {
+        at > self.log.applied() || self.members.latest().is_blank()
+    }
+
+    /// The store is now durably as it is after `at`, which must lead further; `membership` is of then.
     pub fn finish_catch_up(&mut self, at: EntryId, membership: Membership) {
         let applied = self.log.applied();
         assert!(self.catching_up, "a catch-up ends at {at} that never began");
-        assert!(at.index > applied, "a catch-up ends at {at}, {applied} was applied before");
+        assert!(self.is_led_further_by(at.index), "a catch-up ends at {at}, {applied} was applied before");
         if self.log.holds(at) {
             self.log.skip_to(at);
         } else {

@@ -27,7 +27,8 @@ impl Outbox {
 impl Node {
     /// Is there anything to do?
     pub fn has_ready(&self) -> bool {
-        !self.out.is_empty() || self.has_unwritten() || self.can_give() || self.has_to_send()
+        let has_to_write = self.has_unwritten() && self.writes.has_room();
+        !self.out.is_empty() || has_to_write || self.can_give() || self.has_to_send()
     }
 
     fn has_unwritten(&self) -> bool {
@@ -71,6 +72,11 @@ impl Node {
     }
 
     fn hand_out(&mut self) -> Option<Persist> {
+        if !self.writes.has_room() {
+            // Silence, as if it were lost on its way; who needs it asks again. What is to be written waits in the log.
+            self.out.send_after_persist.clear();
+            return None;
+        }
         // Nothing to write, but what is to be sent rests on writes that are under way: a barrier behind them.
         let is_barrier = !self.out.send_after_persist.is_empty() && !self.writes.is_idle();
         if !self.has_unwritten() && !is_barrier {

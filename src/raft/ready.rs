@@ -42,7 +42,7 @@ pub struct Persist {
     pub entries: Vec<Entry>,
 }
 
-/// Names one `Persist`. Later ones are greater.
+/// Names one `Persist`. Later ones are greater. No more than some hundred are ever under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 

@@ -8,9 +8,12 @@ use crate::types::{HardState, Index};
 
 use super::{Ticket, queue::pop_front_if};
 
+/// Tickets under way. A disk that takes nothing for a day, because it is full, must not fill the memory with promises to
+/// keep then: at ten a second, that is a million. A disk that works needs no more than a few.
+const UNDER_WAY_MAX: usize = 1024;
+
 #[derive(Debug)]
 pub(super) struct Writes {
-    /// As long as the queue in front of the disk, which who drives this node bounds.
     under_way: VecDeque<Write>,
     last: Ticket,
     /// The term and vote that were handed out last.
@@ -35,6 +38,10 @@ impl Writes {
 
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_empty()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.under_way.len() < UNDER_WAY_MAX
     }
 
     pub(super) fn handed_out(&self) -> HardState {

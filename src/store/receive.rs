@@ -135,7 +135,9 @@ impl Store {
     /// Is there anything here that the sender has yet to apply: entries, records, or a compaction that removed some?
     fn is_ahead_of(&self, tail: &TransferTail, mark: &ReceiveMark) -> bool {
         let reach = mark.base.reach;
-        tail.at.index <= self.flushed().index
+        // Who was never told of its cluster is told, be it by a sender that has not applied anything either.
+        let is_news = tail.at.index > self.flushed().index || self.membership().is_blank();
+        !is_news
             || tail.revision < mark.cursor.main
             || (reach > KeyRev::default() && tail.compacted < reach.main)
     }

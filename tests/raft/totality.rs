@@ -38,7 +38,18 @@ fn board(u: &mut Unstructured) -> Result<Board> {
     if u.ratio(1, 6)? {
         initial = Membership::default();
     }
-    let options = Options {
+    let mut disk = Disk { store: Store { initial, history: Vec::new() }, ..Disk::default() };
+    let mut term = 1;
+    for index in 1..=u.int_in_range(0..=8)? {
+        term += u.int_in_range(0..=1)?;
+        disk.entries.push(Entry { id: EntryId::new(term, index), payload: Payload::Empty });
+    }
+    disk.hard_state.term = Term(term);
+    Ok(Board::boot(options(), disk, u.arbitrary()?))
+}
+
+fn options() -> Options {
+    Options {
         id: NodeId(1),
         election_ticks: 4,
         heartbeat_ticks: 1,
@@ -49,15 +60,7 @@ fn board(u: &mut Unstructured) -> Result<Board> {
         apply_bytes_max: HELD_BYTES_MAX / 2,
         reads_max: 4,
         bugs: Bugs::default(),
-    };
-    let mut disk = Disk { store: Store { initial, history: Vec::new() }, ..Disk::default() };
-    let mut term = 1;
-    for index in 1..=u.int_in_range(0..=8)? {
-        term += u.int_in_range(0..=1)?;
-        disk.entries.push(Entry { id: EntryId::new(term, index), payload: Payload::Empty });
     }
-    disk.hard_state.term = Term(term);
-    Ok(Board::boot(options, disk, u.arbitrary()?))
 }
 
 fn settle(board: &mut Board) {
@@ -162,4 +165,29 @@ fn payload(u: &mut Unstructured) -> Result<Payload> {
         1 => Payload::Membership { id: proposal(u)?, change: change(u)?, info: Bytes::new() },
         _ => Payload::Command { id: proposal(u)?, data: Bytes::from(vec![0; u.int_in_range(0..=900)?]) },
     })
+}
+
+/// A disk that is full for days takes nothing; a leader goes on asking all the while.
+#[test]
+fn a_disk_that_stands_still_is_promised_little() {
+    const TICKETS_MAX: usize = 1024;
+    let mut board = Board::new(options(), Membership::of_voters([NodeId(1), NodeId(2)]), 1);
+    let follower = board.node.id();
+    let say = |board: &mut Board, message| {
+        board.node.step(Envelope { from: NodeId(2), to: follower, term: Term(7), message });
+        while board.node.has_ready() {
+            board.ready();
+        }
+    };
+    let entry = Entry { id: EntryId::new(7, 1), payload: Payload::Empty };
+    let append = Message::Append { prev: EntryId::default(), entries: vec![entry], commit: Index(0) };
+    for _ in 0..10 * TICKETS_MAX {
+        say(&mut board, append.clone());
+    }
+    assert!(board.writing.len() <= TICKETS_MAX, "{} writes under way", board.writing.len());
+    let (leave, ticket) = board.sync(usize::MAX);
+    assert!(leave.iter().all(|envelope| envelope.message == Message::AppendAccepted { matched: Index(1) }));
+    board.node.persisted(ticket.expect("something was written"));
+    say(&mut board, append);
+    assert_eq!((board.node.durable(), board.writing.len()), (Index(1), 0), "all is well again");
 }
