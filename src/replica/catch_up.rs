@@ -271,13 +271,12 @@ impl Receiver {
     ) {
         match self.stage {
             Receiving::Waiting { session: current, sender, after }
-                if (current, sender, after) == (session, from, piece.slice.after) =>
+                if (current, sender, after) == (session, from, piece.slice.after)
+                    && piece.tail.as_ref().is_none_or(|tail| node.is_led_further_by(tail.at.index)) =>
             {
-                // Nobody who offered to lead further than what is here ends short of it.
-                if piece.tail.as_ref().is_none_or(|tail| node.is_led_further_by(tail.at.index)) {
-                    self.stage = Receiving::Working { session, sender };
-                    effects.push(Effect::Transfer(TransferJob::Store { session, piece }));
-                }
+                // (Nobody who offered to lead further than what is here ends short of it.)
+                self.stage = Receiving::Working { session, sender };
+                effects.push(Effect::Transfer(TransferJob::Store { session, piece }));
             }
             _ if self.finished == Some(session) => {
                 effects.push(self.say(from, session, TransferMessage::Done));

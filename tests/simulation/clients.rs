@@ -414,6 +414,9 @@ fn translate(store: &Store, op: &Op, answer: Answer) -> Result<Option<history::A
 }
 
 fn get(store: &Store, key: &Bytes, at: At) -> Result<Option<history::Answer>, String> {
+    if store.receive_mark().is_some() {
+        return Ok(None);
+    }
     let revision = match at {
         At::Newest => Revision(0),
         At::Revision(revision) => revision,
@@ -430,8 +433,12 @@ fn get(store: &Store, key: &Bytes, at: At) -> Result<Option<history::Answer>, St
     }
 }
 
-/// The first row of a range; `None` if it has been compacted since it was named.
+/// The first row of a range; `None` if it has been compacted since it was named, or if the store has begun to catch up and
+/// so is behind what was applied to it.
 fn first_of(store: &Store, range: RangeAt) -> Option<Option<Kv>> {
+    if store.receive_mark().is_some() {
+        return None;
+    }
     let mut cursor = RangeCursor::new(range);
     let slice = store.range(&mut cursor, SliceLimits { rows: 10, bytes: 10_000 }).ok()?;
     Some(slice.rows.into_iter().next().map(kv_of))
