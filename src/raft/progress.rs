@@ -186,7 +186,10 @@ impl Progress {
             Stage::Probe => {
                 let parted = log.last_up_to(hint.index, hint.term).map_or(Index(0), |id| id.index);
                 let next = parted.next().min(prev).max(self.matched.next());
-                self.enter(Stage::Probe, next);
+                // If not, it has lost what it had acknowledged. Asking again at once would never end.
+                if next < self.next {
+                    self.enter(Stage::Probe, next);
+                }
             }
         }
     }

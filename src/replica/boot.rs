@@ -56,7 +56,7 @@ impl std::error::Error for Gap {}
 pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
     let applied = store.applied();
     let catching_up = store.receive_mark().is_some();
-    if log.start.index > applied.index && !catching_up {
+    if log.start.index > applied.index {
         return Err(Gap { applied, log_start: log.start });
     }
     let keep = term_known(&log, applied);
@@ -88,4 +88,58 @@ fn term_known(log: &Log, id: EntryId) -> bool {
     }
     let place = log.entries.binary_search_by_key(&id.index, Entry::index);
     place.is_ok_and(|place| log.entries[place].id == id)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        store::{Options, Twin},
+        types::{Bugs, ClusterId, Membership, NodeId, Payload},
+    };
+
+    fn entry(term: u64, index: u64) -> Entry {
+        Entry { id: EntryId::new(term, index), payload: Payload::Empty }
+    }
+
+    /// A store that has applied 1@1, 2@1, 3@2.
+    fn store() -> Store {
+        let options = Options { pending_bytes_max: 1 << 20, flush_pages_max: 64, bugs: Bugs::default() };
+        let mut store = Store::open(Arc::new(Twin::new()), options).unwrap();
+        store.init(ClusterId(1), Membership::of_voters([NodeId(1)])).unwrap();
+        for entry in [entry(1, 1), entry(1, 2), entry(2, 3)] {
+            store.apply(&entry).unwrap();
+        }
+        store
+    }
+
+    fn log(start: EntryId, entries: &[Entry]) -> Log {
+        Log { hard_state: HardState { term: Term(1), vote: None }, start, entries: entries.to_vec() }
+    }
+
+    #[test]
+    fn what_follows_the_store_is_kept() {
+        let log = log(EntryId::new(1, 1), &[entry(1, 2), entry(2, 3), entry(2, 4)]);
+        let boot = reconcile(&store(), log).unwrap();
+        assert_eq!((boot.log_start, boot.restored.applied), (None, EntryId::new(2, 3)));
+        assert_eq!(boot.restored.entries, [entry(2, 4)]);
+        assert_eq!(boot.restored.hard_state.term, Term(2), "the store knows of a later term");
+    }
+
+    #[test]
+    fn a_log_from_before_the_store_caught_up_starts_anew() {
+        for entries in [&[entry(1, 1), entry(1, 2), entry(1, 3), entry(1, 4)][..], &[entry(1, 1)], &[]] {
+            let boot = reconcile(&store(), log(EntryId::default(), entries)).unwrap();
+            assert_eq!(boot.log_start, Some(EntryId::new(2, 3)));
+            assert_eq!(boot.restored.entries, []);
+        }
+    }
+
+    #[test]
+    fn a_gap_is_not_passed_over() {
+        let gap = reconcile(&store(), log(EntryId::new(2, 4), &[entry(2, 5)])).unwrap_err();
+        assert_eq!((gap.applied, gap.log_start), (EntryId::new(2, 3), EntryId::new(2, 4)));
+    }
 }

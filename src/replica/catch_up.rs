@@ -34,7 +34,7 @@ use crate::{
     types::{EntryId, KeyRev, NodeId},
 };
 
-use super::{Effect, Options, PeerMessage, Session, TransferDone, TransferJob, TransferMessage};
+use super::{Effect, Options, PeerMessage, Piece, Session, TransferDone, TransferJob, TransferMessage};
 
 /// The leader's side: who is being brought up to date.
 #[derive(Debug)]
@@ -256,19 +256,37 @@ impl Receiver {
     ) {
         match message {
             TransferMessage::Offer { base } => self.offered(from, session, base, node, effects),
-            TransferMessage::Slice(piece) => match self.stage {
-                Receiving::Waiting { session: current, sender, after, .. }
-                    if (current, sender, after) == (session, from, piece.slice.after) =>
-                {
-                    self.stage = Receiving::Working { session, sender };
-                    effects.push(Effect::Transfer(TransferJob::Store { session, piece }));
-                }
-                _ if self.finished == Some(session) => {
-                    effects.push(self.say(from, session, TransferMessage::Done));
-                }
-                _ => {}
-            },
+            TransferMessage::Slice(piece) => self.sent(from, session, piece, node, effects),
             TransferMessage::Want { .. } | TransferMessage::Done | TransferMessage::Decline { .. } => {}
+        }
+    }
+
+    fn sent(
+        &mut self,
+        from: NodeId,
+        session: Session,
+        piece: Box<Piece>,
+        node: &Node,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.stage {
+            Receiving::Waiting { session: current, sender, after }
+                if (current, sender, after) == (session, from, piece.slice.after)
+                    && piece.tail.as_ref().is_none_or(|tail| node.is_led_further_by(tail.at.index)) =>
+            {
+                // (Nobody who offered to lead further than what is here ends short of it.)
+                self.stage = Receiving::Working { session, sender };
+                effects.push(Effect::Transfer(TransferJob::Store { session, piece }));
+            }
+            _ if self.finished == Some(session) => {
+                effects.push(self.say(from, session, TransferMessage::Done));
+            }
+            // This member was started anew meanwhile. A new offer lets it go on from its cursor, if it is to go on.
+            Receiving::Idle if node.leader() == Some(from) => {
+                let committed = self.committed(node);
+                effects.push(self.say(from, session, TransferMessage::Decline { committed }));
+            }
+            _ => {}
         }
     }
 
@@ -293,7 +311,7 @@ impl Receiver {
         // from there. (A log that is longer but has another entry there parts from the leader's before it.)
         let at = base.applied;
         let in_log = node.term_at(at.index) == Some(at.term);
-        let of_use = at.index > node.applied_index() && (node.is_catching_up() || !in_log);
+        let of_use = node.is_led_further_by(at.index) && (node.is_catching_up() || !in_log);
         if node.leader() == Some(from) && of_use {
             node.begin_catch_up();
             self.stage = Receiving::Working { session, sender: from };

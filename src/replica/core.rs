@@ -75,6 +75,10 @@ impl Replica {
             let ready = self.node.ready();
             self.carry_out(ready, &mut effects);
         }
+        // A store that catches up is behind what was applied to it before, until it is ahead.
+        if !self.node.is_catching_up() {
+            self.waiting.release_reads(self.node.applied_index(), &mut effects);
+        }
         if self.node.role() != Role::Leader {
             self.sender.stop(&mut effects);
         }
@@ -97,7 +101,6 @@ impl Replica {
             Event::Applied { index, outcomes } => {
                 self.node.applied(index);
                 self.waiting.applied(outcomes, effects);
-                self.waiting.release_reads(index, effects);
             }
             Event::Transfer(done) => {
                 self.sender.done(&done, &mut self.node, effects);
@@ -116,7 +119,7 @@ impl Replica {
     fn received(&mut self, message: PeerMessage, effects: &mut Vec<Effect>) {
         match message {
             PeerMessage::Raft(envelope) => self.node.step(envelope),
-            PeerMessage::Transfer { from, to, session, message } if to == self.node.id() => {
+            PeerMessage::Transfer { from, to, session, message } if to == self.node.id() && from != to => {
                 self.sender.received(from, session, &message, &mut self.node, effects);
                 self.receiver.received(from, session, message, &mut self.node, effects);
             }
@@ -223,7 +226,6 @@ impl Replica {
         for peer in ready.catch_up {
             self.sender.start(peer, effects);
         }
-        self.waiting.release_reads(self.node.applied_index(), effects);
     }
 
     /// What Raft knows, for status, for the owner of the log and for tests.

@@ -52,8 +52,7 @@ pub fn transfer(
             Some(TransferDone::Opened { peer, session, base })
         }
         TransferJob::Read { peer, session, after } => {
-            store.move_transfer(TransferId(peer.0), after);
-            let piece = read(store, after, piece_bytes)?.map(Box::new);
+            let piece = read(store, peer, after, piece_bytes)?.map(Box::new);
             Some(TransferDone::Read { peer, session, piece })
         }
         TransferJob::Close { peer } => {
@@ -68,10 +67,17 @@ pub fn transfer(
     })
 }
 
-fn read(store: &Store, after: KeyRev, piece_bytes: u64) -> Result<Option<Piece>, StoreError> {
+fn read(
+    store: &mut Store,
+    peer: NodeId,
+    after: KeyRev,
+    piece_bytes: u64,
+) -> Result<Option<Piece>, StoreError> {
+    // A cursor beyond what is here moves nothing, whether true or made up.
     if after.main > store.revision() {
         return Ok(None);
     }
+    store.move_transfer(TransferId(peer.0), after);
     let slice = store.transfer_slice(after, piece_bytes)?;
     let tail = if slice.done { Some(store.transfer_tail()?) } else { None };
     Ok(Some(Piece { slice, tail }))

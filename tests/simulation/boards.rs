@@ -26,6 +26,12 @@ use super::{
 const CLUSTER: ClusterId = ClusterId(0x50_1d);
 const TICK: Micros = 100 * MILLI;
 
+/// A board that has power answers each request by then, and be it that nobody knows.
+pub(super) const TIMEOUT_TICKS: u64 = 50;
+
+/// However long a disk stands still, no more than this waits for it.
+const APPENDS_MAX: usize = 1024;
+
 /// What is soldered together, and what of it survives a power cut.
 pub(super) struct Board {
     pub(super) id: NodeId,
@@ -34,6 +40,8 @@ pub(super) struct Board {
     pub(super) database: Database,
     /// How long a tick of its clock takes.
     tick: Micros,
+    /// How many there have been.
+    pub(super) ticks: u64,
     /// Counts starts and ends, so that what was scheduled for one life does not happen in the next.
     life: u64,
     pub(super) running: Option<Running>,
@@ -66,6 +74,9 @@ pub(super) struct Running {
     work: VecDeque<Work>,
     working: bool,
     flush: Option<Flush>,
+    /// What log and store have done and the replica has not been told yet: each tells in order.
+    reports: VecDeque<Event>,
+    last_report_at: Micros,
 }
 
 /// What waits for the store.
@@ -84,7 +95,7 @@ enum Flush {
 pub(super) enum Step {
     Tick,
     Synced,
-    Persisted(Ticket),
+    Report,
     TryLogAgain,
     Work,
     FlushDue,
@@ -154,7 +165,7 @@ fn replica_options(id: NodeId, bounds: &Bounds, bugs: Bugs) -> replica::Options 
             reads_max: 64,
             bugs,
         },
-        request_timeout_ticks: 50,
+        request_timeout_ticks: TIMEOUT_TICKS,
         requests_max: 256,
         transfers_max: 2,
         transfer_piece_bytes: bounds.piece_bytes,
@@ -169,6 +180,7 @@ impl World {
         let board = Board {
             id,
             tick,
+            ticks: 0,
             genesis,
             disk: wal::Twin::new(),
             database: Database::new(self.knobs.lmdb),
@@ -251,6 +263,8 @@ impl World {
             work: VecDeque::new(),
             working: false,
             flush: None,
+            reports: VecDeque::new(),
+            last_report_at: 0,
         })
     }
 
@@ -259,6 +273,7 @@ impl World {
         let board = self.boards.get_mut(&id).expect("it is there");
         if let Some(running) = board.running.take() {
             self.report.crashes_writing += u64::from(running.syncing.is_some());
+            self.report.crashes_catching_up += u64::from(running.store.receive_mark().is_some());
             if let (Some(Flush::Out(job)), true) = (&running.flush, self.rng.bool()) {
                 // In the middle of a transaction: it is never committed.
                 board.database.set_full(true);
@@ -294,16 +309,39 @@ impl World {
             Step::Tick => {
                 let tick = self.boards[&id].tick;
                 self.later(id, tick, Step::Tick);
+                self.boards.get_mut(&id).expect("it runs").ticks += 1;
                 self.feed(id, Event::Tick)
             }
             Step::Synced => self.synced(id),
-            Step::Persisted(ticket) => self.feed(id, Event::Persisted(ticket)),
+            Step::Report => self.report_arrives(id),
             Step::TryLogAgain => self.try_log_again(id),
             Step::Work => self.work(id),
             Step::FlushDue => self.flush_due(id),
             Step::FlushRuns => self.flush_runs(id),
             Step::FlushEnds => self.flush_ends(id),
         }
+    }
+
+    /// Log and store tell the replica what they have done; how soon it listens is chance.
+    fn report(&mut self, id: NodeId, event: Event) -> Verdict {
+        let delay = self.rng.u64(..=self.knobs.disk.report_max);
+        let now = self.now;
+        let running = self.running(id).expect("it runs");
+        let at = running.last_report_at.max(now + delay);
+        running.last_report_at = at;
+        running.reports.push_back(event);
+        self.later(id, at - now, Step::Report);
+        Ok(())
+    }
+
+    fn report_arrives(&mut self, id: NodeId) -> Verdict {
+        let running = self.running(id).expect("it runs");
+        let event = running.reports.pop_front().expect("one for each step");
+        if let Event::Transfer(TransferDone::Finished { at, .. }) = &event {
+            self.report.caught_up += 1;
+            self.safety.placed(id, at.index)?;
+        }
+        self.feed(id, event)
     }
 
     /// Tells a board what happened, and starts what it wants done.
@@ -336,7 +374,7 @@ impl World {
                 self.report.transfers += u64::from(matches!(job, TransferJob::Begin { .. }));
                 self.running(id).expect("it runs").work.push_back(Work::Transfer(job));
             }
-            Effect::Answer { request, answer } => self.answered(id, request, answer),
+            Effect::Answer { request, answer } => self.answered(id, request, answer)?,
         }
         Ok(())
     }
@@ -346,15 +384,10 @@ impl World {
         let Some(running) = self.boards.get(&id).and_then(|board| board.running.as_ref()) else {
             return Ok(());
         };
-        let node = running.replica.node();
-        let view = View {
-            node: id,
-            term: node.term(),
-            is_leader: node.role() == Role::Leader,
-            commit: node.commit(),
-            applied: node.applied_index(),
-            last: node.last(),
-        };
+        if running.appends.len() > APPENDS_MAX {
+            return Err(format!("{id} has {} writes wait for its disk", running.appends.len()));
+        }
+        let (node, view) = (running.replica.node(), view_of(id, running));
         self.safety.stepped(&view, |entry| node.term_at(entry.index) == Some(entry.term))
     }
 
@@ -369,8 +402,7 @@ impl World {
         let ticket = appends.last().expect("not empty").ticket;
         let records: Vec<Record> = appends.iter().flat_map(records_of).collect();
         if records.is_empty() {
-            self.later(id, 0, Step::Persisted(ticket));
-            return Ok(());
+            return self.report(id, Event::Persisted(ticket));
         }
         match running.wal.write(&records, running.replica.node().membership()) {
             Ok(()) => {
@@ -390,9 +422,9 @@ impl World {
 
     fn sync_time(&mut self, id: NodeId) -> Micros {
         let disk = &self.knobs.disk;
-        let usual = self.rng.u64(disk.sync_min..=disk.sync_max);
+        let (usual, slow_max) = (self.rng.u64(disk.sync_min..=disk.sync_max), disk.slow_max);
         match self.boards[&id].slow_until > self.now {
-            true => usual * 10 + self.rng.u64(..SECOND),
+            true => usual * 10 + self.rng.u64(..slow_max),
             false => usual,
         }
     }
@@ -404,7 +436,8 @@ impl World {
             return self.die(id);
         }
         let room = running.wal.secure_room().is_ok();
-        self.feed(id, Event::Persisted(ticket))?;
+        self.report(id, Event::Persisted(ticket))?;
+        self.pump_log(id)?;
         self.set_log_room(id, room)
     }
 
@@ -487,7 +520,8 @@ impl World {
         if retry.is_some() {
             self.later(id, 20 * MILLI, Step::Work);
         }
-        self.feed(id, Event::Applied { index, outcomes })?;
+        self.report(id, Event::Applied { index, outcomes })?;
+        self.pump_work(id);
         self.set_store_room(id, !full)
     }
 
@@ -539,7 +573,9 @@ impl World {
                     let hash = running.store.state_hash();
                     self.placed(id, *at, hash)?;
                 }
-                self.feed(id, Event::Transfer(done))
+                self.report(id, Event::Transfer(done))?;
+                self.pump_work(id);
+                Ok(())
             }
             Err(StoreError::Full { .. }) => self.work_later(id, Work::Transfer(job)),
             Err(error) => Err(format!("{id} cannot do {job:?}: {error}")),
@@ -554,9 +590,8 @@ impl World {
         Ok(())
     }
 
-    /// Catching up has placed a board behind `at`.
+    /// Catching up has placed a store behind `at`.
     fn placed(&mut self, id: NodeId, at: EntryId, hash: u32) -> Verdict {
-        self.safety.started(id, at.index)?;
         self.safety.applied(id, at.index, hash)?;
         let running = self.running(id).expect("it runs");
         let flushed = running.store.flushed().index;
@@ -604,6 +639,18 @@ impl World {
             Err(StoreError::Io { .. }) => self.die(id),
             Err(error) => Err(format!("{id} cannot flush: {error}")),
         }
+    }
+}
+
+pub(super) fn view_of(id: NodeId, running: &Running) -> View {
+    let node = running.replica.node();
+    View {
+        node: id,
+        term: node.term(),
+        is_leader: node.role() == Role::Leader,
+        commit: node.commit(),
+        applied: node.applied_index(),
+        last: node.last(),
     }
 }
 

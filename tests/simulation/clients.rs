@@ -59,6 +59,8 @@ pub(super) enum Asker {
 /// What a board took.
 pub(super) struct Asked {
     pub(super) board: NodeId,
+    /// By the board's own clock.
+    pub(super) at_tick: u64,
     asker: Asker,
     op: Option<Op>,
 }
@@ -114,9 +116,9 @@ impl World {
     }
 
     /// It is this client's turn: it gives up what it waits for, and asks something new.
-    pub(super) fn client_acts(&mut self, client: usize, turn: u64) {
+    pub(super) fn client_acts(&mut self, client: usize, turn: u64) -> Verdict {
         if self.clients[client].turn != turn || !self.stormy {
-            return;
+            return Ok(());
         }
         if self.clients[client].waiting.take().is_some() || self.rng.u32(..10) == 0 {
             // No answer, or curiosity: try another board.
@@ -131,8 +133,9 @@ impl World {
         let asker = Asker::Client { client, turn, call };
         self.ask(Arrival { board, asker, op });
         if self.rng.u32(..4) == 0 {
-            self.background(board);
+            self.background(board)?;
         }
+        Ok(())
     }
 
     fn ask(&mut self, arrival: Arrival) {
@@ -145,8 +148,9 @@ impl World {
 
     fn draw_op(&mut self, client: usize) -> Op {
         let key = Bytes::from(format!("k{}", self.rng.u64(..self.knobs.clients.keys)).as_str());
-        let value =
-            Bytes::from(format!("{client}.{}.{}", self.clients[client].turn, self.rng.u32(..)).as_str());
+        let name = format!("{client}.{}.{} ", self.clients[client].turn, self.rng.u32(..));
+        let length = self.rng.usize(..=self.knobs.clients.value_bytes);
+        let value = Bytes::from(format!("{name:.<length$}").as_str());
         let compacts = self.rng.u32(..1000) < self.knobs.clients.compactions;
         match self.rng.u32(..100) {
             _ if compacts => self.draw_compaction(),
@@ -205,13 +209,18 @@ impl World {
     pub(super) fn take(&mut self, board: NodeId, asker: Asker, op: Option<Op>) -> RequestId {
         self.next_request += 1;
         let request = RequestId(self.next_request);
-        self.requests.insert(request, Asked { board, asker, op });
+        let at_tick = self.boards[&board].ticks;
+        self.requests.insert(request, Asked { board, at_tick, asker, op });
         request
     }
 
     /// A board answers.
-    pub(super) fn answered(&mut self, board: NodeId, request: RequestId, answer: Answer) {
+    pub(super) fn answered(&mut self, board: NodeId, request: RequestId, answer: Answer) -> Verdict {
         let asked = self.requests.remove(&request).expect("a request is answered once");
+        let store = &self.boards[&board].running.as_ref().expect("it answers").store;
+        if matches!(answer, Answer::Applied(_)) {
+            self.safety.acknowledged(store.applied().index)?;
+        }
         match asked.asker {
             Asker::Probe => {
                 let acked = matches!(answer, Answer::Applied(Outcome::Put(_)));
@@ -221,13 +230,13 @@ impl World {
             }
             Asker::Operator | Asker::Background => {}
             Asker::Client { .. } => {
-                let store = &self.boards[&board].running.as_ref().expect("it answers").store;
                 let op = asked.op.expect("clients ask something");
-                if let Ok(Some(told)) = translate(store, &op, answer) {
+                if let Some(told) = translate(store, &op, answer)? {
                     self.tell(asked.asker, Some(told));
                 }
             }
         }
+        Ok(())
     }
 
     fn tell(&mut self, asker: Asker, answer: Option<history::Answer>) {
@@ -251,13 +260,13 @@ impl World {
     }
 
     /// Leases and transactions on keys of their own.
-    fn background(&mut self, board: NodeId) {
+    fn background(&mut self, board: NodeId) -> Verdict {
+        if self.boards[&board].running.is_none() {
+            return Ok(());
+        }
         let command = self.draw_background();
         let request = self.take(board, Asker::Background, None);
-        let event = Event::Propose { request, data: command.encode() };
-        if self.feed(board, event).is_err() {
-            unreachable!("the judges of this step speak again at the next");
-        }
+        self.feed(board, Event::Propose { request, data: command.encode() })
     }
 
     fn draw_background(&mut self) -> Command {
@@ -405,6 +414,9 @@ fn translate(store: &Store, op: &Op, answer: Answer) -> Result<Option<history::A
 }
 
 fn get(store: &Store, key: &Bytes, at: At) -> Result<Option<history::Answer>, String> {
+    if store.receive_mark().is_some() {
+        return Ok(None);
+    }
     let revision = match at {
         At::Newest => Revision(0),
         At::Revision(revision) => revision,
@@ -421,8 +433,12 @@ fn get(store: &Store, key: &Bytes, at: At) -> Result<Option<history::Answer>, St
     }
 }
 
-/// The first row of a range; `None` if it has been compacted since it was named.
+/// The first row of a range; `None` if it has been compacted since it was named, or if the store has begun to catch up and
+/// so is behind what was applied to it.
 fn first_of(store: &Store, range: RangeAt) -> Option<Option<Kv>> {
+    if store.receive_mark().is_some() {
+        return None;
+    }
     let mut cursor = RangeCursor::new(range);
     let slice = store.range(&mut cursor, SliceLimits { rows: 10, bytes: 10_000 }).ok()?;
     Some(slice.rows.into_iter().next().map(kv_of))

@@ -44,6 +44,10 @@ pub struct Disk {
     pub apply_max: Micros,
     pub flush_every: Micros,
     pub flush_max: Micros,
+    /// How long what is done may wait until the replica listens.
+    pub report_max: Micros,
+    /// A sync of a disk that is slow for a while.
+    pub slow_max: Micros,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,6 +62,8 @@ pub struct Faults {
     pub lost_disk: Option<Micros>,
     pub membership: Option<Micros>,
     pub leader_transfer: Option<Micros>,
+    /// Leaders are cut off one after the other, then the power of all goes.
+    pub brownout: Option<Micros>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +72,8 @@ pub struct Clients {
     pub think_max: Micros,
     pub patience: Micros,
     pub keys: u64,
+    /// The longest value: a batch of many sectors can be torn, one of a single sector cannot.
+    pub value_bytes: usize,
     pub watchers: u64,
     /// Of 1000 calls.
     pub compactions: u32,
@@ -114,22 +122,30 @@ impl Knobs {
                 knobs.disk = Disk::kind();
                 knobs.faults = Faults { crash: often, partition: often, ..Faults::default() };
             }
-            // Writes under way while leaders change, and leaders that repeat themselves.
+            // A leader that is cut off with a write under way, and another that replaces it before the disk is done.
             Bug::PersistedByIndexAlone => {
-                knobs.voters = 3;
-                knobs.network = Network { doubled: 400, lost: 50, delay_max: 50 * MILLI, ..Network::kind() };
-                knobs.disk.sync_max = SECOND;
-                knobs.faults =
-                    Faults { crash: often, partition: often, slow_disk: often, ..Faults::default() };
+                (knobs.voters, knobs.slow_clock) = (3, 0);
+                knobs.network = Network::kind();
+                knobs.disk = Disk { slow_max: 6 * SECOND, ..Disk::kind() };
+                knobs.clients = Clients { count: 6, think_max: 20 * MILLI, value_bytes: 0, ..knobs.clients };
+                knobs.bounds = Bounds::roomy();
+                knobs.faults = Faults { brownout: Some(4 * SECOND), ..Faults::default() };
             }
-            // Answers that arrive after the next leader has written, at one whose clock is too slow to notice.
+            // A leader that stands still with reads waiting and their round answered, until others have led and written.
             Bug::ReadByEarlierRound => {
-                knobs.voters = 3;
-                knobs.slow_clock = 300;
-                knobs.network = Network { straggling: 200, ..Network::kind() };
+                (knobs.voters, knobs.slow_clock) = (3, 0);
+                knobs.network = Network { delay_max: 40 * MILLI, ..Network::kind() };
                 knobs.disk = Disk::kind();
-                knobs.clients = Clients { count: 8, think_max: 20 * MILLI, keys: 1, ..knobs.clients };
-                knobs.faults = Faults { partition: often, pause: often, ..Faults::default() };
+                knobs.clients = Clients { count: 12, think_max: 5 * MILLI, keys: 1, ..knobs.clients };
+                knobs.bounds = Bounds::roomy();
+                knobs.faults = Faults { pause: Some(2 * SECOND), ..Faults::default() };
+            }
+            // Voters that lose their memory between two candidates of one term.
+            Bug::VoteNotSynced => {
+                (knobs.voters, knobs.slow_clock) = (3, 0);
+                knobs.disk = Disk { sync_max: 500 * MILLI, ..Disk::kind() };
+                knobs.network = Network { delay_max: 120 * MILLI, ..Network::kind() };
+                knobs.faults = Faults { crash: Some(400 * MILLI), ..Faults::default() };
             }
             _ => {}
         }
@@ -153,6 +169,7 @@ impl Knobs {
                 think_max: 2 * (SECOND * clients / operations).saturating_sub(10 * MILLI),
                 patience: 2 * SECOND,
                 keys: 16,
+                value_bytes: 0,
                 watchers: 1,
                 compactions: 2,
             },
@@ -200,6 +217,8 @@ impl Disk {
             apply_max: [100, 2 * MILLI, 50 * MILLI][rng.usize(..3)],
             flush_every: [50 * MILLI, 300 * MILLI, 2 * SECOND][rng.usize(..3)],
             flush_max: [5 * MILLI, 100 * MILLI, SECOND][rng.usize(..3)],
+            report_max: [0, MILLI, 100 * MILLI][rng.usize(..3)],
+            slow_max: [SECOND, 5 * SECOND][rng.usize(..2)],
         }
     }
 }
@@ -213,6 +232,8 @@ impl Disk {
             apply_max: 200,
             flush_every: SECOND,
             flush_max: 50 * MILLI,
+            report_max: 100,
+            slow_max: SECOND,
         }
     }
 }
@@ -232,6 +253,7 @@ impl Faults {
             lost_disk: rate(6 * SECOND).filter(|_| voters > 2),
             membership: rate(2 * SECOND),
             leader_transfer: rate(3 * SECOND).filter(|_| voters > 1),
+            brownout: rate(8 * SECOND).filter(|_| voters > 2),
         }
     }
 }
@@ -243,6 +265,7 @@ impl Clients {
             think_max: [20 * MILLI, 100 * MILLI, 400 * MILLI][rng.usize(..3)],
             patience: [300 * MILLI, 2 * SECOND][rng.usize(..2)],
             keys: rng.u64(1..7),
+            value_bytes: [0, 0, 2_000, 9_000][rng.usize(..4)],
             watchers: rng.u64(1..4),
             compactions: [2, 20, 60][rng.usize(..3)],
         }

@@ -36,6 +36,11 @@ pub(super) enum Fault {
     LostDisk,
     Membership,
     LeaderTransfer,
+    Brownout,
+    /// The board that was cut off first.
+    Dusk(NodeId),
+    /// The one that led last.
+    Dark(NodeId),
 }
 
 #[derive(Default)]
@@ -60,6 +65,7 @@ impl World {
             Fault::LostDisk,
             Fault::Membership,
             Fault::LeaderTransfer,
+            Fault::Brownout,
         ] {
             self.schedule_fault(fault);
         }
@@ -78,7 +84,9 @@ impl World {
             Fault::LostDisk => faults.lost_disk,
             Fault::Membership => faults.membership,
             Fault::LeaderTransfer => faults.leader_transfer,
+            Fault::Brownout => faults.brownout,
             Fault::Heal | Fault::FullDiskEnds(_) | Fault::FullStoreEnds(_) => None,
+            Fault::Dusk(_) | Fault::Dark(_) => None,
         }
     }
 
@@ -108,6 +116,9 @@ impl World {
             Fault::LostDisk => self.lose_disk(),
             Fault::Membership => return self.change_members(),
             Fault::LeaderTransfer => return self.transfer_leader(),
+            Fault::Brownout => self.brownout(),
+            Fault::Dusk(first) => self.dusk(first),
+            Fault::Dark(last) => self.dark(last),
         }
         Ok(())
     }
@@ -144,9 +155,40 @@ impl World {
         if self.rng.bool() {
             self.wires.heal();
         }
+        self.report.partitions += 1;
         self.wires.cut_somewhere(&boards, &mut self.rng);
         let lasts = self.rng.u64(200 * MILLI..8 * SECOND);
         self.schedule(lasts, Happening::Strikes(Fault::Heal));
+    }
+
+    /// The power fades: the leader is cut off, and its disk is slow. Then it is back, and who leads by then is cut off from
+    /// all others but it. Then nobody has power, and the last leader is the last to get it back.
+    fn brownout(&mut self) {
+        let Some(first) = self.newest_leader() else { return };
+        self.report.brownouts += 1;
+        self.wires.isolate(&[first], &self.with_disk());
+        let now = self.now;
+        self.board(first).slow_until = now + 8 * SECOND;
+        self.schedule(100 * MILLI, Happening::Strikes(Fault::Dusk(first)));
+    }
+
+    fn dusk(&mut self, first: NodeId) {
+        let Some(second) = self.newest_leader().filter(|leader| *leader != first) else {
+            return self.schedule(100 * MILLI, Happening::Strikes(Fault::Dusk(first)));
+        };
+        self.wires.heal();
+        self.wires.isolate(&[first, second], &self.with_disk());
+        let lasts = self.rng.u64(50 * MILLI..2 * SECOND);
+        self.schedule(lasts, Happening::Strikes(Fault::Dark(second)));
+    }
+
+    fn dark(&mut self, last: NodeId) {
+        self.wires.heal();
+        for victim in self.with_disk() {
+            self.cut_power(victim);
+            let down = if victim == last { self.rng.u64(..6 * SECOND) } else { self.rng.u64(..50 * MILLI) };
+            self.schedule(down, Happening::Start(victim));
+        }
     }
 
     /// One board, or all of them at once.
@@ -163,6 +205,7 @@ impl World {
     fn pause(&mut self) {
         let (victim, now) = (self.one(), self.now);
         let lasts = self.rng.u64(100 * MILLI..5 * SECOND);
+        self.report.pauses += 1;
         self.board(victim).paused_until = now + lasts;
     }
 
@@ -175,6 +218,7 @@ impl World {
     fn full_disk(&mut self) {
         let victim = self.one();
         let lasts = self.rng.u64(SECOND..6 * SECOND);
+        self.report.disks_full += 1;
         // No byte more than there is by now.
         self.board(victim).disk.set_faults(Faults { capacity_bytes: Some(0), ..Faults::default() });
         self.schedule(lasts, Happening::Strikes(Fault::FullDiskEnds(victim)));
@@ -217,6 +261,7 @@ impl World {
         if members.voters.contains(&victim) {
             self.cut_power(victim);
             self.board(victim).lost = true;
+            self.report.disks_lost += 1;
             self.nemesis.lost = Some(victim);
         }
     }
@@ -260,6 +305,7 @@ impl World {
 
     fn transfer_leader(&mut self) -> Verdict {
         let Some(leader) = self.newest_leader() else { return Ok(()) };
+        self.report.leaders_moved += 1;
         let to = self.rng.bool().then(|| self.any());
         let request = self.take(leader, Asker::Operator, None);
         self.feed(leader, Event::TransferLeader { request, to })

@@ -38,6 +38,13 @@ impl Wires {
         }
     }
 
+    /// These hear each other and nobody else.
+    pub fn isolate(&mut self, some: &[NodeId], boards: &[NodeId]) {
+        for &one in some {
+            boards.iter().filter(|other| !some.contains(other)).for_each(|&other| self.cut_both(one, other));
+        }
+    }
+
     fn cut_halves(&mut self, boards: &[NodeId], rng: &mut fastrand::Rng) {
         let (left, right): (Vec<NodeId>, Vec<NodeId>) = boards.iter().partition(|_| rng.bool());
         for &a in &left {

@@ -12,14 +12,14 @@ use solder::{
 
 use super::{
     Micros,
-    boards::{Board, Step},
+    boards::{self, Board, Step},
     clients::{Arrival, Asked, Client, Follower, Told},
     judges::{
         Verdict,
         history::History,
         linearizable,
         progress::{Deadline, Standing},
-        raft_safety::Safety,
+        raft_safety::{Safety, View},
         truth::Truth,
     },
     knobs::{Disk, Knobs, MILLI, Network, SECOND},
@@ -49,6 +49,16 @@ pub struct Report {
     pub transfers: u64,
     pub torn: u64,
     pub membership_changes: u64,
+    /// Of the transfers, those that came to their end.
+    pub caught_up: u64,
+    /// Crashes of boards that were catching up.
+    pub crashes_catching_up: u64,
+    pub partitions: u64,
+    pub pauses: u64,
+    pub disks_lost: u64,
+    pub disks_full: u64,
+    pub leaders_moved: u64,
+    pub brownouts: u64,
 }
 
 impl Report {
@@ -65,6 +75,14 @@ impl Report {
             transfers,
             torn,
             membership_changes,
+            caught_up,
+            crashes_catching_up,
+            partitions,
+            pauses,
+            disks_lost,
+            disks_full,
+            leaders_moved,
+            brownouts,
         } = other;
         self.simulated += simulated;
         self.steps += steps;
@@ -77,6 +95,14 @@ impl Report {
         self.transfers += transfers;
         self.torn += torn;
         self.membership_changes += membership_changes;
+        self.caught_up += caught_up;
+        self.crashes_catching_up += crashes_catching_up;
+        self.partitions += partitions;
+        self.pauses += pauses;
+        self.disks_lost += disks_lost;
+        self.disks_full += disks_full;
+        self.leaders_moved += leaders_moved;
+        self.brownouts += brownouts;
     }
 }
 
@@ -215,6 +241,7 @@ impl World {
             self.probe(&standings);
         }
         self.compare_contents()?;
+        self.finish()?;
         linearizable::judge(&self.history, Some(&self.truth))
     }
 
@@ -249,10 +276,7 @@ impl World {
                 self.feed(to, Event::Received(*message))
             }
             Happening::Start(board) => self.start(board),
-            Happening::ClientActs { client, turn } => {
-                self.client_acts(client, turn);
-                Ok(())
-            }
+            Happening::ClientActs { client, turn } => self.client_acts(client, turn),
             Happening::ClientAsks(arrival) => self.client_asks(arrival),
             Happening::ClientIsTold(told) => {
                 self.client_is_told(told);
@@ -339,6 +363,36 @@ impl World {
         match behind {
             true => Ok(false),
             false => self.followers.iter().try_for_each(|f| f.watcher.finish(&self.truth)).map(|()| true),
+        }
+    }
+
+    /// What was ever acknowledged is there, nothing was passed over unjudged, and nobody waits for an answer for good.
+    fn finish(&self) -> Verdict {
+        let members = self.standings();
+        let running = |id| self.boards[&id].running.as_ref().expect("it stands");
+        let applied = |member: &Standing| View {
+            applied: member.applied,
+            ..boards::view_of(member.node, running(member.node))
+        };
+        let views: Vec<View> = members.iter().map(applied).collect();
+        self.safety.finish(&views)?;
+        for member in &members {
+            let revision = running(member.node).store.revision();
+            if revision != self.truth.last() {
+                return Err(format!("{} is at {revision}, {} was reached", member.node, self.truth.last()));
+            }
+        }
+        if self.safety.unchecked() > 0 {
+            return Err(format!("{} entries came too late to be judged", self.safety.unchecked()));
+        }
+        self.nobody_waits()
+    }
+
+    fn nobody_waits(&self) -> Verdict {
+        let ticks_since = |asked: &Asked| self.boards[&asked.board].ticks - asked.at_tick;
+        match self.requests.values().find(|asked| ticks_since(asked) > boards::TIMEOUT_TICKS) {
+            Some(asked) => Err(format!("{} has not answered in {} ticks", asked.board, ticks_since(asked))),
+            None => Ok(()),
         }
     }
 

@@ -82,13 +82,29 @@ impl Safety {
         }
     }
 
-    /// The member begins a life, or was placed by catching up: what it is handed next comes after `applied`.
+    /// The member begins a life: what it is handed next comes after `applied`.
     pub fn started(&mut self, node: NodeId, applied: Index) -> Verdict {
-        if applied > self.end() {
-            return Err(format!("{node} starts at {applied}, only {} is committed", self.end()));
-        }
+        self.check_start(node, applied)?;
         self.members.insert(node, Member { handed_out: applied, commit: applied, applied, term: Term(0) });
         Ok(())
+    }
+
+    /// The member was placed behind `applied` by catching up. What it knew before still counts.
+    pub fn placed(&mut self, node: NodeId, applied: Index) -> Verdict {
+        self.check_start(node, applied)?;
+        let member = self.members.entry(node).or_default();
+        if applied < member.applied || applied < member.handed_out {
+            return Err(format!("{node} was placed at {applied}, handed out was {}", member.handed_out));
+        }
+        member.handed_out = applied;
+        Ok(())
+    }
+
+    fn check_start(&self, node: NodeId, applied: Index) -> Verdict {
+        match applied > self.end() {
+            true => Err(format!("{node} starts at {applied}, only {} is committed", self.end())),
+            false => Ok(()),
+        }
     }
 
     /// After every step of a member. `has_entry`: is this very entry in its log?
@@ -349,6 +365,19 @@ mod tests {
         safety.stepped(&leader(B, 4), |_| false).unwrap();
         safety.committed(B, Term(4), &entry(1, 1, "a")).unwrap();
         refused(safety.stepped(&leader(B, 5), |_| false), "leads in term 5 without 1@1");
+    }
+
+    #[test]
+    fn catching_up_does_not_go_back() {
+        let mut safety = three_committed();
+        safety.started(B, Index(0)).unwrap();
+        safety.committed(B, Term(2), &entry(1, 1, "a")).unwrap();
+        refused(safety.placed(B, Index(0)), "placed at 0, handed out was 1");
+        refused(safety.placed(B, Index(4)), "only 3 is committed");
+        safety.stepped(&view(B, 2, 1, 1, 1), |_| true).unwrap();
+        safety.placed(B, Index(2)).unwrap();
+        refused(safety.stepped(&view(B, 1, 2, 2, 2), |_| true), "from term 2 to 1");
+        safety.committed(B, Term(2), &entry(2, 3, "c")).unwrap();
     }
 
     #[test]
