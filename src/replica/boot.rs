@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     raft::Restored,
     store::Store,
-    types::{Entry, EntryId, HardState, Term},
+    types::{Entry, EntryId, HardState},
 };
 
 use super::jobs;
@@ -65,7 +65,7 @@ pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
         false => Vec::new(),
     };
     let restored = Restored {
-        hard_state: at_least(log.hard_state, applied.term),
+        hard_state: log.hard_state,
         applied,
         membership: store.membership().clone(),
         entries,
@@ -73,12 +73,6 @@ pub fn reconcile(store: &Store, log: Log) -> Result<Boot, Gap> {
     };
     let committed = jobs::known_committed(store);
     Ok(Boot { restored, log_start: (!keep).then_some(applied), committed })
-}
-
-/// A store that caught up may know of a term that the log has not heard of. No vote was given in it: that would be in the
-/// log.
-fn at_least(hard_state: HardState, term: Term) -> HardState {
-    if hard_state.term < term { HardState { term, vote: None } } else { hard_state }
 }
 
 /// Does the log hold the entry `id`, or begin right after it?
@@ -125,7 +119,7 @@ mod tests {
         let boot = reconcile(&store(), log).unwrap();
         assert_eq!((boot.log_start, boot.restored.applied), (None, EntryId::new(2, 3)));
         assert_eq!(boot.restored.entries, [entry(2, 4)]);
-        assert_eq!(boot.restored.hard_state.term, Term(2), "the store knows of a later term");
+        assert_eq!(boot.restored.hard_state.term, Term(1), "Raft raises it, and has it written");
     }
 
     #[test]

@@ -6,11 +6,12 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use solder::{
-    raft::{self, Role, Ticket},
-    replica::{self, Append, Effect, Event, Replica, TransferDone, TransferJob, boot, jobs},
+    raft::{self, Envelope, Message, Role, Ticket},
+    replica::{self, Append, Effect, Event, PeerMessage, Replica, TransferDone, TransferJob, boot, jobs},
     store::{self, Backend, FlushJob, FlushReport, RangeCursor, SliceLimits, Store, StoreError},
     types::{
-        Bugs, ClusterId, Entry, EntryId, Index, KeyRange, KeyRev, Membership, NodeId, Payload, RangeRequest,
+        Bugs, ClusterId, Entry, EntryId, HardState, Index, KeyRange, KeyRev, Membership, NodeId, Payload,
+        RangeRequest,
     },
     wal::{self, Record, Wal, WalError},
 };
@@ -18,7 +19,7 @@ use solder::{
 use super::{
     Micros,
     database::Database,
-    judges::{Verdict, raft_safety::View, truth},
+    judges::{Verdict, promises::Promises, raft_safety::View, truth},
     knobs::{Bounds, MILLI, SECOND},
     world::{Happening, World},
 };
@@ -77,6 +78,9 @@ pub(super) struct Running {
     /// What log and store have done and the replica has not been told yet: each tells in order.
     reports: VecDeque<Event>,
     last_report_at: Micros,
+    /// What the log's write that is under way will make durable, and what is durable.
+    writing: Vec<Record>,
+    promises: Promises,
 }
 
 /// What waits for the store.
@@ -250,6 +254,8 @@ impl World {
             wal.write(&[Record::LogStart(start)], store.membership())?;
             wal.sync()?;
         }
+        let on_disk = boot.restored.entries.iter().map(|entry| entry.id);
+        let promises = Promises::new(store.applied().index, on_disk, found.hard_state);
         let replica = Replica::new(replica_options(id, &bounds, bugs), boot, self.rng.fork());
         Ok(Running {
             replica,
@@ -265,6 +271,8 @@ impl World {
             flush: None,
             reports: VecDeque::new(),
             last_report_at: 0,
+            writing: Vec::new(),
+            promises,
         })
     }
 
@@ -361,7 +369,10 @@ impl World {
 
     fn carry_out(&mut self, id: NodeId, effect: Effect) -> Verdict {
         match effect {
-            Effect::Send(message) => self.send(message),
+            Effect::Send(message) => {
+                self.hear(id, &message)?;
+                self.send(message);
+            }
             Effect::Append(append) => self.running(id).expect("it runs").appends.push(append),
             Effect::Apply(entries) => {
                 let term = self.running(id).expect("it runs").replica.node().term();
@@ -377,6 +388,26 @@ impl World {
             Effect::Answer { request, answer } => self.answered(id, request, answer)?,
         }
         Ok(())
+    }
+
+    /// What a board promises must be on its disk.
+    fn hear(&mut self, id: NodeId, message: &PeerMessage) -> Verdict {
+        let PeerMessage::Raft(Envelope { to, term, message, .. }) = message else { return Ok(()) };
+        let running = self.running(id).expect("it runs");
+        let verdict = match message {
+            // To a leader of an earlier term it is still true, but the log in memory does not tell any more.
+            Message::AppendAccepted { .. } if *term < running.replica.node().term() => Ok(()),
+            Message::AppendAccepted { matched } => match running.replica.node().term_at(*matched) {
+                Some(of) => running.promises.acknowledges(EntryId { term: of, index: *matched }, *term),
+                // Older than the log in memory, so it is durable.
+                None => Ok(()),
+            },
+            Message::VoteResponse { pre: false, granted: true } => {
+                running.promises.votes(HardState { term: *term, vote: Some(*to) })
+            }
+            _ => Ok(()),
+        };
+        verdict.map_err(|reason| format!("{id} {reason}"))
     }
 
     /// The judges look at a board after each of its steps.
@@ -407,6 +438,7 @@ impl World {
         match running.wal.write(&records, running.replica.node().membership()) {
             Ok(()) => {
                 running.syncing = Some(ticket);
+                running.writing = records;
                 let delay = self.sync_time(id);
                 self.later(id, delay, Step::Synced);
                 Ok(())
@@ -434,6 +466,13 @@ impl World {
         let ticket = running.syncing.take().expect("a sync is under way");
         if running.wal.sync().is_err() {
             return self.die(id);
+        }
+        for record in running.writing.drain(..) {
+            match record {
+                Record::HardState(hard_state) => running.promises.hard_state_synced(hard_state),
+                Record::LogStart(start) => running.promises.log_start_synced(start),
+                Record::Entry(entry) => running.promises.entry_synced(entry.id),
+            }
         }
         let room = running.wal.secure_room().is_ok();
         self.report(id, Event::Persisted(ticket))?;
@@ -596,6 +635,7 @@ impl World {
         let running = self.running(id).expect("it runs");
         let flushed = running.store.flushed().index;
         assert_eq!(flushed, at.index, "a board that caught up has it on its disk");
+        running.promises.filled(at);
         Ok(())
     }
 

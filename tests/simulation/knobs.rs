@@ -136,7 +136,13 @@ impl Knobs {
                 (knobs.voters, knobs.slow_clock) = (3, 0);
                 knobs.network = Network { delay_max: 40 * MILLI, ..Network::kind() };
                 knobs.disk = Disk::kind();
-                knobs.clients = Clients { count: 12, think_max: 5 * MILLI, keys: 1, ..knobs.clients };
+                knobs.clients = Clients {
+                    count: 6,
+                    think_max: 20 * MILLI,
+                    patience: 2 * SECOND,
+                    keys: 1,
+                    ..knobs.clients
+                };
                 knobs.bounds = Bounds::roomy();
                 knobs.faults = Faults { pause: Some(2 * SECOND), ..Faults::default() };
             }

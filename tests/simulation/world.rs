@@ -263,9 +263,15 @@ impl World {
 
     fn happens(&mut self, happening: Happening) -> Verdict {
         if let Some(until) = self.held_up(&happening) {
-            // What its own threads do keeps its order; what comes from outside is read in any.
-            let is_own = matches!(happening, Happening::OnBoard { .. });
-            let delay = if is_own { 0 } else { self.rng.u64(..5 * MILLI) };
+            // What its own threads do keeps its order, and so does what comes over one wire; the rest is read in any.
+            let delay = match &happening {
+                Happening::OnBoard { .. } => 0,
+                Happening::Arrives(message) => {
+                    let (from, _) = network::ends(message);
+                    fastrand::Rng::with_seed(until ^ from.0 << 32).u64(..5 * MILLI)
+                }
+                _ => self.rng.u64(..5 * MILLI),
+            };
             self.schedule_at(until + delay, happening);
             return Ok(());
         }

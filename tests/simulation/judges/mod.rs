@@ -6,6 +6,7 @@
 //!   members' history -> Truth -----+
 //!                         +----------> watches::Watcher           at every delivery
 //!   raft, after steps --------------> raft_safety::Safety         after every step
+//!   disks, and what is said --------> promises::Promises          at every message
 //!   members, faults over -----------> progress::Deadline          while waiting
 //! ```
 //!
@@ -18,6 +19,7 @@
 pub mod history;
 pub mod linearizable;
 pub mod progress;
+pub mod promises;
 pub mod raft_safety;
 pub mod truth;
 pub mod watches;
