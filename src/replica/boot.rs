@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::{
         store::{Options, Twin},
-        types::{Bugs, ClusterId, Membership, NodeId, Payload},
+        types::{Bugs, ClusterId, Membership, NodeId, Payload, Term},
     };
 
     fn entry(term: u64, index: u64) -> Entry {
