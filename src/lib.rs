@@ -1,8 +1,19 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod api;
 pub mod cli;
+pub mod client;
+pub mod config;
+pub mod http;
+pub mod lease;
+pub mod logging;
+pub mod member;
 pub mod raft;
 pub mod replica;
+pub mod rpc;
+pub mod run;
+pub mod snapshot;
 pub mod store;
 pub mod types;
 pub mod wal;
+pub mod watch;

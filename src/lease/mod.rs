@@ -1,0 +1,1 @@
+//! When leases run out: arithmetic on a clock that is passed in.

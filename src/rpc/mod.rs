@@ -1,0 +1,1 @@
+//! etcd's v3 messages and their JSON form, both ways.

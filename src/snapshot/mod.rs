@@ -1,0 +1,1 @@
+//! Snapshots: a store in one stream of bytes, restorable on any board.

@@ -1,0 +1,1 @@
+//! Watch: tells clients what changed, in revision order, without gaps.
