@@ -33,6 +33,7 @@ impl HashCursor {
 impl Store {
     /// Begins a hash of all up to a revision; 0 is the newest.
     pub fn hash_at(&self, revision: Revision) -> Result<HashCursor, Error> {
+        self.check_ready()?;
         let compacted = self.compacted();
         let revision = if revision.0 > 0 { revision } else { self.revision() };
         if revision > self.revision() {
