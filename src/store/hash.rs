@@ -77,7 +77,12 @@ impl HashCursor {
 }
 
 /// Can anybody who reads at the compacted revision or later come upon this record?
-fn readable(view: &View<'_>, compacted: Revision, rev: KeyRev, bytes: &[u8]) -> Result<bool, StoreError> {
+pub(super) fn readable(
+    view: &View<'_>,
+    compacted: Revision,
+    rev: KeyRev,
+    bytes: &[u8],
+) -> Result<bool, StoreError> {
     let (version, key) = format::peek_record(rev, bytes)?;
     if rev.main >= compacted {
         return Ok(true);

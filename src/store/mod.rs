@@ -24,6 +24,7 @@ mod backend;
 mod check;
 mod defragment;
 mod error;
+mod export;
 mod flush;
 mod format;
 mod hash;
@@ -49,6 +50,7 @@ pub use backend::{Backend, Inspect, Row, Rows, Snapshot, Table, Transaction, Usa
 pub use check::{check, check_range, check_txn};
 pub use defragment::{DefragmentJob, DefragmentReport, Defragmented};
 pub use error::{ReadError, StoreError};
+pub use export::{ExportCursor, ExportSlice};
 pub use flush::{FlushJob, FlushReport};
 pub use hash::{HashAt, HashCursor};
 pub use history::HistorySlice;
