@@ -1,10 +1,10 @@
 //! Makes a data directory of a snapshot.
 //!
 //! ```text
-//!   DIR.partial/RESTORING     in here it is made; the file says that it is ours, and may be removed
-//!              /db, wal       the store in synced slices; a log that begins behind it
-//!              /..            what the caller adds
-//!   DIR                       its name, once all is synced
+//!   DIR.partial/RESTORING        says that the directory is ours: a later attempt may remove it
+//!              /made/..          what the caller puts there
+//!                   /db, wal     the store, in synced slices; a log that begins behind it
+//!   DIR                          its name, once all is synced
 //! ```
 //!
 //! It is a new cluster: members of the old one must not mistake it for theirs. Its history goes on from the snapshot's.
@@ -63,8 +63,8 @@ pub struct Restored {
     pub records: u64,
 }
 
-/// Makes `dir`, which must not exist or be empty. `complete` is given the directory in the making, and adds what else
-/// belongs there (synced, but for the directory itself).
+/// Makes `dir`, which must not exist or be empty. `begin` is given the directory while it is empty, and puts there what else
+/// belongs into it (synced, but for the directory itself).
 ///
 /// Errors: the snapshot is broken, or this board has no room. There is no `dir` then.
 pub fn restore(
@@ -72,15 +72,15 @@ pub fn restore(
     dir: &Path,
     options: &RestoreOptions,
     rng: fastrand::Rng,
-    complete: impl FnOnce(&Path) -> io::Result<()>,
+    begin: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<Restored, SnapshotError> {
     let mut reader = Reader::open(snapshot, options.skip_hash_check)?;
     check_free(dir)?;
     let partial = Partial::begin(dir)?;
-    let restored = fill_store(&mut reader, &partial.path.join("db"), options)?;
-    make_log(&partial.path.join("wal"), restored.applied, options, rng)?;
-    complete(&partial.path)
-        .map_err(|error| SnapshotError::io(&partial.path, "cannot be completed", error))?;
+    let made = partial.made();
+    begin(&made).map_err(|error| SnapshotError::io(&made, "cannot be begun", error))?;
+    let restored = fill_store(&mut reader, &made.join("db"), options)?;
+    make_log(&made.join("wal"), restored.applied, options, rng)?;
     partial.finish(dir)?;
     Ok(restored)
 }
@@ -95,7 +95,7 @@ fn check_free(dir: &Path) -> Result<(), SnapshotError> {
     if free { Ok(()) } else { Err(SnapshotError::Exists { path: dir.to_path_buf() }) }
 }
 
-/// A directory in the making; removed unless it is finished.
+/// A directory in the making. What is left of it is removed when it is dropped.
 struct Partial {
     path: PathBuf,
 }
@@ -109,8 +109,7 @@ impl Partial {
             fs::remove_dir_all(&path)
                 .map_err(|error| SnapshotError::io(&path, "cannot be removed", error))?;
         }
-        // Values can be secrets.
-        match DirBuilder::new().mode(0o700).create(&path) {
+        match make_directory(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(SnapshotError::Exists { path });
@@ -118,9 +117,14 @@ impl Partial {
             Err(error) => return Err(SnapshotError::io(&path, "cannot be made", error)),
         }
         let partial = Partial { path };
-        let marked = File::create_new(partial.path.join(MARK));
-        marked.map_err(|error| SnapshotError::io(&partial.path, "cannot be written to", error))?;
+        File::create_new(partial.path.join(MARK))
+            .and_then(|_| make_directory(&partial.made()))
+            .map_err(|error| SnapshotError::io(&partial.path, "cannot be written to", error))?;
         Ok(partial)
+    }
+
+    fn made(&self) -> PathBuf {
+        self.path.join("made")
     }
 
     /// All that is in it is durable before it has its name, and has it durably when this returns.
@@ -130,11 +134,11 @@ impl Partial {
     }
 
     fn try_finish(&self, dir: &Path) -> io::Result<()> {
-        sync_directory(&self.path.join("db"))?;
-        sync_directory(&self.path.join("wal"))?;
-        fs::remove_file(self.path.join(MARK))?;
-        sync_directory(&self.path)?;
-        fs::rename(&self.path, dir)?;
+        let made = self.made();
+        sync_directory(&made.join("db"))?;
+        sync_directory(&made.join("wal"))?;
+        sync_directory(&made)?;
+        fs::rename(&made, dir)?;
         match dir.parent() {
             Some(parent) if parent != Path::new("") => sync_directory(parent),
             _ => sync_directory(Path::new(".")),
@@ -147,6 +151,11 @@ impl Drop for Partial {
         // What is left if this fails, too, has its mark, and is removed by the next attempt.
         let _ = fs::remove_dir_all(&self.path);
     }
+}
+
+/// Values can be secrets.
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
