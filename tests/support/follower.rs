@@ -29,12 +29,12 @@ pub struct Change {
 pub struct Follower {
     told: Arc<Mutex<Told>>,
     stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Told {
     changes: Vec<Change>,
+    last: i64,
     /// Connections that told something.
     lives: u64,
     wrong: Option<String>,
@@ -43,45 +43,40 @@ struct Told {
 impl Follower {
     /// From `start` on.
     pub fn new(address: SocketAddr, prefix: &[u8], start: i64) -> Follower {
-        let (told, stop) = (Arc::new(Mutex::new(Told::default())), Arc::new(AtomicBool::new(false)));
+        let told = Arc::new(Mutex::new(Told { last: start - 1, ..Told::default() }));
+        let stop = Arc::new(AtomicBool::new(false));
         let mut watch =
             Watch { address, prefix: prefix.to_vec(), next: start, told: told.clone(), stop: stop.clone() };
-        let thread = thread::spawn(move || watch.run());
-        Follower { told, stop, thread: Some(thread) }
+        thread::spawn(move || watch.run());
+        Follower { told, stop }
     }
 
-    /// Waits until it was told of `revision` or a later one, and ends it. All changes in the order in which they came,
-    /// and over how many connections.
-    pub fn finish(mut self, revision: i64) -> (Vec<Change>, u64) {
+    /// Waits until it was told of `revision` or a later one. All changes since the last time it was asked, in the order
+    /// in which they came.
+    pub fn reach(&mut self, revision: i64) -> Vec<Change> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let told = self.told.lock().expect("it does not panic");
-            let last = told.changes.last().map_or(0, |change| change.revision);
+            let mut told = self.told.lock().expect("nobody panics with it");
             assert!(told.wrong.is_none(), "{}", told.wrong.as_deref().unwrap_or_default());
-            if last >= revision {
-                break;
+            if told.last >= revision {
+                return std::mem::take(&mut told.changes);
             }
-            assert!(Instant::now() < deadline, "the watch was told up to {last}, never of {revision}");
+            assert!(Instant::now() < deadline, "the watch was told up to {}, never of {revision}", told.last);
             drop(told);
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(5));
         }
-        self.end();
-        let mut told = self.told.lock().expect("it does not panic");
-        (std::mem::take(&mut told.changes), told.lives)
     }
 
-    fn end(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // What it found wrong was said already.
-            let _ = thread.join();
-        }
+    /// Over how many connections it was told something.
+    pub fn lives(&self) -> u64 {
+        self.told.lock().expect("nobody panics with it").lives
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.end();
+        // Its thread looks up in a while.
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -150,7 +145,9 @@ impl Watch {
             return Err(Wrong(format!("told again of {:?}, {} is next", changes[0], self.next)));
         }
         self.next = last + 1;
-        self.told.lock().expect("nobody panics with it").changes.extend(changes);
+        let mut told = self.told.lock().expect("nobody panics with it");
+        told.changes.extend(changes);
+        told.last = last;
         Ok(())
     }
 }
