@@ -4,12 +4,13 @@
 
 #[path = "golden/mod.rs"]
 pub mod golden;
+#[path = "runner/mod.rs"]
+pub mod runner;
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// From the ground up. Those on one floor do not look at each other.
@@ -65,7 +66,7 @@ fn the_commands_of_the_readme() {
         panic!("not two commands, the second `cargo test`: {commands:?}")
     };
     let args = first.strip_prefix("cargo run --release -- ").expect("the first runs the tool").split(' ');
-    let output = Command::new(env!("CARGO_BIN_EXE_solder")).args(args).output().expect("solder runs");
+    let output = runner::command(env!("CARGO_BIN_EXE_solder")).args(args).output().expect("solder runs");
     assert!(output.status.success(), "{first}: {output:?}");
 }
 

@@ -1,1 +1,3 @@
 //! Puts the machine together.
+
+pub mod notify;
