@@ -48,6 +48,13 @@ pub struct Rows {
     pub count: i64,
 }
 
+/// What came of a compare-and-put.
+#[derive(Clone, Debug)]
+pub enum Cas {
+    Done { revision: i64 },
+    Else { revision: i64, row: Option<Row> },
+}
+
 impl Client {
     pub fn new(address: SocketAddr) -> Client {
         Client { address, connection: None, patience: PATIENCE }
@@ -142,6 +149,25 @@ impl Client {
             more,
             count: number(&answer["count"])?,
         })
+    }
+
+    /// If the key's mod revision is `expect` (0: there is no such key), puts; else gets what is there.
+    pub fn compare_and_put(&mut self, key: &[u8], expect: i64, value: &[u8]) -> Result<Cas, Trouble> {
+        let key = b64(key);
+        let answer = self.call(
+            "/v3/kv/txn",
+            &json!({
+                "compare": [{"key": key, "target": "MOD", "mod_revision": expect.to_string()}],
+                "success": [{"request_put": {"key": key, "value": b64(value)}}],
+                "failure": [{"request_range": {"key": key}}],
+            }),
+        )?;
+        let revision = revision(&answer)?;
+        if answer["succeeded"] == Value::Bool(true) {
+            return Ok(Cas::Done { revision });
+        }
+        let found = rows(&answer["responses"][0]["response_range"]["kvs"])?;
+        Ok(Cas::Else { revision, row: found.into_iter().next() })
     }
 
     /// Asks again for `patience` until there is a good answer.

@@ -67,6 +67,11 @@ impl Follower {
         }
     }
 
+    /// The newest revision that it was told of.
+    pub fn last(&self) -> i64 {
+        self.told.lock().expect("nobody panics with it").last
+    }
+
     /// Over how many connections it was told something.
     pub fn lives(&self) -> u64 {
         self.told.lock().expect("nobody panics with it").lives

@@ -172,14 +172,8 @@ impl Server {
         Pid::from_child(child)
     }
 
-    /// Memory of its own that no file backs, in bytes.
-    pub fn anonymous_bytes(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
-        let status = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells RssAnon");
-        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
-        kib * 1024
+    pub fn memory(&self) -> Memory {
+        Memory { status: format!("/proc/{}/status", self.pid().as_raw_nonzero()).into() }
     }
 
     fn log(&self) -> PathBuf {
@@ -193,6 +187,21 @@ impl Server {
         let lines: Vec<&str> = text.lines().collect();
         let tail = &lines[lines.len().saturating_sub(20)..];
         format!("the server's last words:\n    {}", tail.join("\n    "))
+    }
+}
+
+/// Looks at what a process takes.
+pub struct Memory {
+    status: PathBuf,
+}
+
+impl Memory {
+    /// Of its own, that no file backs. `None`: the process has ended.
+    pub fn anonymous_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(&self.status).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        Some(kib * 1024)
     }
 }
 
