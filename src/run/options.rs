@@ -58,7 +58,7 @@ pub(super) fn api(settings: &Settings) -> api::Options {
     api::Options {
         request_bytes_max: settings.request_bytes_max,
         txn_ops_max: settings.txn_ops_max,
-        progress_interval: settings.watch_progress_interval,
+        watch_progress_interval: settings.watch_progress_interval,
     }
 }
 
@@ -71,6 +71,9 @@ pub(super) fn raise_descriptors(connections_max: usize) {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
         log::warn!("cannot raise the limit of open files from {current} to {raised}: {error}");
     } else if raised < wanted {
-        log::warn!("{raised} open files are allowed: at most about {} connections", raised - DESCRIPTORS_BESIDE);
+        log::warn!(
+            "{raised} open files are allowed: at most about {} connections",
+            raised - DESCRIPTORS_BESIDE
+        );
     }
 }
