@@ -1,5 +1,7 @@
 //! What a request costs the server: a constant answer, over loopback, to 1, 16 and 64 clients that keep their connections.
 //!
+//! And what a connection costs that waits: an idle one, and a watcher.
+//!
 //! `cargo bench --bench http`. The clients are one thread that polls; only the server's thread is counted.
 
 use std::{
@@ -23,40 +25,79 @@ const REQUEST: &[u8] =
     b"POST /v3/kv/range HTTP/1.1\r\nHost: 127.0.0.1:2379\r\nUser-Agent: bench\r\nAccept: */*\r\n\
     Content-Type: application/json\r\nContent-Length: 22\r\n\r\n{\"key\":\"Ym9hcmRzL2E=\"}";
 const ANSWER: &[u8] = &[b'x'; 200];
+const WATCH: &[u8] =
+    b"GET /v3/watch HTTP/1.1\r\nHost: 127.0.0.1:2379\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+const HEAD: Head<'static> = Head { status: 200, content_type: "application/json", headers: &[] };
+const WAITING: usize = 400;
 const TIME: Duration = Duration::from_secs(2);
 
 struct Constant;
 
 impl Handler for Constant {
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+        if exchange.method() == "GET" {
+            exchange.start(HEAD).await?;
+            exchange.chunk(ANSWER).await?;
+            exchange.closed().await;
+            return exchange.finish().await;
+        }
         let body = exchange.body(1 << 20).await.map_err(|_| Closed)?;
         assert_eq!(body.len(), 22, "the body of the bench");
-        exchange.reply(Head { status: 200, content_type: "application/json", headers: &[] }, ANSWER).await
+        exchange.reply(HEAD, ANSWER).await
     }
 }
 
 fn main() {
     println!("clients  requests/s  CPU of the server, us a request");
     for clients in [1, 16, 64] {
-        let (stop, stopped) = messages::bounded::<()>(1);
-        let (tell, told) = channel();
-        let server = thread::spawn(move || {
-            let listener = Listener::bind("http://127.0.0.1:0").expect("a free port");
-            tell.send(listener.address()).expect("it is waited for");
-            let executor = Rc::new(LocalExecutor::new());
-            let stop = async move { _ = stopped.recv().await };
-            let options = Options::default();
-            let start = cpu();
-            let serving = serve(vec![listener], options, Rc::new(Constant), executor.clone(), stop);
-            async_io::block_on(executor.run(serving));
-            cpu() - start
-        });
-        let requests = ask(told.recv().expect("an address"), clients);
-        stop.try_send(()).expect("it is told once");
-        let cpu = server.join().expect("no panic");
+        let (requests, cpu) = with_server(|address| ask(address, clients));
         let rate = requests as f64 / TIME.as_secs_f64();
         println!("{clients:7}  {rate:10.0}  {:6.2}", cpu.as_secs_f64() * 1e6 / requests as f64);
     }
+    println!("what waits      bytes of anonymous memory a connection");
+    for (name, request) in [("idle", REQUEST), ("watchers", WATCH)] {
+        let (bytes, _) = with_server(|address| waiting(address, request));
+        println!("{WAITING} {name:10} {bytes:6}");
+    }
+}
+
+/// Returns what `clients` returns, and the time of the processor that the server took.
+fn with_server<T>(clients: impl FnOnce(SocketAddr) -> T) -> (T, Duration) {
+    let (stop, stopped) = messages::bounded::<()>(1);
+    let (tell, told) = channel();
+    let server = thread::spawn(move || {
+        let listener = Listener::bind("http://127.0.0.1:0").expect("a free port");
+        tell.send(listener.address()).expect("it is waited for");
+        let executor = Rc::new(LocalExecutor::new());
+        let stop = async move { _ = stopped.recv().await };
+        let start = cpu();
+        let serving = serve(vec![listener], Options::default(), Rc::new(Constant), executor.clone(), stop);
+        async_io::block_on(executor.run(serving));
+        cpu() - start
+    });
+    let result = clients(told.recv().expect("an address"));
+    stop.try_send(()).expect("it is told once");
+    (result, server.join().expect("no panic"))
+}
+
+/// The memory that connections take once each has been answered and waits.
+fn waiting(address: SocketAddr, request: &[u8]) -> usize {
+    let mut streams: Vec<TcpStream> = Vec::with_capacity(WAITING);
+    let before = anonymous_bytes();
+    for _ in 0..WAITING {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(request).expect("it reads");
+        let bytes = stream.read(&mut [0; 4096]).expect("it answers");
+        assert!(bytes > 0, "it closed");
+        streams.push(stream);
+    }
+    (anonymous_bytes() - before) / WAITING
+}
+
+fn anonymous_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("it is there");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
 
 /// Each client has one request under way. Returns how many were answered.
