@@ -48,16 +48,17 @@ impl Handler for Constant {
 }
 
 fn main() {
+    // First, while the allocator has nothing left over from before.
+    println!("what waits      bytes of anonymous memory a connection");
+    for (name, request) in [("idle", REQUEST), ("watchers", WATCH)] {
+        let (bytes, _) = with_server(|address| waiting(address, request));
+        println!("{WAITING} {name:10} {bytes:6}");
+    }
     println!("clients  requests/s  CPU of the server, us a request");
     for clients in [1, 16, 64] {
         let (requests, cpu) = with_server(|address| ask(address, clients));
         let rate = requests as f64 / TIME.as_secs_f64();
         println!("{clients:7}  {rate:10.0}  {:6.2}", cpu.as_secs_f64() * 1e6 / requests as f64);
-    }
-    println!("what waits      bytes of anonymous memory a connection");
-    for (name, request) in [("idle", REQUEST), ("watchers", WATCH)] {
-        let (bytes, _) = with_server(|address| waiting(address, request));
-        println!("{WAITING} {name:10} {bytes:6}");
     }
 }
 

@@ -55,7 +55,7 @@ fn it_waits_for_descriptors_without_burning_the_processor() {
     assert!(answer.ends_with("hello"), "{answer:?}");
 
     let socket = || net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a descriptor");
-    let mut clients: Vec<OwnedFd> = (0..20).map(|_| socket()).collect();
+    let clients: Vec<OwnedFd> = (0..20).map(|_| socket()).collect();
     let next = u64::try_from(socket().as_raw_fd()).expect("a descriptor");
     setrlimit(Resource::Nofile, Rlimit { current: Some(next), maximum: Some(next) })
         .expect("less is allowed");
@@ -65,7 +65,7 @@ fn it_waits_for_descriptors_without_burning_the_processor() {
     let burnt = cpu() - before;
     assert!(burnt < Duration::from_millis(300), "{burnt:?} in a second of waiting");
 
-    clients.truncate(10);
+    drop(clients);
     let start = Instant::now();
     while !ask(address).ends_with("hello") {
         assert!(start.elapsed() < Duration::from_secs(20), "it never recovered");
