@@ -647,11 +647,11 @@ fn the_bytes_of_a_snapshot() {
     assert_eq!((cluster, applied), (ClusterId(0xc1), EntryId::new(3, 17)));
     assert_eq!((revision, compacted, total_keys, leases), (Revision(11), Revision(7), 7, 2));
     let mut reader = Reader::open(Path::new(SAMPLE), false).expect("it is there");
-    let Some(Block::Head(head)) = reader.next().expect("whole") else { panic!("the head comes first") };
+    let Some(Block::Head(head)) = reader.next_block().expect("whole") else { panic!("the head comes first") };
     assert_eq!(head.alarms, [(NodeId(u64::MAX), AlarmKind::NoSpace)]);
     assert_eq!(head.membership.learners, [NodeId(1 << 63)].into());
     let members = vec![(NodeId(1 << 63), Bytes::from(b"info"))];
-    assert_eq!(reader.next().expect("whole"), Some(Block::Members(members)));
+    assert_eq!(reader.next_block().expect("whole"), Some(Block::Members(members)));
 }
 
 #[test]
