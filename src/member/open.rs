@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     raft,
     replica::{self, Replica, boot},
-    store::{Backend, Lmdb, Store, StoreError, Usage},
+    store::{Backend, Lmdb, Store, StoreError},
     types::{ClusterId, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
@@ -110,10 +110,8 @@ pub struct Opened {
     pub(super) identity: Identity,
     pub(super) replica: Replica,
     pub(super) store: Store,
-    pub(super) usage: Usage,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) log: Box<dyn Log>,
-    pub(super) rng: fastrand::Rng,
     /// Let go last.
     pub(super) dir: DataDir,
 }
@@ -160,9 +158,8 @@ fn assemble<D: Disk + Send + 'static>(
     let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
     let members = store.membership().clone();
     let replica = Replica::new(replica_options(&options, member), boot, rng.fork());
-    let usage = store.usage()?;
     let log = Box::new(LogOf { wal, members });
-    Ok(Opened { options, identity, replica, store, usage, backend, log, rng, dir })
+    Ok(Opened { options, identity, replica, store, backend, log, dir })
 }
 
 fn open_log<D: Disk>(

@@ -1,4 +1,6 @@
 //! A member with its threads, on a real log and a real database.
 
 mod basics;
+mod directory;
 mod support;
+mod trouble;
