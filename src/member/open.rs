@@ -12,7 +12,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    raft,
+    lease, raft,
     replica::{self, Replica, boot},
     store::{Backend, Lmdb, Store, StoreError},
     types::{ClusterId, Membership, NodeId},
@@ -23,6 +23,7 @@ use super::{
     AutoCompaction, Failure, Member, Options,
     directory::{DataDir, Identity, io_error},
     engine::{self, Engine},
+    leases::Leases,
     log_thread::{Log, LogOf},
 };
 
@@ -110,6 +111,7 @@ pub struct Opened {
     pub(super) identity: Identity,
     pub(super) replica: Replica,
     pub(super) store: Store,
+    pub(super) leases: Leases,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) log: Box<dyn Log>,
     /// Let go last.
@@ -159,7 +161,9 @@ fn assemble<D: Disk + Send + 'static>(
     let members = store.membership().clone();
     let replica = Replica::new(replica_options(&options, member), boot, rng.fork());
     let log = Box::new(LogOf { wal, members });
-    Ok(Opened { options, identity, replica, store, backend, log, dir })
+    let ttl_min_s = lease::ttl_min_s(options.election);
+    let leases = Leases::new(lease::Options { ttl_min_s, ..options.lease }, &store)?;
+    Ok(Opened { options, identity, replica, store, leases, backend, log, dir })
 }
 
 fn open_log<D: Disk>(

@@ -16,18 +16,17 @@ use std::{
 };
 
 use crate::{
+    lease::Change,
     replica::{TransferJob, jobs},
-    store::{DefragmentReport, Defragmented, FlushReport, ReadError, SliceLimits, Store, StoreError},
-    types::{
-        Command, Entry, Error, Index, KeyRange, KeyRev, LeaseId, NodeId, Outcome, Payload, ProposalId,
-        Revision, TxnPart,
-    },
+    store::{DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
+    types::{Entry, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
 };
 
 use super::{
     flush_thread::{Flush, FlushPlan},
-    inbox::{AppliedReport, Inbox, News, Report, StoreState},
+    inbox::{AppliedReport, Inbox, Report, StoreState},
     mailbox::Mailbox,
+    news::Teller,
     pins::{Pin, Pins},
     pulse::Beat,
     reply::{Answered, Promise, Query},
@@ -35,9 +34,6 @@ use super::{
 
 /// Answers are reported together, but none waits for longer than this while others are worked out.
 const REPORT_AFTER: Duration = Duration::from_micros(300);
-
-/// What changed is told along with "applied" up to this size; beyond it watchers read history.
-const NEWS_LIMITS: SliceLimits = SliceLimits { rows: 4096, bytes: 1 << 20 };
 
 /// A transfer whose step found no room, or a flush in its way, is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
@@ -59,8 +55,6 @@ pub(super) enum StoreJob {
     },
     Defragment(Promise<Result<(), String>>),
     DefragmentDone(Result<DefragmentReport, StoreError>),
-    /// Tell what changes from now on, or no longer.
-    Watch(bool),
     /// Bring all that is pending into the database as soon as possible, rather than when it is due.
     FlushAll,
     Beat,
@@ -90,7 +84,9 @@ pub(super) struct Keeper {
     flush: FlushPlan,
     durable: Index,
     has_room: bool,
-    is_watched: bool,
+    teller: Teller,
+    /// A query that waits until the store is whole.
+    put_off: Option<Box<dyn Query>>,
     failed: bool,
     /// Those who wait for a defragmentation, and whether it is under way.
     defragments: Vec<Promise<Result<(), String>>>,
@@ -112,6 +108,7 @@ impl Keeper {
         inbox: Arc<Inbox>,
         beat: Beat,
     ) -> Keeper {
+        let teller = Teller::new(&store);
         let flush = FlushPlan::new(flushes, options.flush_interval, options.pending_bytes_max);
         Keeper {
             store,
@@ -126,7 +123,8 @@ impl Keeper {
             flush,
             durable: Index(0),
             has_room: true,
-            is_watched: false,
+            teller,
+            put_off: None,
             failed: false,
             defragments: Vec::new(),
             defragmenting: false,
@@ -166,6 +164,20 @@ impl Keeper {
         }
     }
 
+    pub(super) fn teller_mut(&mut self) -> &mut Teller {
+        &mut self.teller
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        self.inbox.send(report);
+    }
+
+    /// To be done once the store has been brought up to date. There is one such query at most.
+    pub(super) fn put_off(&mut self, query: Box<dyn Query>) {
+        let before = self.put_off.replace(query);
+        assert!(before.is_none(), "two queries are put off");
+    }
+
     /// This board cannot go on.
     pub(super) fn fail(&mut self, error: &StoreError) {
         if !mem::replace(&mut self.failed, true) {
@@ -192,7 +204,6 @@ impl Keeper {
             StoreJob::FlushDone { result, took } => self.flush_done(result, took),
             StoreJob::Defragment(promise) => self.defragments.push(promise),
             StoreJob::DefragmentDone(result) => self.defragment_done(result),
-            StoreJob::Watch(is_watched) => self.is_watched = is_watched,
             StoreJob::FlushAll => self.flush.hurry(),
             StoreJob::Beat => {}
         }
@@ -253,7 +264,7 @@ impl Keeper {
     /// Gives back what there was no room for.
     fn apply(&mut self, mut entries: VecDeque<Entry>, handed_at: Instant) -> Option<Work> {
         let started = Instant::now();
-        let mut batch = Batch { before: self.store.revision(), ..Batch::default() };
+        let mut batch = Batch::default();
         while let Some(entry) = entries.front()
             && self.may_apply(entry.index())
         {
@@ -278,12 +289,18 @@ impl Keeper {
     }
 
     fn apply_one(&mut self, entry: &Entry, batch: &mut Batch) -> Result<(), StoreError> {
+        if is_compaction(entry) {
+            // What watchers are to be told of must still be there.
+            self.teller.look(&self.store)?;
+        }
         let outcome = self.store.apply(entry)?;
         batch.entries += 1;
         let (Payload::Command { id, .. } | Payload::Membership { id, .. }) = entry.payload else {
             return Ok(());
         };
-        batch.note_leases(entry);
+        if let Payload::Command { data, .. } = &entry.payload {
+            batch.leases.extend(Change::of(data, &outcome));
+        }
         batch.alarms |= matches!(outcome, Outcome::Alarm { .. });
         if id.origin == self.options.origin {
             if let Some(revision) = names_places(&outcome) {
@@ -301,14 +318,8 @@ impl Keeper {
         handed_at: Instant,
         started: Instant,
     ) -> Result<(), StoreError> {
-        let mut leases = Vec::with_capacity(batch.leases.len());
-        for id in batch.leases {
-            leases.push((id, self.store.lease(id)?));
-        }
-        let news = match self.is_watched && self.store.revision() > batch.before {
-            true => Some(self.news(batch.before)?),
-            false => None,
-        };
+        self.teller.look(&self.store)?;
+        let news = self.teller.take();
         let pin = batch.pin.map(|revision| self.pin(revision));
         self.inbox.send(Report::Applied(Box::new(AppliedReport {
             index: self.store.applied().index,
@@ -318,21 +329,11 @@ impl Keeper {
             handed_at,
             took: started.elapsed(),
             entries: batch.entries,
-            leases,
+            leases: batch.leases,
             news,
             alarms: batch.alarms.then(|| self.store.alarms().collect()),
         })));
         Ok(())
-    }
-
-    fn news(&self, before: Revision) -> Result<News, StoreError> {
-        let from = KeyRev { main: before.next(), sub: 0 };
-        match self.store.history(from, &KeyRange::all(), NEWS_LIMITS) {
-            Ok(slice) if slice.done => Ok(News { events: slice.events, whole: true }),
-            // Compacted already by an entry of the same batch: history tells who asks.
-            Ok(_) | Err(ReadError::Refused(_)) => Ok(News { events: Vec::new(), whole: false }),
-            Err(ReadError::Store(error)) => Err(error),
-        }
     }
 
     pub(super) fn state(&self) -> StoreState {
@@ -357,6 +358,9 @@ impl Keeper {
         match jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes) {
             Ok(done) => {
                 done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
+                if self.store.receive_mark().is_none() {
+                    self.queries.extend(self.put_off.take());
+                }
                 None
             }
             Err(StoreError::Full { .. }) => {
@@ -437,31 +441,17 @@ impl Keeper {
 /// What some entries led to.
 #[derive(Default)]
 struct Batch {
-    before: Revision,
     entries: u64,
     outcomes: Vec<(ProposalId, Outcome)>,
     pin: Option<Revision>,
-    leases: Vec<LeaseId>,
+    leases: Vec<Change>,
     alarms: bool,
 }
 
-impl Batch {
-    fn note_leases(&mut self, entry: &Entry) {
-        let Payload::Command { data, .. } = &entry.payload else { return };
-        // Only few commands are about leases, and their variant tells.
-        const LEASE_COMMANDS: std::ops::RangeInclusive<u8> = 4..=6;
-        if !data.get(1).is_some_and(|variant| LEASE_COMMANDS.contains(variant)) {
-            return;
-        }
-        match Command::decode(data) {
-            Ok(Command::LeaseGrant { id, .. } | Command::LeaseRevoke { id, .. }) => self.leases.push(id),
-            Ok(Command::LeaseCheckpoint { leases, .. }) => {
-                self.leases.extend(leases.iter().map(|lease| lease.id));
-            }
-            Ok(_) => unreachable!("the variants from 4 to 6 are about leases"),
-            Err(error) => unreachable!("what was applied could be read: {error}"),
-        }
-    }
+/// Is it a command that makes history shorter? Its variant tells.
+fn is_compaction(entry: &Entry) -> bool {
+    const COMPACT: u8 = 3;
+    matches!(&entry.payload, Payload::Command { data, .. } if data.get(1) == Some(&COMPACT))
 }
 
 /// Does the outcome name places in history? Its revision.
@@ -486,37 +476,18 @@ fn part_names_places(part: &TxnPart) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{AlarmAction, AlarmKind, AlarmRequest, LeaseRemaining, PutRequest};
+    use crate::types::{Command, PutRequest};
 
     #[test]
-    fn lease_commands_are_known_by_their_variant() {
-        let lease = LeaseId(7);
-        let commands = [
-            (Command::LeaseGrant { id: lease, ttl_s: 5 }, true),
-            (Command::LeaseRevoke { id: lease, only_in: None }, true),
-            (
-                Command::LeaseCheckpoint {
-                    leases: vec![LeaseRemaining { id: lease, remaining_s: 1 }],
-                    only_in: None,
-                },
-                true,
-            ),
-            (Command::Put(PutRequest { key: "a".into(), lease, ..PutRequest::default() }), false),
-            (Command::Compact { revision: Revision(1) }, false),
-            (
-                Command::Alarm(AlarmRequest {
-                    action: AlarmAction::Activate,
-                    member: NodeId(1),
-                    kind: AlarmKind::NoSpace,
-                }),
-                false,
-            ),
-        ];
-        for (command, is_noted) in commands {
-            let mut batch = Batch::default();
+    fn a_compaction_is_known_by_its_variant() {
+        let put = Command::Put(PutRequest { key: "a".into(), ..PutRequest::default() });
+        let grant = Command::LeaseGrant { id: crate::types::LeaseId(3), ttl_s: 3 };
+        for (command, expected) in
+            [(Command::Compact { revision: Revision(1) }, true), (put, false), (grant, false)]
+        {
             let (id, data) = (ProposalId::default(), command.encode());
-            batch.note_leases(&Entry { id: Default::default(), payload: Payload::Command { id, data } });
-            assert_eq!(batch.leases, if is_noted { vec![lease] } else { vec![] }, "{command:?}");
+            let entry = Entry { id: Default::default(), payload: Payload::Command { id, data } };
+            assert_eq!(is_compaction(&entry), expected, "{command:?}");
         }
     }
 }

@@ -4,3 +4,4 @@ mod basics;
 mod directory;
 mod support;
 mod trouble;
+mod watching;
