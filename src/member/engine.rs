@@ -28,6 +28,7 @@ use async_io::Timer;
 use crate::{
     raft::Role,
     replica::{Answer, Effect, Event, Replica, RequestId},
+    store::Store,
     types::{
         AlarmAction, AlarmKind, AlarmRequest, Bytes, Command, Error, Index, Membership, NodeId, Outcome, Term,
     },
@@ -41,12 +42,12 @@ use super::{
     leases::Leases,
     log_thread::LogJob,
     news::ScanQuery,
-    open::Opened,
+    open::{Opened, TRANSFER_PIECE_BYTES},
     pins::Pin,
     pulse::{Beats, Pulse},
     quota::Quota,
     reply::{Query, Slot},
-    store_thread::{StoreJob, names_places},
+    store_thread::{self, StoreJob, names_places},
     threads::Threads,
     watches::Watches,
 };
@@ -143,6 +144,8 @@ pub(super) struct Core {
     pub(super) leases: Leases,
     /// It has been proposed, and nothing has come of it yet.
     alarm_asked: bool,
+    /// This board's alarm is about room that was lacking.
+    raised_for_room: bool,
     pub(super) applied: Index,
     pub(super) flushed: Index,
     compactor: Option<Compactor>,
@@ -174,8 +177,7 @@ impl Engine {
     pub(super) fn start(opened: Opened) -> Rc<Engine> {
         let inbox = Arc::new(Inbox::default());
         let beats = Beats::new();
-        let Opened { options, identity, mut replica, store, leases, usage, backend, log, rng: _, dir } =
-            opened;
+        let Opened { options, identity, mut replica, store, leases, backend, log, dir } = opened;
         let header = Header {
             cluster: identity.cluster,
             member: identity.member,
@@ -183,8 +185,16 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, leases, usage, &options);
-        let threads = Threads::start(&options, identity.member, store, backend, log, &inbox, &beats);
+        let mut core = Core::new(replica, &store, leases, &options);
+        let replay_until = core.replica.node().last().index.next();
+        let keeper = store_thread::Options {
+            origin: identity.member,
+            replay_until,
+            piece_bytes: TRANSFER_PIECE_BYTES,
+            flush_interval: options.flush_interval,
+            pending_bytes_max: options.store.pending_bytes_max,
+        };
+        let threads = Threads::start(keeper, store, backend, log, &inbox, &beats);
         effects.into_iter().for_each(|effect| core.carry_out(effect));
         Rc::new(Engine {
             options,
@@ -387,18 +397,14 @@ fn stand_at_once(replica: &mut Replica, options: &Options) -> Vec<Effect> {
 }
 
 impl Core {
-    fn new(
-        replica: Replica,
-        store: &crate::store::Store,
-        leases: Leases,
-        usage: crate::store::Usage,
-        options: &Options,
-    ) -> Core {
+    fn new(replica: Replica, store: &Store, leases: Leases, options: &Options) -> Core {
+        let usage = store.usage();
         let now = Instant::now();
         let quota = Quota::new(options.quota_bytes, usage.used_bytes, store.pending_bytes());
         let figures = Figures {
             revision: store.revision(),
             compacted: store.compacted(),
+            db_file_bytes: usage.file_bytes,
             db_used_bytes: usage.used_bytes,
             quota_bytes: options.quota_bytes,
             ..Figures::default()
@@ -411,6 +417,7 @@ impl Core {
             watches: Watches::new(store.revision(), store.compacted()),
             leases,
             alarm_asked: false,
+            raised_for_room: false,
             applied: store.applied().index,
             flushed: store.flushed().index,
             compactor: options.auto_compaction.and_then(Compactor::new),
@@ -514,7 +521,9 @@ impl Core {
         }
         if now.saturating_duration_since(self.last_beat) >= BEAT_EVERY {
             self.last_beat = now;
+            // Should it have come to nothing.
             self.alarm_asked = false;
+            self.tend_room_alarm();
             self.to_log.push(LogJob::Beat);
             self.to_store.push(StoreJob::Beat);
         }
@@ -544,11 +553,13 @@ impl Core {
                 let request = self.wait(Waiter::Proposal { what, slot, asked_at });
                 self.feed(Event::Propose { request, data });
             }
+            Ask::Read(query) if self.answers_alone() => self.to_store.push(StoreJob::Query(query)),
             Ask::Read(query) => {
                 let request = self.wait(Waiter::Read(query));
                 self.feed(Event::Read { request });
             }
             Ask::ReadAny(query) => self.to_store.push(StoreJob::Query(query)),
+            Ask::Barrier(slot) if self.answers_alone() => slot.put(Ok(())),
             Ask::Barrier(slot) => {
                 let request = self.wait(Waiter::Done(slot));
                 self.feed(Event::Read { request });
@@ -560,6 +571,15 @@ impl Core {
             Ask::Lease { command, slot } => self.propose_lease(command, slot),
             Ask::Store(job) => self.to_store.push(job),
         }
+    }
+
+    /// Whatever was acknowledged to anybody has been applied here: there is nobody else who could have acknowledged it, and
+    /// of what was acknowledged in earlier terms all has been applied once anything of this one is. So a read need not wait
+    /// for what is committed and, while the card is full, cannot be applied.
+    fn answers_alone(&self) -> bool {
+        let node = self.replica.node();
+        let is_alone = node.membership().members().eq([node.id()]);
+        is_alone && self.is_leader() && node.term_at(node.applied_index()) == Some(node.term())
     }
 
     /// The flush is behind: who puts waits for it.
@@ -604,7 +624,8 @@ impl Core {
             Report::Answered(answered) => answered.iter().for_each(|answered| answered.wake()),
             Report::Flushed { index, usage, took } => {
                 self.flushed = index;
-                self.figures.flushes.add(took);
+                took.into_iter().for_each(|took| self.figures.flushes.add(took));
+                self.figures.db_file_bytes = usage.file_bytes;
                 self.figures.db_used_bytes = usage.used_bytes;
                 self.quota.flushed(usage.used_bytes);
                 self.to_log.push(LogJob::Release(index));
@@ -626,8 +647,22 @@ impl Core {
 
     fn set_database_room(&mut self, room: bool) {
         if self.quota.set_room(room) {
-            let action = if room { AlarmAction::Deactivate } else { AlarmAction::Activate };
-            self.change_own_alarm(action);
+            self.raised_for_room |= !room;
+            self.tend_room_alarm();
+        }
+    }
+
+    /// What is lacking room for what may be pending is raised as an alarm, so that nobody acknowledges what this board could
+    /// not keep; and lifted again, since nobody but this board knows when there is room.
+    fn tend_room_alarm(&mut self) {
+        if !self.raised_for_room || self.alarm_asked {
+            return;
+        }
+        match (self.quota.has_room(), self.has_own_alarm()) {
+            (false, false) => self.change_own_alarm(AlarmAction::Activate),
+            (true, true) => self.change_own_alarm(AlarmAction::Deactivate),
+            (true, false) => self.raised_for_room = false,
+            (false, true) => {}
         }
     }
 
@@ -636,7 +671,6 @@ impl Core {
         if self.alarm_asked || self.has_own_alarm() {
             return;
         }
-        self.alarm_asked = true;
         log::error!(
             "the store has reached its quota of {} bytes, puts are refused (NOSPACE): `solder compaction REVISION`, then \
              `solder defrag`, then `solder alarm disarm`; or raise --quota-backend-bytes",
@@ -650,10 +684,9 @@ impl Core {
     }
 
     fn change_own_alarm(&mut self, action: AlarmAction) {
-        if self.has_own_alarm() != (action == AlarmAction::Activate) {
-            let member = self.replica.node().id();
-            self.propose_own(&Command::Alarm(AlarmRequest { action, member, kind: AlarmKind::NoSpace }));
-        }
+        self.alarm_asked = true;
+        let member = self.replica.node().id();
+        self.propose_own(&Command::Alarm(AlarmRequest { action, member, kind: AlarmKind::NoSpace }));
     }
 
     fn applied(&mut self, report: AppliedReport) {
@@ -665,6 +698,7 @@ impl Core {
         if let Some(alarms) = report.alarms {
             self.alarms = alarms;
             self.alarm_asked = false;
+            self.tend_room_alarm();
         }
         self.applied = report.index;
         self.applied_times = (report.handed_at, report.took);

@@ -39,10 +39,11 @@ pub(super) enum Report {
     Scanned(Scanned),
     /// These who asked the store can look at their answers.
     Answered(Vec<Arc<dyn Answered>>),
+    /// The database has all up to here, and is so large now; so long its transaction took, if there was one.
     Flushed {
         index: Index,
         usage: Usage,
-        took: Duration,
+        took: Option<Duration>,
     },
     /// This board cannot go on; why, and what to do.
     Failed(String),

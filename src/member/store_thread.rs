@@ -18,7 +18,7 @@ use std::{
 use crate::{
     lease::Change,
     replica::{TransferJob, jobs},
-    store::{FlushReport, ReadError, Store, StoreError},
+    store::{DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
     types::{Entry, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
 };
 
@@ -29,7 +29,7 @@ use super::{
     news::Teller,
     pins::{Pin, Pins},
     pulse::Beat,
-    reply::{Answered, Query},
+    reply::{Answered, Promise, Query},
 };
 
 /// Answers are reported together, but none waits for longer than this while others are worked out.
@@ -53,6 +53,8 @@ pub(super) enum StoreJob {
         result: Result<FlushReport, StoreError>,
         took: Duration,
     },
+    Defragment(Promise<Result<(), String>>),
+    DefragmentDone(Result<DefragmentReport, StoreError>),
     /// Bring all that is pending into the database as soon as possible, rather than when it is due.
     FlushAll,
     Beat,
@@ -60,6 +62,9 @@ pub(super) enum StoreJob {
 
 pub(super) struct Options {
     pub(super) origin: NodeId,
+    /// What the log held at the start, and the first entry after it. It is applied whatever is pending: until it is, nothing
+    /// can be read, and on a full card that would be never. Its size was bounded when it was written.
+    pub(super) replay_until: Index,
     pub(super) piece_bytes: u64,
     pub(super) flush_interval: Duration,
     pub(super) pending_bytes_max: u64,
@@ -83,6 +88,9 @@ pub(super) struct Keeper {
     /// A query that waits until the store is whole.
     put_off: Option<Box<dyn Query>>,
     failed: bool,
+    /// Those who wait for a defragmentation, and whether it is under way.
+    defragments: Vec<Promise<Result<(), String>>>,
+    defragmenting: bool,
     work_not_before: Option<Instant>,
 }
 
@@ -118,6 +126,8 @@ impl Keeper {
             teller,
             put_off: None,
             failed: false,
+            defragments: Vec::new(),
+            defragmenting: false,
             work_not_before: None,
         }
     }
@@ -139,10 +149,6 @@ impl Keeper {
 
     pub(super) fn store(&self) -> &Store {
         &self.store
-    }
-
-    pub(super) fn store_mut(&mut self) -> &mut Store {
-        &mut self.store
     }
 
     /// What is readable at `revision` stays so, as long as the pin is used.
@@ -196,6 +202,8 @@ impl Keeper {
             StoreJob::Query(query) => self.queries.push_back(query),
             StoreJob::Unpin(id) => self.pins.unpin(&mut self.store, id),
             StoreJob::FlushDone { result, took } => self.flush_done(result, took),
+            StoreJob::Defragment(promise) => self.defragments.push(promise),
+            StoreJob::DefragmentDone(result) => self.defragment_done(result),
             StoreJob::FlushAll => self.flush.hurry(),
             StoreJob::Beat => {}
         }
@@ -257,13 +265,14 @@ impl Keeper {
     fn apply(&mut self, mut entries: VecDeque<Entry>, handed_at: Instant) -> Option<Work> {
         let started = Instant::now();
         let mut batch = Batch::default();
-        while !self.store.pending_full()
-            && let Some(entry) = entries.pop_front()
+        while let Some(entry) = entries.front()
+            && self.may_apply(entry.index())
         {
-            if let Err(error) = self.apply_one(&entry, &mut batch) {
+            if let Err(error) = self.apply_one(entry, &mut batch) {
                 self.fail(&error);
                 return None;
             }
+            entries.pop_front();
         }
         if batch.entries > 0
             && let Err(error) = self.report_applied(batch, handed_at, started)
@@ -273,6 +282,10 @@ impl Keeper {
         }
         self.set_room(entries.is_empty());
         (!entries.is_empty()).then_some(Work::Apply { entries, handed_at })
+    }
+
+    fn may_apply(&self, index: Index) -> bool {
+        index <= self.options.replay_until || !self.store.pending_full()
     }
 
     fn apply_one(&mut self, entry: &Entry, batch: &mut Batch) -> Result<(), StoreError> {
@@ -362,22 +375,54 @@ impl Keeper {
     }
 
     fn start_flush(&mut self) {
+        if !self.defragments.is_empty() && !self.defragmenting {
+            self.start_defragment();
+        }
         self.flush.start(&mut self.store, self.durable, Instant::now());
     }
 
     fn flush_done(&mut self, result: Result<FlushReport, StoreError>, took: Duration) {
         match self.flush.done(&mut self.store, result, took, Instant::now()) {
-            Ok(true) => self.report_flushed(took),
+            Ok(true) => self.report_flushed(Some(took)),
             Ok(false) => self.inbox.send(Report::DatabaseRoom(false)),
             Err(error) => self.fail(&error),
         }
     }
 
-    fn report_flushed(&mut self, took: Duration) {
-        match self.store.usage() {
-            Ok(usage) => self.inbox.send(Report::Flushed { index: self.store.flushed().index, usage, took }),
-            Err(error) => return self.fail(&error),
+    fn start_defragment(&mut self) {
+        if self.store.receive_mark().is_some() {
+            return self.answer_defragments(&Err(Error::NotReady.to_string()));
         }
+        // Else a flush is out, and its end comes here again.
+        self.defragmenting = self.flush.start_defragment(&mut self.store);
+    }
+
+    fn defragment_done(&mut self, result: Result<DefragmentReport, StoreError>) {
+        self.defragmenting = false;
+        let answer = match self.flush.defragment_done(&mut self.store, result) {
+            Ok(Defragmented { before, after }) => {
+                log::info!(
+                    "defragmented: the database had {} bytes, it has {}",
+                    before.file_bytes,
+                    after.file_bytes
+                );
+                Ok(())
+            }
+            Err(StoreError::Full { what }) => Err(what),
+            Err(error) => return self.fail(&error),
+        };
+        self.answer_defragments(&answer);
+        self.report_flushed(None);
+    }
+
+    fn answer_defragments(&mut self, answer: &Result<(), String>) {
+        let waiting = mem::take(&mut self.defragments);
+        self.answered.extend(waiting.into_iter().map(|promise| promise.keep(answer.clone())));
+    }
+
+    fn report_flushed(&mut self, took: Option<Duration>) {
+        let (index, usage) = (self.store.flushed().index, self.store.usage());
+        self.inbox.send(Report::Flushed { index, usage, took });
         self.look_at_room();
     }
 
