@@ -1,0 +1,75 @@
+//! What the server is told, and what a connection may cost: every bound next to its reason.
+
+use std::time::Duration;
+
+/// How the server serves.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub limits: Limits,
+    /// Names that a request may call this board by. Empty: on loopback only `localhost` and plain addresses, elsewhere
+    /// any. `*`: any, everywhere. Otherwise these, `localhost` and plain addresses, everywhere.
+    pub host_whitelist: Vec<String>,
+    /// Origins (`http://name:port`) whose web pages may use this board, beside its own. `*`: any.
+    pub cors: Vec<String>,
+}
+
+/// What a connection may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Request line and headers. More is answered with 431.
+    pub head_bytes_max: usize,
+    /// A connection costs about 1 KB while it waits. One more is answered with 503 and closed.
+    pub connections_max: usize,
+    /// All bodies together that are held at one time, from their first byte until their request is answered; one body
+    /// alone is never refused for it. More is [`BodyError::Busy`](super::BodyError::Busy).
+    pub bodies_bytes_max: usize,
+    /// From the first byte of a head, or from the connection's beginning, to the head's last.
+    pub head_timeout: Duration,
+    /// For every 4 KiB of a body, or of an answer that the peer takes too slowly.
+    pub body_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// From the wish to stop until all that is still open is cut.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            head_bytes_max: 16 * 1024,
+            connections_max: 16_384,
+            bodies_bytes_max: 16 << 20,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            stop_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Browsers send about twenty.
+pub(super) const HEADERS_MAX: usize = 100;
+
+/// A buffer of the pool. Most heads with their bodies fit; larger bodies are read to where they stay.
+pub(super) const BUFFER_BYTES: usize = 4096;
+
+/// Buffers that wait for use. They are in use only while a request is under way, so few serve many connections.
+pub(super) const BUFFERS_MAX: usize = 16;
+
+/// An answer's body up to here is copied behind its head, which costs less than a second slice for the system call.
+pub(super) const COPIED_BYTES_MAX: usize = 3072;
+
+/// What a peer must move within `body_timeout`, or it is cut.
+pub(super) const PROGRESS_BYTES_MIN: usize = 4096;
+
+/// Rests of bodies that nobody asked for are read and dropped up to here so that the connection stays of use.
+pub(super) const DROPPED_BYTES_MAX: usize = 64 * 1024;
+
+/// A peer that still sends when the connection ends gets this long to read the answer...
+pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// ...or this much to send.
+pub(super) const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of next requests that may wait behind an answer that is still streamed.
+pub(super) const AHEAD_BYTES_MAX: usize = 16 * 1024;

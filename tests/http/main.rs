@@ -1,0 +1,4 @@
+//! The HTTP server against real sockets.
+
+mod answers;
+mod server;
