@@ -89,7 +89,9 @@ mod tests {
         for good in ["http://127.0.0.1:2380", "https://[::1]:1", "unix://a:1"] {
             assert!(is_peer_url(good), "{good}");
         }
-        for bad in ["nonsense", "", "http://no-port", "http://127.0.0.1:1/path", "ftp://127.0.0.1:1", "http://:1"] {
+        for bad in
+            ["nonsense", "", "http://no-port", "http://127.0.0.1:1/path", "ftp://127.0.0.1:1", "http://:1"]
+        {
             assert!(!is_peer_url(bad), "{bad}");
         }
     }

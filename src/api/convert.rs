@@ -5,8 +5,8 @@ use crate::{
     rpc::{self, CompareOperand, CompareTarget, RequestOp},
     store::RevRecord,
     types::{
-        AlarmKind, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange, LeaseId, PutRequest,
-        RangeRequest, Revision, SortOrder, SortTarget, TxnOp, TxnRequest,
+        AlarmKind, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange, LeaseId,
+        PutRequest, RangeRequest, Revision, SortOrder, SortTarget, TxnOp, TxnRequest,
     },
 };
 
@@ -76,7 +76,8 @@ pub(super) fn txn(request: rpc::TxnRequest, ops_max: usize) -> Result<TxnRequest
     let widest = request.compare.len().max(request.success.len()).max(request.failure.len());
     // A nested transaction may use what its parent has left.
     let ops_left = ops_max.checked_sub(widest).ok_or(Error::TooManyOps)?;
-    let branch = |ops: Vec<RequestOp>| ops.into_iter().map(|op| txn_op(op, ops_left)).collect::<Result<_, _>>();
+    let branch =
+        |ops: Vec<RequestOp>| ops.into_iter().map(|op| txn_op(op, ops_left)).collect::<Result<_, _>>();
     Ok(TxnRequest {
         compare: request.compare.into_iter().map(compare).collect(),
         success: branch(request.success)?,

@@ -85,7 +85,8 @@ impl Refusal {
 
     pub(super) const METHOD: Refusal = Refusal::fixed(Code::Unimplemented, "Method Not Allowed");
     pub(super) const PATH: Refusal = Refusal::fixed(Code::NotFound, "Not Found");
-    pub(super) const ABSENT: Refusal = Refusal::fixed(Code::Unimplemented, "not implemented by this version of solder");
+    pub(super) const ABSENT: Refusal =
+        Refusal::fixed(Code::Unimplemented, "not implemented by this version of solder");
     pub(super) const MEMBER_URLS: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
     pub(super) const DOWNGRADE_FORMAT: Refusal =
@@ -104,7 +105,8 @@ impl Refusal {
         Refusal::fixed(Code::Unavailable, "too many requests have large bodies: try again later");
     pub(super) const TTL: Refusal =
         Refusal::fixed(Code::InvalidArgument, "ttl is not a number of seconds such as 10s, 5m or 1h");
-    pub(super) const ESCAPE: Refusal = Refusal::fixed(Code::InvalidArgument, "the path has a % without two hex digits");
+    pub(super) const ESCAPE: Refusal =
+        Refusal::fixed(Code::InvalidArgument, "the path has a % without two hex digits");
     pub(super) const REVISION: Refusal = Refusal::fixed(Code::InvalidArgument, "rev is not a revision");
     pub(super) const ETAG: Refusal =
         Refusal::fixed(Code::InvalidArgument, "If-Match is not an entity tag of one revision such as \"7\"");

@@ -53,7 +53,8 @@ pub(super) async fn watch(
     }
     let mut stream = api.member.watch_stream();
     let progress_notify = Some(KEEP_ALIVE);
-    let request = WatchRequest { range, start, prev_kv: false, no_put: false, no_delete: false, progress_notify };
+    let request =
+        WatchRequest { range, start, prev_kv: false, no_put: false, no_delete: false, progress_notify };
     stream.create(WatchId(0), request);
     let headers = &[("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff")];
     exchange.start(Head { status: status::OK, content_type: "text/event-stream", headers }).await?;

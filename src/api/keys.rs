@@ -29,8 +29,8 @@ use super::{
 use crate::{
     http::{BodyError, Closed, Exchange, Head, decode_path},
     types::{
-        Bytes, Command, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange, LeaseId, Outcome,
-        PutRequest, RangeRequest, Revision, TxnOp, TxnPart, TxnRequest, limits,
+        Bytes, Command, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange, LeaseId,
+        Outcome, PutRequest, RangeRequest, Revision, TxnOp, TxnPart, TxnRequest, limits,
     },
 };
 
@@ -103,7 +103,9 @@ async fn value(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Resul
     let headers = &[("ETag", &*tag), NO_SNIFF];
     match unchanged {
         true => exchange.reply(Head { status: status::NOT_MODIFIED, content_type: "", headers }, b"").await?,
-        false => exchange.reply(Head { status: status::OK, content_type: VALUE_TYPE, headers }, &row.value).await?,
+        false => {
+            exchange.reply(Head { status: status::OK, content_type: VALUE_TYPE, headers }, &row.value).await?
+        }
     }
     Ok(())
 }
@@ -235,7 +237,12 @@ fn condition_of(if_match: Option<&[u8]>, if_none_match: Option<&[u8]>) -> Result
 }
 
 async fn precondition_failed(exchange: &mut Exchange<'_>) -> Result<(), Fault> {
-    Ok(exchange.reply(text_head(status::PRECONDITION_FAILED), b"the key is not as If-Match or If-None-Match wants it\n").await?)
+    Ok(exchange
+        .reply(
+            text_head(status::PRECONDITION_FAILED),
+            b"the key is not as If-Match or If-None-Match wants it\n",
+        )
+        .await?)
 }
 
 fn etag(revision: Revision) -> String {

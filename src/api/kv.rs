@@ -177,7 +177,8 @@ async fn write_part(api: &Api, part: &TxnPart, answer: &mut Answer<'_, '_>) -> R
             write_range(inner(*revision), &mut reader, answer).await?;
         }
         TxnPart::Put(PutOutcome { revision, prev }) => {
-            let put = rpc::PutResponse { header: Some(inner(*revision)), prev_kv: prev_kv(api, *prev).await? };
+            let put =
+                rpc::PutResponse { header: Some(inner(*revision)), prev_kv: prev_kv(api, *prev).await? };
             answer.out.extend_from_slice(b"{\"response_put\":");
             answer.message(&put);
         }

@@ -50,10 +50,7 @@ pub(super) async fn time_to_live(
     })
 }
 
-pub(super) async fn leases(
-    api: &Api,
-    _: rpc::LeaseLeasesRequest,
-) -> Result<rpc::LeaseLeasesResponse, Fault> {
+pub(super) async fn leases(api: &Api, _: rpc::LeaseLeasesRequest) -> Result<rpc::LeaseLeasesResponse, Fault> {
     let leases = api.member.leases().await?;
     let leases = leases.into_iter().map(|id| rpc::LeaseStatus { id: id.0 }).collect();
     Ok(rpc::LeaseLeasesResponse { header: Some(api.header()), leases })

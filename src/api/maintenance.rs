@@ -48,13 +48,14 @@ pub(super) async fn alarm(api: &Api, request: rpc::AlarmRequest) -> Result<rpc::
             alarms.into_iter().filter(|&(_, raised)| kind.is_none_or(|kind| kind == raised)).collect()
         }
         (rpc::AlarmAction::Activate, Some(kind)) => change(api, AlarmAction::Activate, member, kind).await?,
-        (rpc::AlarmAction::Deactivate, Some(kind)) => change(api, AlarmAction::Deactivate, member, kind).await?,
+        (rpc::AlarmAction::Deactivate, Some(kind)) => {
+            change(api, AlarmAction::Deactivate, member, kind).await?
+        }
         _ => Vec::new(),
     };
-    let alarms = alarms.into_iter().map(|(member, kind)| rpc::AlarmMember {
-        member_id: member.0,
-        alarm: convert::alarm_type(kind),
-    });
+    let alarms = alarms
+        .into_iter()
+        .map(|(member, kind)| rpc::AlarmMember { member_id: member.0, alarm: convert::alarm_type(kind) });
     Ok(rpc::AlarmResponse { header: Some(api.header()), alarms: alarms.collect() })
 }
 

@@ -80,7 +80,11 @@ impl Page {
     fn member(&mut self, figures: &Figures) {
         let flag = u8::from;
         self.gauge("etcd_server_has_leader", "Whether or not a leader exists.", flag(figures.has_leader));
-        self.gauge("etcd_server_is_leader", "Whether or not this member is a leader.", flag(figures.is_leader));
+        self.gauge(
+            "etcd_server_is_leader",
+            "Whether or not this member is a leader.",
+            flag(figures.is_leader),
+        );
         let name = "etcd_server_leader_changes_seen_total";
         self.counter(name, "The number of leader changes seen.", figures.leader_changes);
         let name = "etcd_server_proposals_committed_total";
@@ -109,17 +113,33 @@ impl Page {
 
     fn store(&mut self, status: &Status) {
         let name = "etcd_mvcc_db_total_size_in_bytes";
-        self.gauge(name, "Total size of the underlying database physically allocated in bytes.", status.db_size_bytes);
+        self.gauge(
+            name,
+            "Total size of the underlying database physically allocated in bytes.",
+            status.db_size_bytes,
+        );
         let name = "etcd_mvcc_db_total_size_in_use_in_bytes";
-        self.gauge(name, "Total size of the underlying database logically in use in bytes.", status.db_in_use_bytes);
+        self.gauge(
+            name,
+            "Total size of the underlying database logically in use in bytes.",
+            status.db_in_use_bytes,
+        );
         let name = "etcd_server_quota_backend_bytes";
         self.gauge(name, "Current backend storage quota size in bytes.", status.quota_bytes);
-        self.gauge("etcd_server_is_learner", "Whether or not this member is a learner.", u8::from(status.is_learner));
+        self.gauge(
+            "etcd_server_is_learner",
+            "Whether or not this member is a learner.",
+            u8::from(status.is_learner),
+        );
     }
 
     fn calls(&mut self, counters: &Counters) {
         let name = "grpc_server_handled_total";
-        self.about(name, "counter", "Total number of RPCs completed on the server, regardless of success or failure.");
+        self.about(
+            name,
+            "counter",
+            "Total number of RPCs completed on the server, regardless of success or failure.",
+        );
         for (&(service, method, code), &(kind, count)) in counters.handled.borrow().iter() {
             let code = code.name();
             writeln!(
@@ -151,7 +171,11 @@ impl Page {
 
     fn build(&mut self) {
         let name = "etcd_server_version";
-        self.about(name, "gauge", "Which version is running. 1 for 'server_version' label with current version.");
+        self.about(
+            name,
+            "gauge",
+            "Which version is running. 1 for 'server_version' label with current version.",
+        );
         let version = super::SERVER_VERSION;
         writeln!(self.0, "{name}{{server_version=\"{version}\"}} 1").expect(WRITTEN);
         let name = "solder_build_info";

@@ -104,7 +104,9 @@ impl Handler for Api {
     /// Everything is boxed: a connection that waits for its next request does not carry the largest handler's state.
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
         match routes::find(exchange.path()) {
-            Route::Call(row) if exchange.wants_websocket() => Box::pin(self.call_by_socket(row, exchange)).await,
+            Route::Call(row) if exchange.wants_websocket() => {
+                Box::pin(self.call_by_socket(row, exchange)).await
+            }
             Route::Call(_) if exchange.method() != "POST" => refuse(exchange, &Refusal::METHOD).await,
             Route::Call(row) => match row.call {
                 Call::Unary(call) => Box::pin(self.unary(row, call, exchange)).await,
@@ -147,7 +149,12 @@ impl Api {
         answer.conclude(result).await
     }
 
-    async fn stream(&self, row: &'static Row, call: Stream, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+    async fn stream(
+        &self,
+        row: &'static Row,
+        call: Stream,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Closed> {
         let body = match self.body(exchange).await? {
             Ok(body) => body,
             Err(refusal) => {
@@ -238,7 +245,8 @@ impl Api {
             Ok(body) => Ok(Ok(body)),
             Err(BodyError::Closed) => Err(Closed),
             Err(BodyError::TooLarge { bytes_max }) => {
-                let length = exchange.header("content-length").and_then(|text| std::str::from_utf8(text).ok());
+                let length =
+                    exchange.header("content-length").and_then(|text| std::str::from_utf8(text).ok());
                 let bytes = length.and_then(|text| text.parse().ok()).unwrap_or(bytes_max.saturating_add(1));
                 Ok(Err(Refusal::too_large(bytes / 4 * 3, self.options.message_bytes_max())))
             }

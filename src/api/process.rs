@@ -26,7 +26,10 @@ impl Process {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Process {
             cpu_seconds: stat.as_ref().map(|stat| of(stat.cpu_ticks)),
-            start_time_seconds: stat.as_ref().zip(booted_at).map(|(stat, boot)| boot as f64 + of(stat.start_ticks)),
+            start_time_seconds: stat
+                .as_ref()
+                .zip(booted_at)
+                .map(|(stat, boot)| boot as f64 + of(stat.start_ticks)),
             resident_bytes: stat.as_ref().map(|stat| stat.resident_bytes),
             virtual_bytes: stat.as_ref().map(|stat| stat.virtual_bytes),
             // The one that lists them is among them.
@@ -70,7 +73,8 @@ mod tests {
     #[test]
     fn the_table_of_the_kernel() {
         let text = "7 (so) ld er) S 1 7 7 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 4 0 5000 2228224 300 18446744073709551615 1";
-        let stat = Stat { cpu_ticks: 42, start_ticks: 5000, virtual_bytes: 2_228_224, resident_bytes: 300 * 4096 };
+        let stat =
+            Stat { cpu_ticks: 42, start_ticks: 5000, virtual_bytes: 2_228_224, resident_bytes: 300 * 4096 };
         assert_eq!(Stat::parse(text, 4096), Some(stat));
         assert_eq!(Stat::parse("7 (x) S 1", 4096), None);
         assert_eq!(boot_time_seconds("cpu 1\nbtime 1700000000\nx 1\n"), Some(1_700_000_000));

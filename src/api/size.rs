@@ -47,7 +47,11 @@ mod tests {
 
     #[test]
     fn the_limit_of_etcd() {
-        let put = |bytes: usize| PutRequest { key: b"key".into(), value: vec![0; bytes].into(), ..Default::default() };
+        let put = |bytes: usize| PutRequest {
+            key: b"key".into(),
+            value: vec![0; bytes].into(),
+            ..Default::default()
+        };
         assert_eq!(check(&Command::Put(put(1_572_600)), COMMAND_BYTES_MAX), Ok(()));
         assert_eq!(check(&Command::Put(put(1_572_864)), COMMAND_BYTES_MAX), Err(Error::RequestTooLarge));
         let inner = TxnRequest { failure: vec![TxnOp::Put(put(800_000))], ..Default::default() };

@@ -129,7 +129,9 @@ impl Session {
         if range.is_empty() {
             return Err("mvcc: watcher range is empty".to_owned());
         }
-        if let Some(bytes) = [range.key.len(), range.range_end.len()].into_iter().find(|&len| len > limits::KEY_BYTES_MAX) {
+        if let Some(bytes) =
+            [range.key.len(), range.range_end.len()].into_iter().find(|&len| len > limits::KEY_BYTES_MAX)
+        {
             return Err(Error::KeyTooLong { bytes }.to_string());
         }
         if self.watches.len() >= STREAM_WATCHES_MAX {
@@ -155,7 +157,11 @@ impl Session {
     fn pick_id(&mut self, wanted: i64) -> Result<i64, String> {
         if wanted != 0 {
             let taken = self.watches.contains_key(&wanted);
-            return if taken { Err("mvcc: duplicate watch ID provided on the WatchStream".to_owned()) } else { Ok(wanted) };
+            return if taken {
+                Err("mvcc: duplicate watch ID provided on the WatchStream".to_owned())
+            } else {
+                Ok(wanted)
+            };
         }
         while self.watches.contains_key(&self.next_id) {
             self.next_id += 1;
@@ -164,7 +170,12 @@ impl Session {
         Ok(self.next_id - 1)
     }
 
-    async fn tell(&mut self, api: &Api, message: WatchMessage, lines: &mut Lines<'_, '_>) -> Result<(), Closed> {
+    async fn tell(
+        &mut self,
+        api: &Api,
+        message: WatchMessage,
+        lines: &mut Lines<'_, '_>,
+    ) -> Result<(), Closed> {
         let WatchMessage { watch: WatchId(watch_id), revision, what } = message;
         let header = api.header_at(revision);
         match what {
