@@ -78,6 +78,9 @@ pub trait Transaction: Snapshot {
 /// must not keep anything of an earlier run.
 pub type Work<'a> = dyn FnMut(&mut dyn Transaction) -> Result<(), StoreError> + 'a;
 
+/// Looks at a copy before it takes the database's place. An error says what is wrong with it.
+pub type Inspect<'a> = dyn FnMut(&dyn Snapshot) -> Result<(), StoreError> + 'a;
+
 pub trait Backend: Send + Sync {
     /// A view of what is committed. One thread must not hold two.
     fn read(&self) -> Result<Box<dyn Snapshot + '_>, StoreError>;
@@ -91,6 +94,14 @@ pub trait Backend: Send + Sync {
 
     /// How much room there is. Costs about as much as one read.
     fn usage(&self) -> Result<Usage, StoreError>;
+
+    /// Writes a copy without unused pages beside the database, synced. Until it is adopted nothing may be written.
+    /// `Full`: there is no room for it, and nothing was changed.
+    fn make_copy(&self) -> Result<(), StoreError>;
+
+    /// Puts the copy in the place of the database, if it passes the check. Waits until no view is open. After an error the
+    /// process ends; the next one finds the database or the copy in its place.
+    fn adopt_copy(&self, check: &mut Inspect<'_>) -> Result<(), StoreError>;
 }
 
 /// The room of a database.
@@ -100,6 +111,8 @@ pub struct Usage {
     pub page_bytes: u32,
     /// What a pointer of the build that wrote it has.
     pub word_bits: u32,
+    /// The file's length. Pages that hold nothing any more are in it: `used_bytes` plus what defragmenting gives back.
+    pub file_bytes: u64,
     /// Pages that hold something.
     pub used_bytes: u64,
     /// The most that the pages in use can become.

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use super::{
-    Backend, Store, StoreError, Table, Transaction,
+    Backend, Job, Store, StoreError, Table, Transaction, Usage,
     layer::Layer,
     removal::{Plan, Progress},
     state::{self, State},
@@ -36,23 +36,24 @@ pub struct FlushReport {
     progress: Option<Progress>,
     /// Of `keys`, as it is now.
     branch_pages: u64,
+    usage: Usage,
 }
 
 impl FlushJob {
     /// One synced transaction. Errors: nothing was changed; `Full` can be tried again, anything else ends the process.
     pub fn run(&self, backend: &dyn Backend) -> Result<FlushReport, StoreError> {
         let layer_written = self.layer.is_some();
-        let mut report = FlushReport { layer_written, progress: None, branch_pages: 0 };
+        let (mut progress, mut branch_pages) = (None, 0);
         backend.write(&mut |txn| {
             if let Some(layer) = &self.layer {
                 write_layer(txn, layer)?;
                 state::put_state(txn, &self.state)?;
             }
-            report.branch_pages = txn.branch_pages(Table::Keys)?;
-            report.progress = self.plan.map(|plan| plan.run(txn)).transpose()?;
-            report.progress.map_or(Ok(()), |progress| state::put_progress(txn, &progress))
+            branch_pages = txn.branch_pages(Table::Keys)?;
+            progress = self.plan.map(|plan| plan.run(txn)).transpose()?;
+            progress.map_or(Ok(()), |progress| state::put_progress(txn, &progress))
         })?;
-        Ok(report)
+        Ok(FlushReport { layer_written, progress, branch_pages, usage: backend.usage()? })
     }
 }
 
@@ -71,14 +72,14 @@ fn write_layer(txn: &mut dyn Transaction, layer: &Layer) -> Result<(), StoreErro
 impl Store {
     /// Is there a layer's worth of changes to be flushed, or as much as may be pending, or something to be removed?
     pub fn flush_due(&self) -> bool {
-        let idle = self.flushing.is_none() && self.mark.is_none();
+        let idle = self.job.is_none() && self.mark.is_none();
         idle && (!self.pending.sealed.is_empty() || self.pending_full() || self.plan(1).is_some())
     }
 
     /// The next flush. `durable`: this board's log has synced all up to here. `None`: nothing to do, or nothing that may
     /// be done yet, or a job is out already.
     pub fn start_flush(&mut self, durable: Index) -> Option<FlushJob> {
-        if self.flushing.is_some() || self.broken || self.mark.is_some() || self.state.is_none() {
+        if !self.may_start_job() {
             return None;
         }
         if self.pending.sealed.is_empty() && self.applied() != self.flushed() {
@@ -93,7 +94,7 @@ impl Store {
         if let Some(plan) = &plan {
             self.removed = self.removed.max(plan.target());
         }
-        self.flushing = Some(plan.is_some());
+        self.job = Some(Job::Flush { removes: plan.is_some() });
         let mut state = layer.as_ref().map_or(self.flushed_state(), |layer| layer.state()).clone();
         if self.options.bugs.has(Bug::AppliedTwice) {
             state.applied = self.flushed();
@@ -104,14 +105,20 @@ impl Store {
     /// Takes note of what the job did, and gives its error back: after `Full` the next job is the same again, anything
     /// else ends the process.
     pub fn finish_flush(&mut self, result: Result<FlushReport, StoreError>) -> Result<(), StoreError> {
-        assert!(self.flushing.take().is_some(), "a flush ended that was not started: {result:?}");
-        let FlushReport { layer_written, progress, branch_pages } = result?;
-        self.branch_pages = branch_pages;
+        let job = self.job.take();
+        assert!(matches!(job, Some(Job::Flush { .. })), "a flush ended during {job:?}: {result:?}");
+        let FlushReport { layer_written, progress, branch_pages, usage } = result?;
+        (self.branch_pages, self.usage) = (branch_pages, usage);
         if layer_written {
             self.flushed = Some(self.pending.drop_oldest().state().clone());
         }
         self.progress = progress.unwrap_or(self.progress);
         Ok(())
+    }
+
+    /// May a job that works on the database be given out?
+    pub(super) fn may_start_job(&self) -> bool {
+        self.job.is_none() && !self.broken && self.mark.is_none() && self.state.is_some()
     }
 
     /// Is all that a compaction at `revision` made unreachable gone from the database?

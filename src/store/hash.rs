@@ -33,6 +33,7 @@ impl HashCursor {
 impl Store {
     /// Begins a hash of all up to a revision; 0 is the newest.
     pub fn hash_at(&self, revision: Revision) -> Result<HashCursor, Error> {
+        self.check_ready()?;
         let compacted = self.compacted();
         let revision = if revision.0 > 0 { revision } else { self.revision() };
         if revision > self.revision() {
@@ -76,7 +77,12 @@ impl HashCursor {
 }
 
 /// Can anybody who reads at the compacted revision or later come upon this record?
-fn readable(view: &View<'_>, compacted: Revision, rev: KeyRev, bytes: &[u8]) -> Result<bool, StoreError> {
+pub(super) fn readable(
+    view: &View<'_>,
+    compacted: Revision,
+    rev: KeyRev,
+    bytes: &[u8],
+) -> Result<bool, StoreError> {
     let (version, key) = format::peek_record(rev, bytes)?;
     if rev.main >= compacted {
         return Ok(true);

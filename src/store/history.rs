@@ -22,6 +22,7 @@ impl Store {
         range: &KeyRange,
         limits: SliceLimits,
     ) -> Result<HistorySlice, ReadError> {
+        self.check_ready()?;
         if from.main < self.compacted() {
             return Err(Error::Compacted(self.compacted()).into());
         }

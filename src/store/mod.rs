@@ -22,7 +22,9 @@
 mod apply;
 mod backend;
 mod check;
+mod defragment;
 mod error;
+mod export;
 mod flush;
 mod format;
 mod hash;
@@ -44,9 +46,11 @@ mod walk;
 
 use std::sync::Arc;
 
-pub use backend::{Backend, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
+pub use backend::{Backend, Inspect, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
 pub use check::{check, check_range, check_txn};
+pub use defragment::{DefragmentJob, DefragmentReport, Defragmented};
 pub use error::{ReadError, StoreError};
+pub use export::{ExportCursor, ExportSlice};
 pub use flush::{FlushJob, FlushReport};
 pub use hash::{HashAt, HashCursor};
 pub use history::HistorySlice;
@@ -88,10 +92,16 @@ impl Default for Options {
     }
 }
 
+/// What another thread does to the database. There is one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    Flush { removes: bool },
+    Defragment,
+}
+
 pub struct Store {
     backend: Arc<dyn Backend>,
     options: Options,
-    page_bytes: u32,
     /// Those of `keys` as of the last flush: how many pages the next one makes dirty depends on them.
     branch_pages: u64,
     /// What is pending is on top of this.
@@ -104,8 +114,10 @@ pub struct Store {
     /// Reads at revisions below may miss what removal has taken or is taking away.
     removed: Revision,
     pins: Pins,
-    /// A job is out. Does it remove?
-    flushing: Option<bool>,
+    /// A job is out that works on the database.
+    job: Option<Job>,
+    /// The room of the database, as of the last job.
+    usage: Usage,
     mark: Option<ReceiveMark>,
     /// An entry could not be applied: what is pending is half of it.
     broken: bool,
@@ -114,11 +126,10 @@ pub struct Store {
 impl Store {
     /// Errors: a database of another format, page size or word size; a damaged one; I/O.
     pub fn open(backend: Arc<dyn Backend>, options: Options) -> Result<Store, StoreError> {
-        let page_bytes = backend.usage()?.page_bytes;
+        let usage = backend.usage()?;
         let mut store = Store {
             backend,
             options,
-            page_bytes,
             branch_pages: 0,
             pending: Pending::default(),
             state: None,
@@ -126,7 +137,8 @@ impl Store {
             progress: Progress::default(),
             removed: Revision(-1),
             pins: Pins::default(),
-            flushing: None,
+            job: None,
+            usage,
             mark: None,
             broken: false,
         };
@@ -143,7 +155,12 @@ impl Store {
         self.state = state;
         self.progress = progress;
         self.mark = mark;
+        self.measure()
+    }
+
+    fn measure(&mut self) -> Result<(), StoreError> {
         self.branch_pages = self.backend.read()?.branch_pages(Table::Keys)?;
+        self.usage = self.backend.usage()?;
         Ok(())
     }
 
@@ -229,7 +246,7 @@ impl Store {
         self.broken = true;
         let outcome = self.apply_next(entry)?;
         self.broken = false;
-        if self.pending.active.pages(self.page_bytes, self.branch_pages)
+        if self.pending.active.pages(self.usage.page_bytes, self.branch_pages)
             >= u64::from(self.options.flush_pages_max)
         {
             self.seal();
@@ -275,9 +292,15 @@ impl Store {
         self.backend.secure()
     }
 
-    /// How much room the database has.
-    pub fn usage(&self) -> Result<Usage, StoreError> {
-        self.backend.usage()
+    /// How much room the database takes and has, as of the last flush. What is pending comes on top.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// What a quota is held against: the pages in use, and what is pending, which takes about as much of them when it gets
+    /// there as it takes of memory now.
+    pub fn in_use_bytes(&self) -> u64 {
+        self.usage.used_bytes + self.pending.bytes()
     }
 
     /// What was compacted since stays readable at `revision`, until `unpin`.
@@ -289,8 +312,14 @@ impl Store {
         self.pins.unpin(id);
     }
 
+    /// Who catches up serves nothing.
+    fn check_ready(&self) -> Result<(), Error> {
+        if self.mark.is_some() { Err(Error::NotReady) } else { Ok(()) }
+    }
+
     /// Is all there that was readable at `revision`?
     fn check_removed(&self, revision: Revision) -> Result<(), Error> {
+        self.check_ready()?;
         if revision < self.removed { Err(Error::Compacted(self.compacted())) } else { Ok(()) }
     }
 

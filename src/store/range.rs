@@ -120,6 +120,7 @@ impl RangeRequest {
 impl Store {
     /// Settles at which place in history a request is read: for a revision of 0 or less, now.
     pub fn range_at(&self, request: &RangeRequest) -> Result<RangeAt, Error> {
+        self.check_ready()?;
         check_range(request)?;
         let revision = if request.revision.0 > 0 { request.revision } else { self.revision() };
         if revision > self.revision() {
@@ -133,7 +134,7 @@ impl Store {
 
     /// The next slice of a range.
     ///
-    /// Errors: `Compacted` if what it reads was not pinned, and has been removed since it began.
+    /// Errors: `Compacted` if what it reads was not pinned, and has been removed since it began; `NotReady` as everywhere.
     pub fn range(&self, cursor: &mut RangeCursor, limits: SliceLimits) -> Result<RangeSlice, ReadError> {
         self.check_removed(cursor.range.at.main)?;
         let snapshot = self.backend.read()?;
@@ -153,6 +154,7 @@ impl Store {
 
     /// The version of a key at a place in history, unless it is deleted there.
     pub fn get(&self, key: &[u8], at: KeyRev) -> Result<Option<RevRecord>, ReadError> {
+        self.check_ready()?;
         if at.main < self.compacted() {
             return Err(Error::Compacted(self.compacted()).into());
         }
@@ -163,8 +165,9 @@ impl Store {
     }
 
     /// The record at exactly this place in history, be it a tombstone. Compaction may have taken it.
-    pub fn record(&self, rev: KeyRev) -> Result<Option<RevRecord>, StoreError> {
-        self.view(&*self.backend.read()?).record(rev)
+    pub fn record(&self, rev: KeyRev) -> Result<Option<RevRecord>, ReadError> {
+        self.check_ready()?;
+        Ok(self.view(&*self.backend.read()?).record(rev)?)
     }
 }
 

@@ -53,9 +53,10 @@ impl Store {
     }
 
     /// Begins, or goes on, with a sender of this base. Gives the cursor from which it is to send: everything, if what is
-    /// here cannot be added to. What was pending is forgotten (the log has it). No flush may be under way.
+    /// here cannot be added to. What was pending is forgotten (the log has it). No job of
+    /// the flush thread may be under way.
     pub fn receive_begin(&mut self, sender: TransferBase) -> Result<KeyRev, StoreError> {
-        assert!(self.flushing.is_none(), "a transfer began during a flush");
+        assert_eq!(self.job, None, "a transfer began during a job");
         let before = self.mark.unwrap_or(ReceiveMark {
             cursor: KeyRev::end_of(self.flushed_state().revision),
             base: TransferBase { applied: self.flushed(), ..self.transfer_base() },

@@ -102,6 +102,11 @@ impl Layout {
     }
 }
 
+/// The last entry that is in a database.
+pub(super) fn applied(snapshot: &dyn Snapshot) -> Result<Option<EntryId>, StoreError> {
+    Ok(get::<State>(snapshot, "state")?.map(|state| state.applied))
+}
+
 fn get<T: DeserializeOwned>(snapshot: &dyn Snapshot, name: &str) -> Result<Option<T>, StoreError> {
     snapshot.get(Table::Meta, name.as_bytes())?.map(|bytes| decode_meta(name, bytes)).transpose()
 }

@@ -18,7 +18,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lease, RevRecord, Store, StoreError, Table, format, removal::TransferId};
+use super::{Job, Lease, RevRecord, Store, StoreError, Table, format, removal::TransferId};
 use crate::types::{
     AlarmKind, Bytes, ClusterId, EntryId, KeyRev, LeaseId, Membership, NodeId, Revision, limits,
 };
@@ -98,7 +98,7 @@ impl Store {
     /// Begins a transfer: until it is moved, removal stands still. Tell the receiver the base. `None`: removal is at work
     /// at this moment; ask again when that flush has ended.
     pub fn pin_transfer(&mut self, id: TransferId) -> Option<TransferBase> {
-        if self.flushing == Some(true) {
+        if self.job == Some(Job::Flush { removes: true }) {
             return None;
         }
         self.pins.set_transfer(id, KeyRev::default());

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, RwLock, RwLockReadGuard},
 };
 
-use super::{Backend, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
+use super::{Backend, Inspect, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
 
 const PAGE_BYTES: u32 = 4096;
 
@@ -75,7 +75,21 @@ impl Backend for Twin {
         let inner = self.inner.read().expect("no panic while it is held");
         let rows = inner.tables.iter().flatten();
         let used_bytes = rows.map(|(key, value)| (key.len() + value.len()) as u64).sum();
-        Ok(Usage { page_bytes: PAGE_BYTES, word_bits: usize::BITS, used_bytes, capacity_bytes: u64::MAX })
+        Ok(Usage {
+            page_bytes: PAGE_BYTES,
+            word_bits: usize::BITS,
+            file_bytes: used_bytes,
+            used_bytes,
+            capacity_bytes: u64::MAX,
+        })
+    }
+
+    fn make_copy(&self) -> Result<(), StoreError> {
+        self.inner.read().expect("no panic while it is held").fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn adopt_copy(&self, check: &mut Inspect<'_>) -> Result<(), StoreError> {
+        check(&*self.read()?)
     }
 }
 

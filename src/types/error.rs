@@ -28,6 +28,8 @@ pub enum Error {
     TooManyAlarms,
     TooManyRequests,
     RequestTooLarge,
+    /// This member is catching up: what it holds is between two states. Another one may answer (gRPC: unavailable).
+    NotReady,
     NoLeader,
     NotLeader,
     LeaderChanged,
@@ -71,6 +73,9 @@ impl fmt::Display for Error {
             }
             Self::TooManyRequests => f.write_str("etcdserver: too many requests"),
             Self::RequestTooLarge => f.write_str("etcdserver: request is too large"),
+            Self::NotReady => {
+                f.write_str("etcdserver: not capable: this member is catching up: ask another one")
+            }
             Self::NoLeader => f.write_str("etcdserver: no leader"),
             Self::NotLeader => f.write_str("etcdserver: not leader"),
             Self::LeaderChanged => f.write_str("etcdserver: leader changed"),

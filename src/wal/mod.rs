@@ -63,7 +63,7 @@ pub use header::Header;
 pub use inspect::{Found, Inspector, Summary};
 pub use log::{Options, Wal};
 pub use record::Record;
-pub use recovery::{Known, Recovered, RepairedHeader, TornTail};
+pub use recovery::{Known, Recovered, RepairedHeader, TornTail, peek};
 pub use ring::{SLOTS_MAX, SPARES_MAX};
 pub use salvage::Plan;
 #[cfg(feature = "testing")]

@@ -5,12 +5,13 @@
 
 use std::fmt;
 
-use crate::types::{Bug, Entry, EntryId, HardState, Index, Membership};
+use crate::types::{Bug, Bugs, Entry, EntryId, HardState, Index, Membership};
 
 use super::{
     disk::{Disk, Slot},
     error::WalError,
     format::BLOCK,
+    header::Header,
     log::{Options, Position, Wal},
     record::Records,
     replay::Replay,
@@ -113,6 +114,20 @@ pub(super) fn recover<D: Disk>(
     let wal = Wal::at(disk, options, rng, Ring::new(live, spares), position);
     let Replay { hard_state, start, entries, .. } = replay;
     Ok((wal, Recovered { hard_state, start, entries, warning, repaired }))
+}
+
+/// Reads a log that nobody has open and changes nothing. What it gives is what opening would, and the newest header; a torn
+/// end is passed over and stays. `None`: there is no log.
+pub fn peek<D: Disk>(disk: &mut D, known: Known<'_>) -> Result<Option<(Header, Recovered)>, WalError> {
+    let survey = Survey::take(disk)?;
+    let Some(newest) = survey.chain.last() else { return Ok(None) };
+    let Header { segment_bytes, cluster, member, .. } = newest.header;
+    check_begin(disk, &known, &survey)?;
+    let options = Options { segment_bytes, cluster, member, bugs: Bugs::default() };
+    let (replay, position, warning) = read_chain(disk, &options, known.applied, &survey.chain)?;
+    let Replay { hard_state, start, entries, .. } = replay;
+    let recovered = Recovered { hard_state, start, entries, warning, repaired: Vec::new() };
+    Ok(Some((position.header, recovered)))
 }
 
 /// What a process before this one left in the kernel's hands must be on the medium before it is believed.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use solder::store::{Backend, Lmdb, LmdbOptions, Snapshot, StoreError, Twin, Usage, Work};
+use solder::store::{Backend, Inspect, Lmdb, LmdbOptions, Snapshot, StoreError, Twin, Usage, Work};
 use tempfile::TempDir;
 
 /// What survives of a board's store when its power goes.
@@ -84,5 +84,16 @@ impl<B: Backend> Backend for Faulty<B> {
 
     fn usage(&self) -> Result<Usage, StoreError> {
         self.inner.usage()
+    }
+
+    fn make_copy(&self) -> Result<(), StoreError> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(full()),
+            false => self.inner.make_copy(),
+        }
+    }
+
+    fn adopt_copy(&self, check: &mut Inspect<'_>) -> Result<(), StoreError> {
+        self.inner.adopt_copy(check)
     }
 }

@@ -1,13 +1,14 @@
 //! The database: LMDB, always fully synced.
 //!
 //! ```text
-//!   DIR/data.mdb   LMDB's pages
-//!   DIR/lock.mdb   LMDB's reader slots
-//!   DIR/LOCK       held (flock) while the store is open: LMDB's own locks do not survive being opened twice
+//!   DIR/data.mdb        LMDB's pages
+//!   DIR/data.mdb.copy   what defragmenting makes of them (`copy`); removed if found
+//!   DIR/lock.mdb        LMDB's reader slots
+//!   DIR/LOCK            held (flock) while the store is open: LMDB's own locks do not survive being opened twice
 //! ```
 //!
 //! - Never NOSYNC, NOMETASYNC or WRITEMAP: a power cut could leave a file that is no database.
-//! - The map grows only while no transaction is open: readers hold `gate`, growing waits for them.
+//! - The map grows, and the file is exchanged, only while no transaction is open: each holds `open` for reading.
 //! - Read transactions are not tied to threads (NOTLS), so one can be opened wherever one is needed.
 //! - Blocks for the next transactions are allocated ahead (`headroom_bytes`), so that a full disk is known before it is
 //!   met. Met in a commit, it is LMDB's EIO: it writes short, and calls that so.
@@ -15,13 +16,15 @@
 
 #![allow(unsafe_code)]
 
+mod copy;
+
 use std::{
     fs::{self, File},
     io::ErrorKind,
     ops::{Bound, Deref},
     path::{Path, PathBuf},
     sync::{
-        RwLock, RwLockReadGuard,
+        RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -34,7 +37,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Backend, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
+use super::{Backend, Inspect, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
 
 /// How the database is opened.
 #[derive(Clone, Debug)]
@@ -58,23 +61,64 @@ impl Default for LmdbOptions {
 /// that cannot be had when it has to grow would end the process at every start.
 const MAP_BYTES_MAX: u64 = if usize::BITS == 32 { 1 << 30 } else { 1 << 46 };
 
+/// Who could not open the file again has ended the process.
+const STILL_OPEN: &str = "the database is open";
+
 type Tables = [Database<'static, Bytes, Bytes>; Table::ALL.len()];
 
 pub struct Lmdb {
+    /// Read: a transaction is open. Write: none is, and the map may be moved or the file exchanged.
+    open: RwLock<Option<Open>>,
+    options: LmdbOptions,
+    dir: PathBuf,
+    /// Closing it gives up the lock; last, when LMDB has been closed.
+    _lock: File,
+}
+
+/// The file as it is open.
+struct Open {
     env: Env<WithoutTls>,
     tables: Tables,
     page_bytes: u32,
-    map_bytes_max: u64,
-    /// Read: a transaction is open. Write: none is, and the map may be moved.
-    gate: RwLock<()>,
-    dir: PathBuf,
     /// `data.mdb`, to allocate its blocks.
     data: File,
-    headroom_bytes: u64,
     /// The file has its blocks up to here.
     allocated_bytes: AtomicU64,
-    /// Closing it gives up the lock; last, when LMDB has been closed.
-    _lock: File,
+}
+
+/// Held as long as something is done with the file.
+struct Held<'a>(RwLockReadGuard<'a, Option<Open>>);
+
+impl Deref for Held<'_> {
+    type Target = Open;
+
+    fn deref(&self) -> &Open {
+        self.0.as_ref().expect(STILL_OPEN)
+    }
+}
+
+impl Open {
+    fn new(dir: &Path, options: &LmdbOptions) -> Result<Open, StoreError> {
+        // The map must hold what the file holds already.
+        let file_bytes = fs::metadata(data_path(dir)).map_or(0, |file| file.len());
+        let map_bytes = options.map_bytes.min(options.map_bytes_max).max(file_bytes);
+        Open::at(dir, map_bytes, EnvFlags::empty())
+    }
+
+    /// A path as LMDB wants it: with NO_SUB_DIR it is the file's, else the directory's.
+    fn at(path: &Path, map_bytes: u64, flags: EnvFlags) -> Result<Open, StoreError> {
+        let env = open_env(path, map_bytes, flags)?;
+        if !flags.contains(EnvFlags::NO_LOCK) {
+            env.clear_stale_readers().map_err(|error| failed(path, error))?;
+        }
+        let (tables, page_bytes) = open_tables(&env).map_err(|error| failed(path, error))?;
+        let data = env.try_clone_inner_file().map_err(|error| failed(path, error))?;
+        Ok(Open { env, tables, page_bytes, data, allocated_bytes: AtomicU64::new(0) })
+    }
+
+    fn reader(&self) -> heed::Result<RoTxn<'static, WithoutTls>> {
+        self.env.clone().static_read_txn()
+    }
 }
 
 impl Lmdb {
@@ -82,39 +126,40 @@ impl Lmdb {
     pub fn open(dir: &Path, options: &LmdbOptions) -> Result<Lmdb, StoreError> {
         fs::create_dir_all(dir).map_err(|error| io_error(dir, "cannot be made", error))?;
         let lock = take_lock(dir)?;
-        let env = open_env(dir, options)?;
-        env.clear_stale_readers().map_err(|error| failed(dir, error))?;
-        let (tables, page_bytes) = open_tables(&env).map_err(|error| failed(dir, error))?;
-        let data = env.try_clone_inner_file().map_err(|error| failed(dir, error))?;
+        copy::remove(dir)?;
+        let map_bytes_max = options.map_bytes_max.min(MAP_BYTES_MAX);
         Ok(Lmdb {
-            env,
-            tables,
-            page_bytes,
-            map_bytes_max: options.map_bytes_max.min(MAP_BYTES_MAX),
-            gate: RwLock::new(()),
+            open: RwLock::new(Some(Open::new(dir, options)?)),
+            options: LmdbOptions { map_bytes_max, ..options.clone() },
             dir: dir.to_path_buf(),
-            data,
-            headroom_bytes: options.headroom_bytes,
-            allocated_bytes: AtomicU64::new(0),
             _lock: lock,
         })
     }
 
+    fn held(&self) -> Held<'_> {
+        Held(self.open.read().expect("no panic while it is held"))
+    }
+
+    /// Waits until no transaction is open, and keeps it so.
+    fn alone(&self) -> RwLockWriteGuard<'_, Option<Open>> {
+        self.open.write().expect("no panic while it is held")
+    }
+
     fn try_write(&self, work: &mut Work<'_>) -> Result<(), Failed> {
-        let _open = self.gate.read().expect("no panic while it is held");
+        let open = self.held();
         // A transaction may find room in pages that are free though no more can be had.
-        match self.allocate() {
+        match self.allocate(&open) {
             Ok(()) | Err(StoreError::Full { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let txn = self.env.write_txn().map_err(|error| failed(&self.dir, error))?;
-        let mut writing = Writing { txn, tables: &self.tables, dir: &self.dir, map_is_full: false };
+        let txn = open.env.write_txn().map_err(|error| failed(&self.dir, error))?;
+        let mut writing = Writing { txn, tables: &open.tables, dir: &self.dir, map_is_full: false };
         // Dropping it, here or below, aborts.
         work(&mut writing).map_err(|error| Failed { error, map_is_full: writing.map_is_full })?;
         match writing.txn.commit() {
             // Trying again is safe, even if it was a sync that failed: all that was committed before had been synced, and
             // all of this transaction is written anew.
-            Err(heed::Error::Io(error)) if is_eio(&error) && self.is_disk_full()? => {
+            Err(heed::Error::Io(error)) if is_eio(&error) && self.is_disk_full(&open)? => {
                 Err(disk_full(&self.dir).into())
             }
             done => done.map_err(|error| Failed {
@@ -124,53 +169,73 @@ impl Lmdb {
         }
     }
 
-    /// Has the blocks allocated that the next transactions may write. Called with `gate` held: it looks into the map.
-    fn allocate(&self) -> Result<(), StoreError> {
-        let used_bytes = (self.env.info().last_page_number as u64 + 1) * u64::from(self.page_bytes);
-        let wanted_bytes = used_bytes + self.headroom_bytes;
+    /// Has the blocks allocated that the next transactions may write.
+    fn allocate(&self, open: &Open) -> Result<(), StoreError> {
+        let headroom_bytes = self.options.headroom_bytes;
+        let used_bytes = (open.env.info().last_page_number as u64 + 1) * u64::from(open.page_bytes);
+        let wanted_bytes = used_bytes + headroom_bytes;
         // Not for every page: once half of it is used up. None may be wanted.
-        if self.headroom_bytes == 0
-            || self.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - self.headroom_bytes / 2
+        if headroom_bytes == 0
+            || open.allocated_bytes.load(Ordering::Relaxed) >= wanted_bytes - headroom_bytes / 2
         {
             return Ok(());
         }
-        match fallocate(&self.data, FallocateFlags::KEEP_SIZE, used_bytes, self.headroom_bytes) {
-            Ok(()) => self.allocated_bytes.store(wanted_bytes, Ordering::Relaxed),
+        match fallocate(&open.data, FallocateFlags::KEEP_SIZE, used_bytes, headroom_bytes) {
+            Ok(()) => open.allocated_bytes.store(wanted_bytes, Ordering::Relaxed),
             Err(Errno::NOSPC | Errno::DQUOT) => return Err(disk_full(&self.dir)),
             // A file system that knows no such thing. Then a full disk is met when it is met.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.allocated_bytes.store(u64::MAX, Ordering::Relaxed),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => open.allocated_bytes.store(u64::MAX, Ordering::Relaxed),
             Err(error) => return Err(io_error(&self.dir, "cannot be given room", error.into())),
         }
         Ok(())
     }
 
     /// Has the file system less left than the headroom?
-    fn is_disk_full(&self) -> Result<bool, StoreError> {
-        let free =
-            fstatvfs(&self.data).map_err(|error| io_error(&self.dir, "cannot be asked", error.into()))?;
-        Ok(free.f_bavail.saturating_mul(free.f_frsize) < self.headroom_bytes)
+    fn is_disk_full(&self, open: &Open) -> Result<bool, StoreError> {
+        Ok(self.free_bytes(open)? < self.options.headroom_bytes)
+    }
+
+    /// What the file system has left.
+    fn free_bytes(&self, open: &Open) -> Result<u64, StoreError> {
+        let free = fstatvfs(&open.data);
+        let free = free.map_err(|error| io_error(&self.dir, "cannot be asked", error.into()))?;
+        Ok(free.f_bavail.saturating_mul(free.f_frsize))
     }
 
     /// Doubles the map. False: it is as large as it may be.
     fn grow(&self) -> Result<bool, StoreError> {
-        let _closed = self.gate.write().expect("no panic while it is held");
-        let map_bytes = self.env.info().map_size as u64;
-        let larger = map_size(map_bytes.saturating_mul(2).min(self.map_bytes_max), self.page_bytes)?;
+        let alone = self.alone();
+        let open = alone.as_ref().expect(STILL_OPEN);
+        let map_bytes = open.env.info().map_size as u64;
+        let larger = map_size(map_bytes.saturating_mul(2).min(self.options.map_bytes_max), open.page_bytes)?;
         if larger as u64 <= map_bytes {
             return Ok(false);
         }
-        // SAFETY: every transaction of this environment is opened with `gate` held for reading and closed before it is
-        // let go, so none is open now; no other process has the file open, `LOCK` sees to that.
-        unsafe { self.env.resize(larger) }.map_err(|error| failed(&self.dir, error))?;
+        // SAFETY: every transaction of this environment is opened with `self.open` held for reading and closed before
+        // it is let go, so none is open now; no other process has the file open, `LOCK` sees to that.
+        unsafe { open.env.resize(larger) }.map_err(|error| failed(&self.dir, error))?;
         Ok(true)
+    }
+
+    /// Opens the file again if LMDB will have no more of it: a full disk has stopped it in the middle of a commit's last
+    /// page, and every later transaction is told so (MDB_PANIC). What is in the file is whole then, with that commit or
+    /// without, and the same rows are written again.
+    fn revive(&self) -> Result<(), StoreError> {
+        if !matches!(self.held().reader(), Err(heed::Error::Mdb(MdbError::Panic))) {
+            return Ok(());
+        }
+        let mut alone = self.alone();
+        *alone = None;
+        *alone = Some(Open::new(&self.dir, &self.options)?);
+        Ok(())
     }
 }
 
 impl Backend for Lmdb {
     fn read(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
-        let open = self.gate.read().expect("no panic while it is held");
-        let txn = self.env.read_txn().map_err(|error| failed(&self.dir, error))?;
-        Ok(Box::new(Reading { txn, tables: &self.tables, dir: &self.dir, _open: open }))
+        let open = self.held();
+        let txn = open.reader().map_err(|error| failed(&self.dir, error))?;
+        Ok(Box::new(Reading { txn, tables: open.tables, dir: &self.dir, _open: Some(open) }))
     }
 
     fn write(&self, work: &mut Work<'_>) -> Result<(), StoreError> {
@@ -178,33 +243,49 @@ impl Backend for Lmdb {
             match self.try_write(work) {
                 // Not where the disk is full: a larger map would not help, only take its address space.
                 Err(Failed { map_is_full: true, .. }) if self.grow()? => {}
+                Err(Failed { error: full @ StoreError::Full { .. }, .. }) => {
+                    self.revive()?;
+                    return Err(full);
+                }
                 done => return done.map_err(|failed| failed.error),
             }
         }
     }
 
     fn secure(&self) -> Result<(), StoreError> {
-        let open = self.gate.read().expect("no panic while it is held");
-        self.allocate()?;
-        drop(open);
+        self.allocate(&self.held())?;
         let Usage { used_bytes, capacity_bytes, .. } = self.usage()?;
-        if used_bytes + self.headroom_bytes > capacity_bytes { Err(map_full(&self.dir)) } else { Ok(()) }
+        if used_bytes + self.options.headroom_bytes > capacity_bytes {
+            Err(map_full(&self.dir))
+        } else {
+            Ok(())
+        }
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {
-        let _open = self.gate.read().expect("no panic while it is held");
-        let txn = self.env.read_txn().map_err(|error| failed(&self.dir, error))?;
-        let mut used_bytes = self.env.unnamed_database_stat().non_free_page_size() as u64;
-        for table in &self.tables {
+        let open = self.held();
+        let txn = open.reader().map_err(|error| failed(&self.dir, error))?;
+        let mut used_bytes = open.env.unnamed_database_stat().non_free_page_size() as u64;
+        for table in &open.tables {
             let stat = table.stat(&txn).map_err(|error| failed(&self.dir, error))?;
             used_bytes += stat.non_free_page_size() as u64;
         }
+        let file = open.data.metadata().map_err(|error| io_error(&self.dir, "cannot be asked", error))?;
         Ok(Usage {
-            page_bytes: self.page_bytes,
+            page_bytes: open.page_bytes,
             word_bits: usize::BITS,
+            file_bytes: file.len(),
             used_bytes,
-            capacity_bytes: self.map_bytes_max,
+            capacity_bytes: self.options.map_bytes_max,
         })
+    }
+
+    fn make_copy(&self) -> Result<(), StoreError> {
+        copy::make(self)
+    }
+
+    fn adopt_copy(&self, check: &mut Inspect<'_>) -> Result<(), StoreError> {
+        copy::adopt(self, check)
     }
 }
 
@@ -218,17 +299,19 @@ fn take_lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn open_env(dir: &Path, options: &LmdbOptions) -> Result<Env<WithoutTls>, StoreError> {
-    // The map must hold what the file holds already.
-    let file_bytes = fs::metadata(dir.join("data.mdb")).map_or(0, |file| file.len());
-    let map_bytes = options.map_bytes.min(options.map_bytes_max).max(file_bytes);
+fn data_path(dir: &Path) -> PathBuf {
+    dir.join("data.mdb")
+}
+
+fn open_env(path: &Path, map_bytes: u64, flags: EnvFlags) -> Result<Env<WithoutTls>, StoreError> {
     let mut env = EnvOpenOptions::new().read_txn_without_tls();
     env.map_size(map_size(map_bytes, 64 << 10)?).max_dbs(Table::ALL.len() as u32);
-    // SAFETY: NO_READ_AHEAD changes how pages are read in, nothing else; of the flags that give up safety none is set.
-    unsafe { env.flags(EnvFlags::NO_READ_AHEAD) };
+    // SAFETY: NO_READ_AHEAD changes how pages are read in, nothing else. Of the flags that give up safety only NO_LOCK is
+    // ever added, for a file that nobody else knows of.
+    unsafe { env.flags(flags | EnvFlags::NO_READ_AHEAD) };
     // SAFETY: nobody else changes the file under the map: `LOCK` is held, the path is not opened twice in this process
     // either, and Solder itself touches the file through LMDB only. It is on a local disk (README).
-    unsafe { env.open(dir) }.map_err(|error| failed(dir, error))
+    unsafe { env.open(path) }.map_err(|error| failed(path, error))
 }
 
 fn open_tables(env: &Env<WithoutTls>) -> heed::Result<(Tables, u32)> {
@@ -300,11 +383,12 @@ fn failed(path: &Path, error: heed::Error) -> StoreError {
 }
 
 struct Reading<'a> {
-    txn: RoTxn<'a, WithoutTls>,
-    tables: &'a Tables,
+    /// It keeps the environment open by itself, so it does not borrow what it is held by.
+    txn: RoTxn<'static, WithoutTls>,
+    tables: Tables,
     dir: &'a Path,
-    /// Let go after the transaction: fields are dropped in their order.
-    _open: RwLockReadGuard<'a, ()>,
+    /// Let go after the transaction: fields are dropped in their order. A copy is read by who has it alone.
+    _open: Option<Held<'a>>,
 }
 
 struct Writing<'a> {
@@ -338,17 +422,17 @@ impl From<StoreError> for Failed {
 }
 
 /// What both kinds of transaction can read with.
-trait Open {
+trait Parts {
     fn parts(&self) -> (&RoTxn<'_>, &Tables, &Path);
 }
 
-impl Open for Reading<'_> {
+impl Parts for Reading<'_> {
     fn parts(&self) -> (&RoTxn<'_>, &Tables, &Path) {
-        (self.txn.deref(), self.tables, self.dir)
+        (self.txn.deref(), &self.tables, self.dir)
     }
 }
 
-impl Open for Writing<'_> {
+impl Parts for Writing<'_> {
     fn parts(&self) -> (&RoTxn<'_>, &Tables, &Path) {
         (self.txn.deref(), self.tables, self.dir)
     }

@@ -1,0 +1,153 @@
+//! Saves a snapshot without a server: from the data directory of a board that is not running, or does not start any more.
+//!
+//! Nothing is changed there, but for files that locks are held on. What the log has beyond the database is applied in
+//! memory; that is as much as may be pending, at most.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{SnapshotCursor, SnapshotError, Summary, next_piece, verify};
+use crate::{
+    store::{Lmdb, LmdbOptions, Options, Store},
+    types::{Entry, Membership, NodeId, Payload},
+    wal::{self, Directory, Known},
+};
+
+const PIECE_BYTES: usize = 64 << 10;
+
+/// A snapshot's file in the making: it has its name only when it is whole and on the disk.
+pub struct NewFile {
+    path: PathBuf,
+    partial: PathBuf,
+    file: File,
+    sha: Sha256,
+}
+
+impl NewFile {
+    /// Errors: there is such a file already, or none can be written.
+    pub fn create(path: &Path) -> Result<NewFile, SnapshotError> {
+        if path.exists() {
+            return Err(SnapshotError::Exists { path: path.to_path_buf() });
+        }
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".partial");
+        let partial = path.with_file_name(name);
+        // Values can be secrets.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
+        let file = file.map_err(|error| SnapshotError::io(&partial, "cannot be written", error))?;
+        Ok(NewFile { path: path.to_path_buf(), partial, file, sha: Sha256::new() })
+    }
+
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.sha.update(bytes);
+        self.file
+            .write_all(bytes)
+            .map_err(|error| SnapshotError::io(&self.partial, "cannot be written", error))
+    }
+
+    /// Of what was appended so far.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha.clone().finalize().into()
+    }
+
+    /// Reads it all again, and gives it its name.
+    pub fn finish(self) -> Result<Summary, SnapshotError> {
+        let finished = self.sync().and_then(|()| verify(&self.partial, false)).and_then(|summary| {
+            self.rename().map_err(|error| SnapshotError::io(&self.path, "cannot be written", error))?;
+            Ok(summary)
+        });
+        if finished.is_err() {
+            // It is of no use. If this fails, too, its name says that it is not whole.
+            let _ = fs::remove_file(&self.partial);
+        }
+        finished
+    }
+
+    fn sync(&self) -> Result<(), SnapshotError> {
+        self.file.sync_all().map_err(|error| SnapshotError::io(&self.partial, "cannot be synced", error))
+    }
+
+    fn rename(&self) -> io::Result<()> {
+        fs::rename(&self.partial, &self.path)?;
+        let parent = self.path.parent().filter(|parent| *parent != Path::new(""));
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+/// Saves what the data directory `dir` holds to a new file.
+///
+/// Errors: a server has it open; it holds no store, a store that is catching up, or a damaged one.
+pub fn save_offline(dir: &Path, out: &Path) -> Result<Summary, SnapshotError> {
+    let store = open(dir)?;
+    let mut cursor = SnapshotCursor::begin(&store)?;
+    let mut file = NewFile::create(out)?;
+    while let Some(piece) = next_piece(&store, &mut cursor, PIECE_BYTES)? {
+        file.append(&piece)?;
+    }
+    let sha = file.sha256();
+    file.append(&sha)?;
+    file.finish()
+}
+
+fn open(dir: &Path) -> Result<Store, SnapshotError> {
+    let db = dir.join("db");
+    let none = |what| SnapshotError::NoStore { path: dir.to_path_buf(), what };
+    if !db.join("data.mdb").exists() {
+        return Err(none("there is no store here: is it a data directory?"));
+    }
+    let lmdb = Arc::new(Lmdb::open(&db, &LmdbOptions { headroom_bytes: 0, ..LmdbOptions::default() })?);
+    let mut store = Store::open(lmdb, Options::default())?;
+    if !store.is_initialised() {
+        return Err(none("the store has never been one of a cluster: there is nothing to be saved"));
+    }
+    if store.receive_mark().is_some() {
+        return Err(none("the store is catching up: save the snapshot from another member"));
+    }
+    replay(&mut store, &dir.join("wal"))?;
+    Ok(store)
+}
+
+/// Applies what the log has beyond the database, as far as it is known to be committed.
+fn replay(store: &mut Store, dir: &Path) -> Result<(), SnapshotError> {
+    let disk = Directory::open_read_only(dir);
+    let mut disk = disk.map_err(|error| SnapshotError::io(dir, "cannot be read", error))?;
+    let applied = store.applied();
+    let membership = store.membership().clone();
+    let known = Known { applied: applied.index, catching_up: false, members: &membership };
+    let Some((header, recovered)) = wal::peek(&mut disk, known)? else { return Ok(()) };
+    if header.cluster != store.cluster() {
+        return Err(SnapshotError::NoStore {
+            path: dir.to_path_buf(),
+            what: "the log is another cluster's than the database: two data directories have been mixed up",
+        });
+    }
+    // A log from before the store caught up has nothing to say.
+    if recovered.start != applied {
+        return Ok(());
+    }
+    for entry in &recovered.entries {
+        if !is_committed(entry, store.membership(), header.member) {
+            break;
+        }
+        store.apply(entry)?;
+    }
+    Ok(())
+}
+
+/// A sole voter's log is the majority's. Where there are more, nobody knows from one log what the others have; an entry that
+/// brings the second one needs that one's voice already (Raft thesis 4.1).
+fn is_committed(entry: &Entry, members: &Membership, voter: NodeId) -> bool {
+    let after = match &entry.payload {
+        Payload::Membership { change, .. } => members.with(*change),
+        Payload::Empty | Payload::Command { .. } => Some(members.clone()),
+    };
+    let alone = |members: &Membership| members.voters.iter().eq([&voter]);
+    alone(members) && after.is_some_and(|after| alone(&after))
+}
