@@ -33,7 +33,7 @@ mod routes;
 mod size;
 mod watch;
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use self::{
     answer::{Answer, refuse},
@@ -68,7 +68,7 @@ pub struct Options {
     pub request_bytes_max: usize,
     /// etcd's `--max-txn-ops`. The store takes no more than 128 whatever it is.
     pub txn_ops_max: usize,
-    pub watch_progress_interval: Duration,
+    pub progress_interval: Duration,
 }
 
 impl Default for Options {
@@ -76,7 +76,7 @@ impl Default for Options {
         Options {
             request_bytes_max: limits::COMMAND_BYTES_MAX,
             txn_ops_max: limits::TXN_OPS_MAX,
-            watch_progress_interval: WATCH_PROGRESS_INTERVAL,
+            progress_interval: WATCH_PROGRESS_INTERVAL,
         }
     }
 }
@@ -93,14 +93,14 @@ impl Options {
     }
 }
 
-/// Answers all requests of clients.
-pub struct Api {
+/// Answers all requests of clients. See the module.
+pub struct Gateway {
     member: Member,
     options: Options,
     counters: Counters,
 }
 
-impl Handler for Api {
+impl Handler for Gateway {
     /// Everything is boxed: a connection that waits for its next request does not carry the largest handler's state.
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
         match routes::find(exchange.path()) {
@@ -122,9 +122,27 @@ impl Handler for Api {
     }
 }
 
-impl Api {
-    pub fn new(member: Member, options: Options) -> Api {
-        Api { member, options, counters: Counters::default() }
+/// Answers with the pages alone: for addresses that monitoring may reach and clients may not.
+pub struct Pages(Rc<Gateway>);
+
+impl Handler for Pages {
+    async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+        match routes::find(exchange.path()) {
+            Route::Page(page) => Box::pin(pages::handle(&self.0, page, exchange)).await,
+            Route::Metrics => Box::pin(metrics::handle(&self.0, exchange)).await,
+            _ => pages::not_found(exchange).await,
+        }
+    }
+}
+
+impl Gateway {
+    pub fn new(member: Member, options: Options) -> Gateway {
+        Gateway { member, options, counters: Counters::default() }
+    }
+
+    /// The pages of this gateway, for another door.
+    pub fn pages(self: &Rc<Gateway>) -> Pages {
+        Pages(self.clone())
     }
 
     fn header(&self) -> rpc::ResponseHeader {

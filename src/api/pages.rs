@@ -1,7 +1,7 @@
 //! The pages that tools and people look at: version and health.
 
 use super::{
-    Api, SERVER_VERSION,
+    Gateway, SERVER_VERSION,
     errors::{Fault, Refusal, status},
     query::{self, Query},
     routes::{Check, Page},
@@ -14,16 +14,16 @@ use crate::{
     types::{AlarmKind, Error, KeyRange, RangeRequest},
 };
 
-pub(super) async fn handle(api: &Api, page: Page, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+pub(super) async fn handle(gateway: &Gateway, page: Page, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     if exchange.method() != "GET" {
         return method_not_allowed(exchange, "GET").await;
     }
     let query = query::lenient(exchange.query());
     match page {
         Page::Version => version(exchange).await,
-        Page::Health => health(api, &query, exchange).await,
-        Page::Livez(only) => checks(api, only, Check::LIVEZ, &query, exchange).await,
-        Page::Readyz(only) => checks(api, only, Check::READYZ, &query, exchange).await,
+        Page::Health => health(gateway, &query, exchange).await,
+        Page::Livez(only) => checks(gateway, only, Check::LIVEZ, &query, exchange).await,
+        Page::Readyz(only) => checks(gateway, only, Check::READYZ, &query, exchange).await,
     }
 }
 
@@ -54,10 +54,10 @@ async fn version(exchange: &mut Exchange<'_>) -> Result<(), Closed> {
 }
 
 /// As etcd's: alarms, then the leader, then a read.
-async fn health(api: &Api, query: &Query, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+async fn health(gateway: &Gateway, query: &Query, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     let serializable = query.first("serializable") == Some("true");
     let excluded: Vec<&str> = query.all("exclude").collect();
-    match sickness(api, &excluded, serializable).await {
+    match sickness(gateway, &excluded, serializable).await {
         None => {
             let head = Head { status: status::OK, content_type: "text/plain; charset=utf-8", headers: &[] };
             exchange.reply(head, br#"{"health":"true","reason":""}"#).await
@@ -71,8 +71,8 @@ async fn health(api: &Api, query: &Query, exchange: &mut Exchange<'_>) -> Result
     }
 }
 
-async fn sickness(api: &Api, excluded: &[&str], serializable: bool) -> Option<String> {
-    let status = match api.member.status().await {
+async fn sickness(gateway: &Gateway, excluded: &[&str], serializable: bool) -> Option<String> {
+    let status = match gateway.member.status().await {
         Ok(status) => status,
         Err(error) => return Some(format!("RANGE ERROR:{error}")),
     };
@@ -83,7 +83,7 @@ async fn sickness(api: &Api, excluded: &[&str], serializable: bool) -> Option<St
     if !serializable && status.leader.is_none() {
         return Some("RAFT NO LEADER".to_owned());
     }
-    let error = read(api, serializable).await.err()?;
+    let error = read(gateway, serializable).await.err()?;
     Some(format!("RANGE ERROR:{error}"))
 }
 
@@ -95,15 +95,15 @@ fn alarm_name(kind: AlarmKind) -> &'static str {
 }
 
 /// A read of nothing much.
-async fn read(api: &Api, serializable: bool) -> Result<(), Error> {
+async fn read(gateway: &Gateway, serializable: bool) -> Result<(), Error> {
     let request = RangeRequest { range: KeyRange::single(b"health"), limit: 1, ..RangeRequest::default() };
-    let mut reader = api.member.range(request, serializable).await?;
+    let mut reader = gateway.member.range(request, serializable).await?;
     reader.next().await.map(drop)
 }
 
 /// /livez or /readyz, or one check of theirs.
 async fn checks(
-    api: &Api,
+    gateway: &Gateway,
     only: Option<Check>,
     all: &[Check],
     query: &Query,
@@ -117,7 +117,7 @@ async fn checks(
     let (mut list, mut good) = (String::new(), true);
     for check in asked {
         let name = check.name();
-        match passes(api, check).await {
+        match passes(gateway, check).await {
             Ok(()) => list += &format!("[+]{name} ok\n"),
             Err(Fault::Refused(Refusal { message, .. })) => {
                 good = false;
@@ -134,15 +134,15 @@ async fn checks(
     exchange.reply(text_head(status::OK), text.as_bytes()).await
 }
 
-async fn passes(api: &Api, check: Check) -> Result<(), Fault> {
+async fn passes(gateway: &Gateway, check: Check) -> Result<(), Fault> {
     let corrupt = |status: &Status| status.alarms.iter().any(|&(_, kind)| kind == AlarmKind::Corrupt);
     match check {
-        Check::SerializableRead => Ok(read(api, true).await?),
-        Check::LinearizableRead => Ok(read(api, false).await?),
-        Check::DataCorruption if corrupt(&api.member.status().await?) => {
+        Check::SerializableRead => Ok(read(gateway, true).await?),
+        Check::LinearizableRead => Ok(read(gateway, false).await?),
+        Check::DataCorruption if corrupt(&gateway.member.status().await?) => {
             Err(Refusal::unknown("alarm activated: CORRUPT".to_owned()).into())
         }
-        Check::NonLearner if api.member.status().await?.is_learner => {
+        Check::NonLearner if gateway.member.status().await?.is_learner => {
             Err(Refusal::unknown("member is a learner".to_owned()).into())
         }
         Check::DataCorruption | Check::NonLearner => Ok(()),

@@ -107,6 +107,10 @@ impl Doors {
 fn announce(settings: &Settings, clients: &[std::net::SocketAddr], begun: Instant) {
     let at = clients.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(", ");
     let ready = format!("serving clients at {at}");
-    log::info!("{ready}, data in {}, {} ms after the start", settings.data_dir.display(), begun.elapsed().as_millis());
+    log::info!(
+        "{ready}, data in {}, {} ms after the start",
+        settings.data_dir.display(),
+        begun.elapsed().as_millis()
+    );
     notify::ready(&ready);
 }

@@ -71,6 +71,9 @@ pub(super) fn raise_descriptors(connections_max: usize) {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
         log::warn!("cannot raise the limit of open files from {current} to {raised}: {error}");
     } else if raised < wanted {
-        log::warn!("{raised} open files are allowed: at most about {} connections", raised - DESCRIPTORS_BESIDE);
+        log::warn!(
+            "{raised} open files are allowed: at most about {} connections",
+            raised - DESCRIPTORS_BESIDE
+        );
     }
 }

@@ -1,7 +1,10 @@
 //! When to stop.
 
 use std::cell::{Cell, RefCell};
-use std::{future::poll_fn, task::{Poll, Waker}};
+use std::{
+    future::poll_fn,
+    task::{Poll, Waker},
+};
 
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt as _;
