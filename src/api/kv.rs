@@ -181,7 +181,7 @@ async fn write_part(gateway: &Gateway, part: &TxnPart, answer: &mut Answer<'_, '
         }
         TxnPart::Put(PutOutcome { revision, prev }) => {
             let put =
-                rpc::PutResponse { header: Some(inner(*revision)), prev_kv: prev_kv(gateway, *prev).await? };
+                rpc::PutResponse { header: Some(inner(*revision)), prev_kv: prev_kv(api, *prev).await? };
             answer.out.extend_from_slice(b"{\"response_put\":");
             answer.message(&put);
         }

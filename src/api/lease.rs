@@ -50,11 +50,8 @@ pub(super) async fn time_to_live(
     })
 }
 
-pub(super) async fn leases(
-    gateway: &Gateway,
-    _: rpc::LeaseLeasesRequest,
-) -> Result<rpc::LeaseLeasesResponse, Fault> {
-    let leases = gateway.member.leases().await?;
+pub(super) async fn leases(api: &Api, _: rpc::LeaseLeasesRequest) -> Result<rpc::LeaseLeasesResponse, Fault> {
+    let leases = api.member.leases().await?;
     let leases = leases.into_iter().map(|id| rpc::LeaseStatus { id: id.0 }).collect();
     Ok(rpc::LeaseLeasesResponse { header: Some(gateway.header()), leases })
 }

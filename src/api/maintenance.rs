@@ -50,18 +50,16 @@ pub(super) async fn alarm(
             let alarms = gateway.member.alarms().await?;
             alarms.into_iter().filter(|&(_, raised)| kind.is_none_or(|kind| kind == raised)).collect()
         }
-        (rpc::AlarmAction::Activate, Some(kind)) => {
-            change(gateway, AlarmAction::Activate, member, kind).await?
-        }
+        (rpc::AlarmAction::Activate, Some(kind)) => change(api, AlarmAction::Activate, member, kind).await?,
         (rpc::AlarmAction::Deactivate, Some(kind)) => {
-            change(gateway, AlarmAction::Deactivate, member, kind).await?
+            change(api, AlarmAction::Deactivate, member, kind).await?
         }
         _ => Vec::new(),
     };
     let alarms = alarms
         .into_iter()
         .map(|(member, kind)| rpc::AlarmMember { member_id: member.0, alarm: convert::alarm_type(kind) });
-    Ok(rpc::AlarmResponse { header: Some(gateway.header()), alarms: alarms.collect() })
+    Ok(rpc::AlarmResponse { header: Some(api.header()), alarms: alarms.collect() })
 }
 
 async fn change(

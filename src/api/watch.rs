@@ -172,7 +172,7 @@ impl Session {
 
     async fn tell(
         &mut self,
-        gateway: &Gateway,
+        api: &Api,
         message: WatchMessage,
         lines: &mut Lines<'_, '_>,
     ) -> Result<(), Closed> {
