@@ -1,7 +1,7 @@
 //! The members. Lists them; what changes them comes with replication, and is refused as far as etcd would refuse it.
 
 use super::{
-    Gateway,
+    Api,
     errors::{Fault, Refusal},
 };
 use crate::{
@@ -11,14 +11,14 @@ use crate::{
 };
 
 pub(super) async fn list(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::MemberListRequest,
 ) -> Result<rpc::MemberListResponse, Fault> {
-    let mut members = gateway.member.members(request.linearizable).await?;
+    let mut members = api.member.members(request.linearizable).await?;
     members.sort_by_key(|member| member.id);
     let members = members.into_iter().map(member).collect();
     // A header of the cluster has no revision.
-    Ok(rpc::MemberListResponse { header: Some(gateway.header_at(Revision(0))), members })
+    Ok(rpc::MemberListResponse { header: Some(api.header_at(Revision(0))), members })
 }
 
 fn member(info: MemberInfo) -> rpc::Member {
@@ -40,29 +40,29 @@ pub(super) async fn add(request: rpc::MemberAddRequest) -> Result<rpc::MemberAdd
 }
 
 pub(super) async fn remove(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::MemberRemoveRequest,
 ) -> Result<rpc::MemberRemoveResponse, Fault> {
-    change(gateway, request.id).await
+    change(api, request.id).await
 }
 
 pub(super) async fn update(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::MemberUpdateRequest,
 ) -> Result<rpc::MemberUpdateResponse, Fault> {
-    change(gateway, request.id).await
+    change(api, request.id).await
 }
 
 pub(super) async fn promote(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::MemberPromoteRequest,
 ) -> Result<rpc::MemberPromoteResponse, Fault> {
-    change(gateway, request.id).await
+    change(api, request.id).await
 }
 
 /// Of a member that there is not, it can be said at once.
-async fn change<T>(gateway: &Gateway, id: u64) -> Result<T, Fault> {
-    let members = gateway.member.members(false).await?;
+async fn change<T>(api: &Api, id: u64) -> Result<T, Fault> {
+    let members = api.member.members(false).await?;
     let known = members.iter().any(|member| member.id == NodeId(id));
     Err(if known { Refusal::ABSENT.into() } else { Error::MemberNotFound.into() })
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_lite::future;
 
 use super::{
-    Gateway,
+    Api,
     errors::{Fault, Refusal, status},
     line,
 };
@@ -36,12 +36,12 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) async fn watch(
-    gateway: &Gateway,
+    api: &Api,
     range: KeyRange,
     start: Option<Revision>,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Fault> {
-    let start = resumed(exchange)?.or(start).unwrap_or(gateway.member.header().revision.next());
+    let start = resumed(exchange)?.or(start).unwrap_or(api.member.header().revision.next());
     if range.key.is_empty() {
         return Err(Error::EmptyKey.into());
     }
@@ -51,7 +51,7 @@ pub(super) async fn watch(
     if start.0 < 1 {
         return Err(Refusal::REVISION.into());
     }
-    let mut stream = gateway.member.watch_stream();
+    let mut stream = api.member.watch_stream();
     let progress_notify = Some(KEEP_ALIVE);
     let request =
         WatchRequest { range, start, prev_kv: false, no_put: false, no_delete: false, progress_notify };

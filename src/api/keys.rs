@@ -20,7 +20,7 @@
 use std::time::Duration;
 
 use super::{
-    Gateway,
+    Api,
     errors::{Fault, Refusal, status},
     events, line, pages,
     query::{self, Query},
@@ -49,11 +49,11 @@ enum Condition {
     Revision(Revision),
 }
 
-pub(super) async fn handle(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+pub(super) async fn handle(api: &Api, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     let result = match exchange.method() {
-        "GET" | "HEAD" => get(gateway, path, exchange).await,
-        "PUT" => put(gateway, path, exchange).await,
-        "DELETE" => delete(gateway, path, exchange).await,
+        "GET" | "HEAD" => get(api, path, exchange).await,
+        "PUT" => put(api, path, exchange).await,
+        "DELETE" => delete(api, path, exchange).await,
         _ => return pages::method_not_allowed(exchange, "GET, HEAD, PUT, DELETE").await,
     };
     match result {
@@ -74,7 +74,7 @@ fn range_of(key: Bytes, query: &Query) -> KeyRange {
     if query.flag("prefix") { KeyRange::prefix(&key) } else { KeyRange::single(key) }
 }
 
-async fn get(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
+async fn get(api: &Api, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
     let query = query::strict(exchange.query(), &["prefix", "watch", "rev"])?;
     let range = range_of(key_of(path)?, &query);
     if query.flag("watch") {
@@ -82,22 +82,18 @@ async fn get(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> Resu
             Some(text) => Some(text.parse().map_err(|_| Refusal::REVISION)?),
             None => None,
         };
-        return events::watch(gateway, range, start.map(Revision), exchange).await;
+        return events::watch(api, range, start.map(Revision), exchange).await;
     }
     if query.first("rev").is_some() {
         return Err(Refusal::parameter("rev", &["prefix", "watch (and rev with it)"]).into());
     }
-    if query.flag("prefix") {
-        list(gateway, range, exchange).await
-    } else {
-        value(gateway, range, exchange).await
-    }
+    if query.flag("prefix") { list(api, range, exchange).await } else { value(api, range, exchange).await }
 }
 
-async fn value(gateway: &Gateway, range: KeyRange, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
+async fn value(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
     let request = RangeRequest { range, ..RangeRequest::default() };
     crate::store::check_range(&request)?;
-    let mut reader = gateway.member.range(request, false).await?;
+    let mut reader = api.member.range(request, false).await?;
     let Some(row) = reader.next().await?.rows.pop() else {
         exchange.reply(text_head(status::NOT_FOUND), b"key not found\n").await?;
         return Ok(());
@@ -115,9 +111,9 @@ async fn value(gateway: &Gateway, range: KeyRange, exchange: &mut Exchange<'_>) 
 }
 
 /// Streams one line a key. Cut off if it cannot be finished.
-async fn list(gateway: &Gateway, range: KeyRange, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
+async fn list(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
     let request = RangeRequest { range, ..RangeRequest::default() };
-    let mut reader = gateway.member.range(request, false).await?;
+    let mut reader = api.member.range(request, false).await?;
     let head = Head { status: status::OK, content_type: LINES_TYPE, headers: &[NO_SNIFF] };
     let (mut out, mut begun) = (Vec::new(), false);
     loop {
@@ -145,23 +141,23 @@ async fn list(gateway: &Gateway, range: KeyRange, exchange: &mut Exchange<'_>) -
     }
 }
 
-async fn put(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
+async fn put(api: &Api, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
     let query = query::strict(exchange.query(), &["ttl"])?;
     let key = key_of(path)?;
     let ttl = query.first("ttl").map(ttl_s).transpose()?;
     let condition = condition(exchange)?;
-    let value = body(gateway, exchange).await?;
+    let value = body(api, exchange).await?;
     let put = PutRequest { key, value: value.into(), ..PutRequest::default() };
     crate::store::check(&Command::Put(put.clone()))?;
     let lease = match ttl {
-        Some(ttl_s) => gateway.member.lease_grant(LeaseId::NONE, ttl_s).await.map_err(Refusal::of_write)?.0,
+        Some(ttl_s) => api.member.lease_grant(LeaseId::NONE, ttl_s).await.map_err(Refusal::of_write)?.0,
         None => LeaseId::NONE,
     };
     let range = KeyRange::single(put.key.clone());
-    let result = propose(gateway, condition, range, TxnOp::Put(PutRequest { lease, ..put })).await;
+    let result = propose(api, condition, range, TxnOp::Put(PutRequest { lease, ..put })).await;
     if !matches!(result, Ok(Some(_))) && !lease.is_none() {
         // Nothing hangs on it. If it cannot be revoked now, it runs out.
-        let _ = gateway.member.lease_revoke(lease).await;
+        let _ = api.member.lease_revoke(lease).await;
     }
     match result? {
         Some(TxnPart::Put(put)) => {
@@ -174,12 +170,12 @@ async fn put(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> Resu
     }
 }
 
-async fn delete(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
+async fn delete(api: &Api, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
     let query = query::strict(exchange.query(), &["prefix"])?;
     let range = range_of(key_of(path)?, &query);
     let condition = condition(exchange)?;
     let op = TxnOp::DeleteRange(DeleteRangeRequest { range: range.clone(), prev_kv: false });
-    let deleted = match propose(gateway, condition, range, op).await? {
+    let deleted = match propose(api, condition, range, op).await? {
         Some(TxnPart::Delete(delete)) => delete.deleted,
         Some(part) => panic!("a delete led to {part:?}"),
         None => return precondition_failed(exchange).await,
@@ -197,13 +193,13 @@ async fn delete(gateway: &Gateway, path: &str, exchange: &mut Exchange<'_>) -> R
 
 /// What came of `op`; `None`: it was not done, because the condition does not hold.
 async fn propose(
-    gateway: &Gateway,
+    api: &Api,
     condition: Condition,
     range: KeyRange,
     op: TxnOp,
 ) -> Result<Option<TxnPart>, Refusal> {
     let txn = TxnRequest { compare: condition.compares(range), success: vec![op], failure: Vec::new() };
-    let mut applied = gateway.propose(Command::Txn(txn)).await?;
+    let mut applied = api.propose(Command::Txn(txn)).await?;
     match &mut applied.outcome {
         Outcome::Txn(txn) => Ok(txn.parts.pop()),
         outcome => panic!("a txn led to {outcome:?}"),
@@ -259,8 +255,8 @@ fn names(tags: &[u8], tag: &str) -> bool {
     tags.any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag.as_bytes())
 }
 
-async fn body(gateway: &Gateway, exchange: &mut Exchange<'_>) -> Result<Vec<u8>, Fault> {
-    exchange.body(gateway.options.request_bytes_max).await.map_err(|error| match error {
+async fn body(api: &Api, exchange: &mut Exchange<'_>) -> Result<Vec<u8>, Fault> {
+    exchange.body(api.options.request_bytes_max).await.map_err(|error| match error {
         BodyError::Closed => Fault::Closed,
         BodyError::TooLarge { .. } => Error::RequestTooLarge.into(),
         BodyError::Malformed => Refusal::MALFORMED_BODY.into(),

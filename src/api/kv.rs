@@ -3,7 +3,7 @@
 //! Nothing that can be as large as the store is in memory at once: rows are read in slices and written as they come.
 
 use super::{
-    Gateway,
+    Api,
     answer::Answer,
     convert,
     errors::{Fault, Refusal},
@@ -18,64 +18,61 @@ use crate::{
 const HEADER: &str = "\"header\":";
 
 pub(super) async fn range(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::RangeRequest,
     answer: &mut Answer<'_, '_>,
 ) -> Result<(), Fault> {
     let serializable = request.serializable;
     let request = convert::range(request);
     store::check_range(&request)?;
-    let mut reader = gateway.member.range(request, serializable).await?;
-    let header = gateway.header_at(reader.revision());
+    let mut reader = api.member.range(request, serializable).await?;
+    let header = api.header_at(reader.revision());
     write_range(header, &mut reader, answer).await
 }
 
-pub(super) async fn put(gateway: &Gateway, request: rpc::PutRequest) -> Result<rpc::PutResponse, Fault> {
+pub(super) async fn put(api: &Api, request: rpc::PutRequest) -> Result<rpc::PutResponse, Fault> {
     let command = Command::Put(convert::put(request));
-    let applied = gateway.propose(command).await?;
+    let applied = api.propose(command).await?;
     let Outcome::Put(put) = &applied.outcome else { panic!("a put led to {:?}", applied.outcome) };
-    Ok(rpc::PutResponse {
-        header: Some(gateway.header_at(put.revision)),
-        prev_kv: prev_kv(gateway, put.prev).await?,
-    })
+    Ok(rpc::PutResponse { header: Some(api.header_at(put.revision)), prev_kv: prev_kv(api, put.prev).await? })
 }
 
 pub(super) async fn delete_range(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::DeleteRangeRequest,
     answer: &mut Answer<'_, '_>,
 ) -> Result<(), Fault> {
     let command = Command::DeleteRange(convert::delete_range(request));
-    let applied = gateway.propose(command).await?;
+    let applied = api.propose(command).await?;
     let Outcome::Delete(delete) = &applied.outcome else { panic!("a delete led to {:?}", applied.outcome) };
-    write_delete(gateway, gateway.header_at(delete.revision), delete, answer).await
+    write_delete(api, api.header_at(delete.revision), delete, answer).await
 }
 
 pub(super) async fn txn(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::TxnRequest,
     answer: &mut Answer<'_, '_>,
 ) -> Result<(), Fault> {
-    let txn = convert::txn(request, gateway.options.txn_ops_max)?;
-    let applied = gateway.propose(Command::Txn(txn)).await?;
+    let txn = convert::txn(request, api.options.txn_ops_max)?;
+    let applied = api.propose(Command::Txn(txn)).await?;
     let Outcome::Txn(txn) = &applied.outcome else { panic!("a txn led to {:?}", applied.outcome) };
     let TxnOutcome { revision, succeeded, parts } = txn;
-    write_txn(gateway, gateway.header_at(*revision), *succeeded, parts, answer).await
+    write_txn(api, api.header_at(*revision), *succeeded, parts, answer).await
 }
 
 pub(super) async fn compact(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::CompactionRequest,
 ) -> Result<rpc::CompactionResponse, Fault> {
     let revision = Revision(request.revision);
-    gateway.member.compact(revision, request.physical).await.map_err(Refusal::of_write)?;
-    Ok(rpc::CompactionResponse { header: Some(gateway.header()) })
+    api.member.compact(revision, request.physical).await.map_err(Refusal::of_write)?;
+    Ok(rpc::CompactionResponse { header: Some(api.header()) })
 }
 
 /// The value before, where an outcome says that it stands.
-async fn prev_kv(gateway: &Gateway, at: Option<KeyRev>) -> Result<Option<rpc::KeyValue>, Fault> {
+async fn prev_kv(api: &Api, at: Option<KeyRev>) -> Result<Option<rpc::KeyValue>, Fault> {
     match at {
-        Some(at) => Ok(Some(convert::key_value(gateway.member.record(at).await?))),
+        Some(at) => Ok(Some(convert::key_value(api.member.record(at).await?))),
         None => Ok(None),
     }
 }
@@ -126,7 +123,7 @@ async fn write_rows(
 
 /// A DeleteRangeResponse.
 async fn write_delete(
-    gateway: &Gateway,
+    api: &Api,
     header: rpc::ResponseHeader,
     delete: &DeleteOutcome,
     answer: &mut Answer<'_, '_>,
@@ -135,7 +132,7 @@ async fn write_delete(
     member(&mut answer.out, HEADER, &header);
     member(&mut answer.out, "\"deleted\":", &delete.deleted);
     if let Some(prev) = &delete.prev {
-        let mut reader = gateway.member.range_at(prev.clone()).await?;
+        let mut reader = api.member.range_at(prev.clone()).await?;
         write_rows("\"prev_kvs\":", &mut reader, answer).await?;
     }
     answer.out.push(b'}');
@@ -144,7 +141,7 @@ async fn write_delete(
 
 /// A TxnResponse. Nests as deep as the request, which the store bounds.
 async fn write_txn(
-    gateway: &Gateway,
+    api: &Api,
     header: rpc::ResponseHeader,
     succeeded: bool,
     parts: &[TxnPart],
@@ -160,7 +157,7 @@ async fn write_txn(
         } else {
             answer.out.push(b',');
         }
-        write_part(gateway, part, answer).await?;
+        write_part(api, part, answer).await?;
         answer.spill().await?;
     }
     if !parts.is_empty() {
@@ -171,11 +168,11 @@ async fn write_txn(
 }
 
 /// A ResponseOp. Inner headers have a revision at most.
-async fn write_part(gateway: &Gateway, part: &TxnPart, answer: &mut Answer<'_, '_>) -> Result<(), Fault> {
+async fn write_part(api: &Api, part: &TxnPart, answer: &mut Answer<'_, '_>) -> Result<(), Fault> {
     let inner = |revision: Revision| rpc::ResponseHeader { revision: revision.0, ..Default::default() };
     match part {
         TxnPart::Range { revision, range } => {
-            let mut reader = gateway.member.range_at(range.clone()).await?;
+            let mut reader = api.member.range_at(range.clone()).await?;
             answer.out.extend_from_slice(b"{\"response_range\":");
             write_range(inner(*revision), &mut reader, answer).await?;
         }
@@ -187,12 +184,12 @@ async fn write_part(gateway: &Gateway, part: &TxnPart, answer: &mut Answer<'_, '
         }
         TxnPart::Delete(delete) => {
             answer.out.extend_from_slice(b"{\"response_delete_range\":");
-            write_delete(gateway, inner(delete.revision), delete, answer).await?;
+            write_delete(api, inner(delete.revision), delete, answer).await?;
         }
         TxnPart::Txn { succeeded, parts } => {
             answer.out.extend_from_slice(b"{\"response_txn\":");
             let header = rpc::ResponseHeader::default();
-            Box::pin(write_txn(gateway, header, *succeeded, parts, answer)).await?;
+            Box::pin(write_txn(api, header, *succeeded, parts, answer)).await?;
         }
     }
     answer.out.push(b'}');

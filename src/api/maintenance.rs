@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Gateway, SERVER_VERSION, convert,
+    Api, SERVER_VERSION, convert,
     errors::{Fault, Refusal},
     lines::Lines,
 };
@@ -14,10 +14,10 @@ use crate::{
     types::{AlarmAction, AlarmKind, AlarmRequest, Error, NodeId, Revision},
 };
 
-pub(super) async fn status(gateway: &Gateway, _: rpc::StatusRequest) -> Result<rpc::StatusResponse, Fault> {
-    let status = gateway.member.status().await?;
+pub(super) async fn status(api: &Api, _: rpc::StatusRequest) -> Result<rpc::StatusResponse, Fault> {
+    let status = api.member.status().await?;
     Ok(rpc::StatusResponse {
-        header: Some(gateway.header()),
+        header: Some(api.header()),
         version: SERVER_VERSION.to_owned(),
         db_size: status.db_size_bytes as i64,
         leader: status.leader.map_or(0, |leader| leader.0),
@@ -40,14 +40,11 @@ fn errors(status: &Status) -> Vec<String> {
     no_leader.into_iter().chain(alarms).collect()
 }
 
-pub(super) async fn alarm(
-    gateway: &Gateway,
-    request: rpc::AlarmRequest,
-) -> Result<rpc::AlarmResponse, Fault> {
+pub(super) async fn alarm(api: &Api, request: rpc::AlarmRequest) -> Result<rpc::AlarmResponse, Fault> {
     let (member, kind) = (NodeId(request.member_id), convert::alarm_kind(request.alarm));
     let alarms = match (request.action, kind) {
         (rpc::AlarmAction::Get, kind) => {
-            let alarms = gateway.member.alarms().await?;
+            let alarms = api.member.alarms().await?;
             alarms.into_iter().filter(|&(_, raised)| kind.is_none_or(|kind| kind == raised)).collect()
         }
         (rpc::AlarmAction::Activate, Some(kind)) => change(api, AlarmAction::Activate, member, kind).await?,
@@ -63,52 +60,49 @@ pub(super) async fn alarm(
 }
 
 async fn change(
-    gateway: &Gateway,
+    api: &Api,
     action: AlarmAction,
     member: NodeId,
     kind: AlarmKind,
 ) -> Result<Vec<(NodeId, AlarmKind)>, Fault> {
-    let touched = gateway.member.change_alarm(AlarmRequest { action, member, kind }).await;
+    let touched = api.member.change_alarm(AlarmRequest { action, member, kind }).await;
     let touched = touched.map_err(Refusal::of_write)?;
     Ok(touched.into_iter().map(|alarm| (alarm.member, alarm.kind)).collect())
 }
 
 pub(super) async fn defragment(
-    gateway: &Gateway,
+    api: &Api,
     _: rpc::DefragmentRequest,
 ) -> Result<rpc::DefragmentResponse, Fault> {
-    gateway.member.defragment().await.map_err(Refusal::unknown)?;
+    api.member.defragment().await.map_err(Refusal::unknown)?;
     Ok(rpc::DefragmentResponse::default())
 }
 
-pub(super) async fn hash(gateway: &Gateway, _: rpc::HashRequest) -> Result<rpc::HashResponse, Fault> {
-    let hash = gateway.member.hash_kv(Revision(0)).await?.hash;
-    Ok(rpc::HashResponse { header: Some(gateway.header()), hash })
+pub(super) async fn hash(api: &Api, _: rpc::HashRequest) -> Result<rpc::HashResponse, Fault> {
+    let hash = api.member.hash_kv(Revision(0)).await?.hash;
+    Ok(rpc::HashResponse { header: Some(api.header()), hash })
 }
 
-pub(super) async fn hash_kv(
-    gateway: &Gateway,
-    request: rpc::HashKVRequest,
-) -> Result<rpc::HashKVResponse, Fault> {
-    let found = gateway.member.hash_kv(Revision(request.revision)).await?;
+pub(super) async fn hash_kv(api: &Api, request: rpc::HashKVRequest) -> Result<rpc::HashKVResponse, Fault> {
+    let found = api.member.hash_kv(Revision(request.revision)).await?;
     Ok(rpc::HashKVResponse {
-        header: Some(gateway.header()),
+        header: Some(api.header()),
         hash: found.hash,
         compact_revision: found.compact_revision.0,
     })
 }
 
 pub(super) async fn move_leader(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::MoveLeaderRequest,
 ) -> Result<rpc::MoveLeaderResponse, Fault> {
-    gateway.member.transfer_leadership(NodeId(request.target_id)).await?;
+    api.member.transfer_leadership(NodeId(request.target_id)).await?;
     Ok(rpc::MoveLeaderResponse::default())
 }
 
 /// There is no older version of the data to go back to: what etcd would validate is validated, nothing is done.
 pub(super) async fn downgrade(
-    gateway: &Gateway,
+    api: &Api,
     request: rpc::DowngradeRequest,
 ) -> Result<rpc::DowngradeResponse, Fault> {
     if request.action == DowngradeAction::Cancel {
@@ -117,7 +111,7 @@ pub(super) async fn downgrade(
     let parts: Option<Vec<u32>> = request.version.split('.').map(|part| part.parse().ok()).collect();
     match (parts.as_deref(), request.action) {
         (Some([3, 4, _]), DowngradeAction::Validate) => {
-            Ok(rpc::DowngradeResponse { header: Some(gateway.header()), version: "3.5.0".to_owned() })
+            Ok(rpc::DowngradeResponse { header: Some(api.header()), version: "3.5.0".to_owned() })
         }
         (Some([3, 4, _]), _) => Err(Refusal::ABSENT.into()),
         (Some([_, _, _]), _) => Err(Refusal::DOWNGRADE_TARGET.into()),
@@ -126,15 +120,11 @@ pub(super) async fn downgrade(
 }
 
 /// The whole store in pieces, and the SHA-256 of all of them as the last one.
-pub(super) async fn snapshot(
-    gateway: &Gateway,
-    body: Vec<u8>,
-    mut lines: Lines<'_, '_>,
-) -> Result<(), Closed> {
+pub(super) async fn snapshot(api: &Api, body: Vec<u8>, mut lines: Lines<'_, '_>) -> Result<(), Closed> {
     let request = Documents::<rpc::SnapshotRequest>::new(&body).next().transpose();
     drop(body);
     let result = match request {
-        Ok(_) => send_snapshot(gateway, &mut lines).await,
+        Ok(_) => send_snapshot(api, &mut lines).await,
         Err(error) => Err(error.into()),
     };
     match result {
@@ -144,8 +134,8 @@ pub(super) async fn snapshot(
     }
 }
 
-async fn send_snapshot(gateway: &Gateway, lines: &mut Lines<'_, '_>) -> Result<(), Fault> {
-    let mut reader = gateway.member.snapshot().await?;
+async fn send_snapshot(api: &Api, lines: &mut Lines<'_, '_>) -> Result<(), Fault> {
+    let mut reader = api.member.snapshot().await?;
     let mut digest = Sha256::new();
     while let Some(piece) = reader.next().await? {
         digest.update(&piece);

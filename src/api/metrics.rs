@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, fmt::Write, time::Duration};
 
 use super::{
-    Gateway,
+    Api,
     errors::{Code, status},
     process::Process,
     routes::{Call, Row, Stream},
@@ -31,13 +31,13 @@ impl Counters {
     }
 }
 
-pub(super) async fn handle(gateway: &Gateway, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+pub(super) async fn handle(api: &Api, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     let mut page = Page(String::with_capacity(8 << 10));
-    page.member(&gateway.member.figures());
-    if let Ok(status) = gateway.member.status().await {
+    page.member(&api.member.figures());
+    if let Ok(status) = api.member.status().await {
         page.store(&status);
     }
-    page.calls(&gateway.counters);
+    page.calls(&api.counters);
     page.process(&Process::look());
     page.build();
     let content_type = "text/plain; version=0.0.4; charset=utf-8";

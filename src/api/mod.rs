@@ -34,7 +34,7 @@ mod routes;
 mod size;
 mod watch;
 
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
 pub use self::monitor::Monitor;
 
@@ -71,7 +71,7 @@ pub struct Options {
     pub request_bytes_max: usize,
     /// etcd's `--max-txn-ops`. The store takes no more than 128 whatever it is.
     pub txn_ops_max: usize,
-    pub progress_interval: Duration,
+    pub watch_progress_interval: Duration,
 }
 
 impl Default for Options {
@@ -79,7 +79,7 @@ impl Default for Options {
         Options {
             request_bytes_max: limits::COMMAND_BYTES_MAX,
             txn_ops_max: limits::TXN_OPS_MAX,
-            progress_interval: WATCH_PROGRESS_INTERVAL,
+            watch_progress_interval: WATCH_PROGRESS_INTERVAL,
         }
     }
 }
@@ -96,14 +96,14 @@ impl Options {
     }
 }
 
-/// Answers all requests of clients. See the module.
-pub struct Gateway {
+/// Answers all requests of clients.
+pub struct Api {
     member: Member,
     options: Options,
     counters: Counters,
 }
 
-impl Handler for Gateway {
+impl Handler for Api {
     /// Everything is boxed: a connection that waits for its next request does not carry the largest handler's state.
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
         match routes::find(exchange.path()) {
@@ -125,27 +125,9 @@ impl Handler for Gateway {
     }
 }
 
-/// Answers with the pages alone: for addresses that monitoring may reach and clients may not.
-pub struct Pages(Rc<Gateway>);
-
-impl Handler for Pages {
-    async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
-        match routes::find(exchange.path()) {
-            Route::Page(page) => Box::pin(pages::handle(&self.0, page, exchange)).await,
-            Route::Metrics => Box::pin(metrics::handle(&self.0, exchange)).await,
-            _ => pages::not_found(exchange).await,
-        }
-    }
-}
-
-impl Gateway {
-    pub fn new(member: Member, options: Options) -> Gateway {
-        Gateway { member, options, counters: Counters::default() }
-    }
-
-    /// The pages of this gateway, for another door.
-    pub fn pages(self: &Rc<Gateway>) -> Pages {
-        Pages(self.clone())
+impl Api {
+    pub fn new(member: Member, options: Options) -> Api {
+        Api { member, options, counters: Counters::default() }
     }
 
     fn header(&self) -> rpc::ResponseHeader {
@@ -244,6 +226,10 @@ impl Gateway {
             Unary::MoveLeader => answer.message(&maintenance::move_leader(self, take(body)?).await?),
             Unary::Downgrade => answer.message(&maintenance::downgrade(self, take(body)?).await?),
             Unary::AuthStatus => answer.message(&self.auth_status(take(body)?)),
+            Unary::UserGet => {
+                let _: rpc::AuthUserGetRequest = take(body)?;
+                return Err(Refusal::ABSENT.into());
+            }
             Unary::Absent => return Err(Refusal::ABSENT.into()),
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use futures_lite::future;
 
-use super::{Gateway, convert, errors::Refusal, lines::Lines};
+use super::{Api, convert, errors::Refusal, lines::Lines};
 use crate::{
     http::Closed,
     member::{self, WatchEvent, WatchId, WatchMessage, WatchNews, WatchStream},
@@ -43,14 +43,14 @@ enum Turn {
     News(WatchMessage),
 }
 
-pub(super) async fn watch(gateway: &Gateway, first: Vec<u8>, mut lines: Lines<'_, '_>) -> Result<(), Closed> {
+pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -> Result<(), Closed> {
     let mut session = Session {
-        stream: gateway.member.watch_stream(),
+        stream: api.member.watch_stream(),
         watches: BTreeMap::new(),
         next_id: 0,
-        progress_interval: gateway.options.progress_interval,
+        progress_interval: api.options.watch_progress_interval,
     };
-    if let Err(refusal) = session.requests(gateway, first, &mut lines).await? {
+    if let Err(refusal) = session.requests(api, first, &mut lines).await? {
         return lines.fail(&refusal).await;
     }
     loop {
@@ -59,13 +59,13 @@ pub(super) async fn watch(gateway: &Gateway, first: Vec<u8>, mut lines: Lines<'_
         match turn {
             Turn::Said(said) => match said? {
                 Some(body) => {
-                    if let Err(refusal) = session.requests(gateway, body, &mut lines).await? {
+                    if let Err(refusal) = session.requests(api, body, &mut lines).await? {
                         return lines.fail(&refusal).await;
                     }
                 }
                 None => return lines.end().await,
             },
-            Turn::News(message) => session.tell(gateway, message, &mut lines).await?,
+            Turn::News(message) => session.tell(api, message, &mut lines).await?,
         }
     }
 }
@@ -75,14 +75,14 @@ impl Session {
     /// that follows, as etcd does.
     async fn requests(
         &mut self,
-        gateway: &Gateway,
+        api: &Api,
         body: Vec<u8>,
         lines: &mut Lines<'_, '_>,
     ) -> Result<Result<(), Refusal>, Closed> {
         for (index, request) in Documents::<WatchRequest>::new(&body).enumerate() {
             match request {
                 Ok(request) => {
-                    if let Some(response) = self.request(gateway, request) {
+                    if let Some(response) = self.request(api, request) {
                         lines.send(line(response)).await?;
                     }
                 }
@@ -94,8 +94,8 @@ impl Session {
     }
 
     /// The answer, if there is one.
-    fn request(&mut self, gateway: &Gateway, request: WatchRequest) -> Option<WatchResponse> {
-        let header = Some(gateway.header());
+    fn request(&mut self, api: &Api, request: WatchRequest) -> Option<WatchResponse> {
+        let header = Some(api.header());
         match request {
             WatchRequest::None => None,
             WatchRequest::Create(create) => Some(match self.create(create) {
@@ -117,7 +117,7 @@ impl Session {
             }
             WatchRequest::Progress(_) => {
                 let revision = self.stream.synced()?;
-                let header = Some(gateway.header_at(revision));
+                let header = Some(api.header_at(revision));
                 Some(WatchResponse { header, watch_id: NO_WATCH, ..Default::default() })
             }
         }
@@ -177,7 +177,7 @@ impl Session {
         lines: &mut Lines<'_, '_>,
     ) -> Result<(), Closed> {
         let WatchMessage { watch: WatchId(watch_id), revision, what } = message;
-        let header = gateway.header_at(revision);
+        let header = api.header_at(revision);
         match what {
             WatchNews::Progress => {
                 lines.send(line(WatchResponse { header: Some(header), watch_id, ..Default::default() })).await
@@ -185,7 +185,7 @@ impl Session {
             WatchNews::Compacted(compacted) => {
                 self.watches.remove(&watch_id);
                 let response = WatchResponse {
-                    header: Some(gateway.header_at(Revision(0))),
+                    header: Some(api.header_at(Revision(0))),
                     watch_id,
                     canceled: true,
                     compact_revision: compacted.0,
