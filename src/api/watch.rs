@@ -215,24 +215,21 @@ fn line(result: WatchResponse) -> Vec<u8> {
 
 /// The pieces of a message, and for each whether more follow. One that is not to be cut is one piece.
 fn fragments(events: &[Rc<WatchEvent>], flags: Flags) -> Vec<(&[Rc<WatchEvent>], bool)> {
-    let mut pieces = Vec::new();
-    let mut rest = events;
-    while flags.fragment {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|event| {
-            bytes += weight_bytes(event, flags.prev_kv);
-            bytes < FRAGMENT_BYTES
-        });
-        let count = fits.count().max(1);
-        if count >= rest.len() {
-            break;
-        }
-        let (piece, behind) = rest.split_at(count);
-        pieces.push((piece, true));
-        rest = behind;
+    if !flags.fragment {
+        return vec![(events, false)];
     }
-    pieces.push((rest, false));
-    pieces
+    let mut bytes = 0;
+    // A piece ends before the event that would make it too heavy; one event alone is never too heavy.
+    let pieces: Vec<_> = events
+        .chunk_by(|_, next| {
+            let weight = weight_bytes(next, flags.prev_kv);
+            let fits = bytes + weight < FRAGMENT_BYTES;
+            bytes = if fits { bytes + weight } else { 0 };
+            fits
+        })
+        .collect();
+    let last = pieces.len() - 1;
+    pieces.into_iter().enumerate().map(|(index, piece)| (piece, index < last)).collect()
 }
 
 fn weight_bytes(event: &WatchEvent, prev_kv: bool) -> usize {
