@@ -51,6 +51,7 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
         watches: BTreeMap::new(),
         next_id: 0,
         progress_interval: api.options.watch_progress_interval,
+        owes_progress: false,
     };
     if let Err(refusal) = session.requests(api, first, &mut lines).await? {
         return lines.fail(&refusal).await;
