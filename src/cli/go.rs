@@ -188,7 +188,8 @@ pub(super) fn parse_int(text: &str, radix: u32) -> Result<i64, String> {
 
 pub(super) fn parse_uint(text: &str, radix: u32) -> Result<u64, String> {
     let signed = text.starts_with('+');
-    let number = u64::from_str_radix(text, radix).map_err(|error| complaint("ParseUint", text, error.kind()))?;
+    let number =
+        u64::from_str_radix(text, radix).map_err(|error| complaint("ParseUint", text, error.kind()))?;
     match signed {
         true => Err(complaint("ParseUint", text, &std::num::IntErrorKind::InvalidDigit)),
         false => Ok(number),
@@ -228,11 +229,28 @@ mod tests {
 
     #[test]
     fn unquoted_as_go_does() {
-        let read = |text: &'static str| unquote(text.as_bytes()).map(|(text, rest)| (text, rest.escape_ascii().to_string()));
+        let read = |text: &'static str| {
+            unquote(text.as_bytes()).map(|(text, rest)| (text, rest.escape_ascii().to_string()))
+        };
         assert_eq!(read(r#""a\"b" rest"#), Some((b"a\"b".to_vec(), " rest".into())));
-        assert_eq!(read(r#""\xff\101\u00e9\U0001F600\t""#), Some((b"\xffA\xc3\xa9\xf0\x9f\x98\x80\t".to_vec(), "".into())));
+        assert_eq!(
+            read(r#""\xff\101\u00e9\U0001F600\t""#),
+            Some((b"\xffA\xc3\xa9\xf0\x9f\x98\x80\t".to_vec(), "".into()))
+        );
         assert_eq!(read(r"`a\n`)"), Some((br"a\n".to_vec(), ")".into())));
-        let wrong = ["a", "\"a", "`a", r#""\q""#, r#""\'""#, r#""\400""#, r#""\x4""#, r#""\ud800""#, r#""\"#, "", r#""\x+1""#];
+        let wrong = [
+            "a",
+            "\"a",
+            "`a",
+            r#""\q""#,
+            r#""\'""#,
+            r#""\400""#,
+            r#""\x4""#,
+            r#""\ud800""#,
+            r#""\"#,
+            "",
+            r#""\x+1""#,
+        ];
         for wrong in wrong {
             assert_eq!(read(wrong), None, "{wrong}");
         }
@@ -286,7 +304,10 @@ mod tests {
         assert_eq!(parse_int("-7f", 16), Ok(-127));
         assert_eq!(parse_int("zz", 16).unwrap_err(), r#"strconv.ParseInt: parsing "zz": invalid syntax"#);
         let large = "9223372036854775808";
-        assert_eq!(parse_int(large, 10).unwrap_err(), format!("strconv.ParseInt: parsing \"{large}\": value out of range"));
+        assert_eq!(
+            parse_int(large, 10).unwrap_err(),
+            format!("strconv.ParseInt: parsing \"{large}\": value out of range")
+        );
         assert_eq!(parse_uint("ffffffffffffffff", 16), Ok(u64::MAX));
         assert_eq!(parse_uint("+1", 16).unwrap_err(), r#"strconv.ParseUint: parsing "+1": invalid syntax"#);
     }

@@ -66,15 +66,18 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
 
 async fn grant(ttl: Option<String>, session: &Session) -> Result<(), Failure> {
     let ttl = ttl.ok_or_else(|| Failure::bad_arguments("lease grant command needs TTL argument"))?;
-    let ttl = go::parse_int(&ttl, 10).map_err(|error| Failure::bad_arguments(format_args!("bad TTL ({error})")))?;
+    let ttl =
+        go::parse_int(&ttl, 10).map_err(|error| Failure::bad_arguments(format_args!("bad TTL ({error})")))?;
     let response = session.client.lease_grant(&LeaseGrantRequest { ttl, id: 0 }).await;
-    let response = response.map_err(|error| Failure::error(format_args!("failed to grant lease ({error})")))?;
+    let response =
+        response.map_err(|error| Failure::error(format_args!("failed to grant lease ({error})")))?;
     session.print(&Answer::Grant(&response))
 }
 
 async fn revoke(id: i64, session: &Session) -> Result<(), Failure> {
     let response = session.client.lease_revoke(&LeaseRevokeRequest { id }).await;
-    let response = response.map_err(|error| Failure::error(format_args!("failed to revoke lease ({error})")))?;
+    let response =
+        response.map_err(|error| Failure::error(format_args!("failed to revoke lease ({error})")))?;
     session.print(&Answer::Revoke { id, response: &response })
 }
 
@@ -102,6 +105,7 @@ async fn keep_alive(id: i64, session: &Session) -> Result<(), Failure> {
 
 fn lease(id: Option<String>, needs: &str) -> Result<i64, Failure> {
     let id = id.ok_or_else(|| Failure::bad_arguments(needs))?;
-    go::parse_int(&id, 16)
-        .map_err(|error| Failure::bad_arguments(format_args!("bad lease ID arg ({error}), expecting ID in Hex")))
+    go::parse_int(&id, 16).map_err(|error| {
+        Failure::bad_arguments(format_args!("bad lease ID arg ({error}), expecting ID in Hex"))
+    })
 }

@@ -127,8 +127,16 @@ mod tests {
     fn borders_do_not_matter() {
         let chunked = b"3;x=y\r\nabc\r\n0A\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\nnext";
         for step in 1..chunked.len() {
-            assert_eq!(decode(Framing::ChunkSize, chunked, step), Ok((b"abc0123456789".to_vec(), 4)), "{step}");
-            assert_eq!(decode(Framing::Length(5), b"hello, next", step), Ok((b"hello".to_vec(), 6)), "{step}");
+            assert_eq!(
+                decode(Framing::ChunkSize, chunked, step),
+                Ok((b"abc0123456789".to_vec(), 4)),
+                "{step}"
+            );
+            assert_eq!(
+                decode(Framing::Length(5), b"hello, next", step),
+                Ok((b"hello".to_vec(), 6)),
+                "{step}"
+            );
             assert_eq!(decode(Framing::UntilClosed, b"hello", step), Ok((b"hello".to_vec(), 0)), "{step}");
         }
         assert_eq!(decode(Framing::Length(0), b"x", 1), Ok((vec![], 1)));

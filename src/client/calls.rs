@@ -5,12 +5,12 @@ use super::{
     core::Effect::{None, Write},
 };
 use crate::rpc::{
-    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse,
-    DeleteRangeRequest, DeleteRangeResponse, HashKVRequest, HashKVResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
-    LeaseTimeToLiveResponse, MemberListRequest, MemberListResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
-    WatchCreateRequest,
+    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DefragmentRequest,
+    DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKVRequest, HashKVResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest,
+    LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberListRequest,
+    MemberListResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -49,7 +49,10 @@ impl Client {
         self.call("/v3/lease/revoke", request, Write).await
     }
 
-    pub async fn lease_time_to_live(&self, request: &LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse> {
+    pub async fn lease_time_to_live(
+        &self,
+        request: &LeaseTimeToLiveRequest,
+    ) -> Answer<LeaseTimeToLiveResponse> {
         self.call("/v3/lease/timetolive", request, None).await
     }
 

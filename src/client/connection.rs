@@ -98,7 +98,8 @@ impl Connection {
 
     /// Sends a request and reads the head of its answer.
     pub(super) async fn ask(&mut self, request: &Request<'_>) -> io::Result<u16> {
-        let mut out = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, self.endpoint.host());
+        let mut out =
+            format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, self.endpoint.host());
         for (name, value) in request.headers {
             out += &format!("{name}: {value}\r\n");
         }
@@ -204,7 +205,9 @@ fn parse_head(input: &[u8]) -> Result<Option<(usize, Head)>, &'static str> {
         100..200 | 204 | 304 => Framing::Done,
         _ if has_token(response.headers, "transfer-encoding", "chunked") => Framing::ChunkSize,
         _ => match value(response.headers, "content-length") {
-            Some(length) => Framing::Length(length.parse().map_err(|_| "a Content-Length that is no number")?),
+            Some(length) => {
+                Framing::Length(length.parse().map_err(|_| "a Content-Length that is no number")?)
+            }
             None => Framing::UntilClosed,
         },
     };

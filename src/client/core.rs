@@ -107,7 +107,8 @@ impl Client {
         let headers = [("Grpc-Metadata-hasleader", "true")];
         let request = Request { method: "POST", path, headers: &headers, body };
         // etcd sends the head of an answer with its first message, which may be long in coming.
-        let status = connection.ask(&request).await.map_err(|error| broken(&connection, &error, Effect::None))?;
+        let status =
+            connection.ask(&request).await.map_err(|error| broken(&connection, &error, Effect::None))?;
         if status == 200 {
             return Ok(Stream::new(connection, self.options.answer_bytes_max));
         }
@@ -135,7 +136,11 @@ impl Client {
         }
     }
 
-    fn understand<A: Message + Value>(&self, connection: Connection, answer: &[u8]) -> Result<A, ClientError> {
+    fn understand<A: Message + Value>(
+        &self,
+        connection: Connection,
+        answer: &[u8],
+    ) -> Result<A, ClientError> {
         let decoded = rpc::decode(answer).map_err(|error| not_understood(&connection, &error));
         self.state.borrow_mut().idle = Some(connection);
         decoded

@@ -45,8 +45,14 @@ impl FromStr for Endpoint {
         let (scheme, rest) = given.split_once("://").unwrap_or(("http", given));
         match scheme {
             "http" => {}
-            "https" => return Err(format!("{given}: https comes with TLS, which this version does not have yet")),
-            _ => return Err(format!("{given}: unknown scheme {scheme:?}: an endpoint is host:port or http://host:port")),
+            "https" => {
+                return Err(format!("{given}: https comes with TLS, which this version does not have yet"));
+            }
+            _ => {
+                return Err(format!(
+                    "{given}: unknown scheme {scheme:?}: an endpoint is host:port or http://host:port"
+                ));
+            }
         }
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let wrong = || format!("{given:?} is not an endpoint: write host:port or http://host:port");

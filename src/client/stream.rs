@@ -2,11 +2,7 @@
 
 use std::io;
 
-use super::{
-    ClientError,
-    connection::Connection,
-    core::failed,
-};
+use super::{ClientError, connection::Connection, core::failed};
 use crate::rpc::{self, Message, StreamMessage, Value};
 
 /// Dropping it ends the call.
@@ -28,7 +24,8 @@ impl Stream {
     /// The next message; `None` at the end. Cancel-safe.
     pub async fn next<M: Message + Value>(&mut self) -> Result<Option<M>, ClientError> {
         let Some(line) = self.line().await? else { return Ok(None) };
-        let message: StreamMessage<M> = rpc::decode(&line).map_err(|error| self.broken(&error.to_string()))?;
+        let message: StreamMessage<M> =
+            rpc::decode(&line).map_err(|error| self.broken(&error.to_string()))?;
         match message {
             StreamMessage { error: Some(failure), .. } => Err(failed(failure)),
             StreamMessage { result, .. } => Ok(Some(result.unwrap_or_default())),

@@ -2,7 +2,7 @@
 
 mod compare;
 mod operation;
-mod words;
+pub(in crate::cli) mod words;
 
 use std::{
     fs::File,
@@ -61,7 +61,9 @@ fn part<T>(input: &mut dyn BufRead, parse: impl Fn(&[u8]) -> Result<T, Failure>)
     loop {
         let mut line = Vec::new();
         let read = input.read_until(b'\n', &mut line);
-        read.map_err(|error| Failure::new(Status::InvalidInput, format_args!("cannot read the input: {error}")))?;
+        read.map_err(|error| {
+            Failure::new(Status::InvalidInput, format_args!("cannot read the input: {error}"))
+        })?;
         if !line.ends_with(b"\n") {
             // Half a transaction must not be taken for a whole one.
             let text = "EOF: an empty line has to end each of the three parts";
@@ -86,7 +88,8 @@ mod tests {
 
     #[test]
     fn three_parts() {
-        let txn = parsed("mod(\"k1\") > \"7\"\n\nput k1 \"over \\\"x\\\"\\n\" --prev-kv\n\n\n").expect("a txn");
+        let txn =
+            parsed("mod(\"k1\") > \"7\"\n\nput k1 \"over \\\"x\\\"\\n\" --prev-kv\n\n\n").expect("a txn");
         let compare = Compare {
             result: CompareResult::Greater,
             target: CompareTarget::Mod,
@@ -94,8 +97,16 @@ mod tests {
             operand: CompareOperand::ModRevision(7),
             ..Compare::default()
         };
-        let put = PutRequest { key: b"k1".into(), value: b"over \"x\"\n".into(), prev_kv: true, ..PutRequest::default() };
-        assert_eq!(txn, TxnRequest { compare: vec![compare], success: vec![RequestOp::Put(put)], failure: vec![] });
+        let put = PutRequest {
+            key: b"k1".into(),
+            value: b"over \"x\"\n".into(),
+            prev_kv: true,
+            ..PutRequest::default()
+        };
+        assert_eq!(
+            txn,
+            TxnRequest { compare: vec![compare], success: vec![RequestOp::Put(put)], failure: vec![] }
+        );
     }
 
     #[test]
