@@ -35,6 +35,21 @@ impl Failure {
         Failure::new(Status::BadArguments, line)
     }
 
+    /// A call failed; `told` wraps its reason in etcdctl's words. Where nobody was reached, what helps is said instead.
+    pub(super) fn call(
+        status: Status,
+        error: &ClientError,
+        told: impl FnOnce(&ClientError) -> String,
+    ) -> Failure {
+        match error {
+            ClientError::Unreachable(_) => Failure::new(
+                status,
+                format_args!("{error}: is a server running there? `solder serve` starts one"),
+            ),
+            error => Failure::new(status, told(error)),
+        }
+    }
+
     /// Ends without another word.
     pub(super) fn silent(status: Status) -> Failure {
         Failure { status, line: None }
@@ -43,6 +58,6 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure::error(error)
+        Failure::call(Status::Error, &error, ToString::to_string)
     }
 }

@@ -177,8 +177,15 @@ pub(super) fn size(bytes: u64) -> String {
     let unit = UNITS[power as usize];
     match tenths {
         0..100 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
-        _ => format!("{} {unit}", (tenths + 5) / 10),
+        // Halves go to the even side.
+        _ => format!("{} {unit}", (tenths + 4 + tenths / 10 % 2) / 10),
     }
+}
+
+/// An I/O error without Rust's `(os error 2)`.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// A decimal number, or etcdctl's complaint.
@@ -290,6 +297,9 @@ mod tests {
             (9949, "9.9 kB"),
             (9950, "10 kB"),
             (20480, "20 kB"),
+            (20_500, "20 kB"),
+            (21_500, "22 kB"),
+            (21_449, "21 kB"),
             (36864, "37 kB"),
             (1_500_000, "1.5 MB"),
             (u64::MAX, "18 EB"),

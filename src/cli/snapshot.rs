@@ -99,7 +99,7 @@ impl Download {
         let partial = PathBuf::from(name);
         let file = create(&partial).map_err(|error| {
             let path = partial.display();
-            Failure::new(Status::Interrupted, format_args!("could not open {path} ({error})"))
+            Failure::new(Status::Interrupted, format_args!("could not open {path} ({})", go::reason(&error)))
         })?;
         let progress = Progress::new();
         Ok(Download {
@@ -141,7 +141,7 @@ impl Download {
     }
 
     fn lost(&self, error: &io::Error) -> Failure {
-        Failure::error(format_args!("cannot write {}: {error}", self.partial.display()))
+        Failure::error(format_args!("cannot write {}: {}", self.partial.display(), go::reason(error)))
     }
 }
 

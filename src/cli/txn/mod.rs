@@ -14,6 +14,7 @@ use clap::Args;
 
 use super::{
     failure::{Failure, Status},
+    go,
     output::Output,
     print::Answer,
     session::Session,
@@ -33,7 +34,10 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), F
     let mut input: Box<dyn BufRead> = match &arguments.file {
         None => Box::new(std::io::stdin().lock()),
         Some(file) => Box::new(BufReader::new(File::open(file).map_err(|error| {
-            Failure::new(Status::InvalidInput, format_args!("cannot read {}: {error}", file.display()))
+            Failure::new(
+                Status::InvalidInput,
+                format_args!("cannot read {}: {}", file.display(), go::reason(&error)),
+            )
         })?)),
     };
     let request = read(&mut *input, &mut |prompt| {
