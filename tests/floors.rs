@@ -4,12 +4,13 @@
 
 #[path = "golden/mod.rs"]
 pub mod golden;
+#[path = "runner/mod.rs"]
+pub mod runner;
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// From the ground up. Those on one floor do not look at each other.
@@ -56,26 +57,8 @@ fn edges_are_found_in_all_their_forms() {
     assert_eq!(names(1, "mod tests { use super::*; }"), "");
 }
 
-/// What README promises works: its first command as written, and its second is the whole test suite.
-#[test]
-fn the_commands_of_the_readme() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let commands: Vec<&str> = blocks(&readme).collect();
-    let [first, "cargo test"] = commands[..] else {
-        panic!("not two commands, the second `cargo test`: {commands:?}")
-    };
-    let args = first.strip_prefix("cargo run --release -- ").expect("the first runs the tool").split(' ');
-    let output = Command::new(env!("CARGO_BIN_EXE_solder")).args(args).output().expect("solder runs");
-    assert!(output.status.success(), "{first}: {output:?}");
-}
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// What stands in the `sh` blocks, each one command.
-fn blocks(text: &str) -> impl Iterator<Item = &str> {
-    text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().trim())
 }
 
 fn floor(folder: &str) -> usize {

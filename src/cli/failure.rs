@@ -24,7 +24,12 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(status: Status, line: impl fmt::Display) -> Failure {
-        Failure { status, line: Some(line.to_string()) }
+        Failure { status, line: Some(format!("Error: {line}")) }
+    }
+
+    /// What is not a client's says so as the daemon does.
+    pub(super) fn daemon(line: String) -> Failure {
+        Failure { status: Status::Error, line: Some(format!("solder: {line}")) }
     }
 
     pub(super) fn error(line: impl fmt::Display) -> Failure {

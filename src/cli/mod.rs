@@ -8,6 +8,7 @@
 //! Results go to standard output; an error is one line on standard error. Exit statuses are etcdctl's (`failure`), and 2 for a
 //! command that cannot be understood, but 1 where the binary is called `etcdctl`.
 
+mod check_config;
 mod client;
 mod cluster;
 mod condition;
@@ -23,6 +24,7 @@ mod ls;
 mod output;
 mod print;
 mod put;
+mod serve;
 mod session;
 mod snapshot;
 mod txn;
@@ -32,6 +34,8 @@ mod watch;
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ContextKind};
+
+use crate::config;
 
 use self::{
     failure::{Failure, Status},
@@ -50,12 +54,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a board's store until it is told to stop. Flags are etcd's; alone it serves on 127.0.0.1:2379.
+    Serve(config::Flags),
+    /// Print the settings that `solder serve` would use, each with where it comes from, or what is wrong with them.
+    CheckConfig(config::Flags),
     /// Look at a board's write-ahead log, check it, or give up what is damaged.
     #[command(subcommand)]
     Wal(wal::Command),
     #[command(flatten)]
     Client(client::Command),
     /// Print a script that lets a shell complete commands.
+    #[command(alias = "completions")]
     Completion(help::Completion),
     /// Write man pages.
     Man(help::Man),
@@ -72,7 +81,7 @@ struct Etcdctl {
 }
 
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args_os();
+    let mut arguments = config::double_dashes(std::env::args_os()).into_iter();
     let name = arguments.next().unwrap_or_default();
     let as_etcdctl = Path::new(&name).file_name().is_some_and(|name| name == "etcdctl");
     let command = command(as_etcdctl);
@@ -86,7 +95,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(line) = failure.line {
-                eprintln!("Error: {line}");
+                eprintln!("{line}");
             }
             ExitCode::from(failure.status as u8)
         }
@@ -102,10 +111,9 @@ fn command(as_etcdctl: bool) -> clap::Command {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
-        Command::Wal(command) => wal::run(command).map_err(|message| {
-            eprintln!("solder: {message}");
-            Failure::silent(Status::Error)
-        }),
+        Command::Serve(flags) => serve::run(&flags).map_err(Failure::daemon),
+        Command::CheckConfig(flags) => check_config::run(&flags).map_err(Failure::daemon),
+        Command::Wal(command) => wal::run(command).map_err(Failure::daemon),
         Command::Client(command) => client::run(command, arguments.globals, false),
         Command::Completion(arguments) => {
             help::completion(&arguments, command(false));

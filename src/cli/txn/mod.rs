@@ -87,7 +87,7 @@ mod tests {
 
     fn parsed(text: &str) -> Result<TxnRequest, (Status, String)> {
         read(&mut text.as_bytes(), &mut |_| ())
-            .map_err(|failure| (failure.status, failure.line.expect("a reason")))
+            .map_err(|failure| (failure.status, failure.line.expect("a reason").replacen("Error: ", "", 1)))
     }
 
     #[test]

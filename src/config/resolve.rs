@@ -1,0 +1,392 @@
+//! From settings as written to settings as used: etcd's rules, and those of small boards.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    AutoCompaction, Budget, ConfigError, Settings, Surroundings,
+    duration::{parse_duration, write_duration},
+    keys::Fate,
+    quota::{QUOTA_DEFAULT_BYTES, map_bytes_max, quota_bytes},
+    reading::{Reading, Report, parse_bool},
+    url::Url,
+    written::{Source, Written},
+};
+use crate::{logging, types::limits, wal};
+
+/// etcd's longest election.
+const ELECTION_MS_MAX: i64 = 50_000;
+
+pub(super) fn settings(
+    written: &Written,
+    surroundings: &Surroundings,
+) -> Result<(Settings, Report), ConfigError> {
+    let mut warnings = written.warnings.clone();
+    refuse_what_cannot_be(written, &mut warnings)?;
+    let mut reading = Reading { written, report: Report::new() };
+    let reading = &mut reading;
+
+    let name = name(reading)?;
+    let data_dir = data_dir(reading, &name, surroundings)?;
+    let listen_client = listen(reading, "listen-client-urls")?;
+    if listen_client.is_empty() {
+        return Err(reading.error("listen-client-urls", "no URL: clients could not be served"));
+    }
+    let listen_peer = listen(reading, "listen-peer-urls")?;
+    // Scripts that say what holds anyway need not hear of it.
+    if reading.is_given("listen-peer-urls") && listen_peer != [SocketAddr::from(([127, 0, 0, 1], 2380))] {
+        let place = reading.source("listen-peer-urls").place("listen-peer-urls");
+        warnings.push(format!("{place} has no effect: there are no peers in this version of Solder"));
+    }
+    let (heartbeat_interval, election_timeout) = intervals(reading)?;
+    let budget = budget(reading, surroundings)?;
+    let settings = Settings {
+        listen_client,
+        listen_peer,
+        listen_metrics: listen(reading, "listen-metrics-urls")?,
+        advertise_client_urls: advertise_client_urls(reading, surroundings)?,
+        advertise_peer_urls: members(reading, &name)?,
+        cluster_token: reading.text("initial-cluster-token"),
+        heartbeat_interval,
+        election_timeout,
+        strict_reconfig_check: reading.switch("strict-reconfig-check")?,
+        learners_max: reading.number("max-learners", 1..=1000)? as usize,
+        quota_bytes: quota(reading, &budget, &data_dir, surroundings)?,
+        auto_compaction: auto_compaction(reading)?,
+        request_bytes_max: reading.bytes("max-request-bytes", 1..=limits::COMMAND_BYTES_MAX as i64)? as usize,
+        txn_ops_max: reading.number("max-txn-ops", 1..=limits::TXN_OPS_MAX as i64)? as usize,
+        cors: origins(reading)?,
+        host_whitelist: reading.list("host-whitelist"),
+        watch_progress_interval: watch_progress_interval(reading)?,
+        slow_request: reading.duration("warning-unary-request-duration", Duration::ZERO)?,
+        log: log(reading)?,
+        board: board(reading),
+        budget,
+        warnings,
+        name,
+        data_dir,
+    };
+    Ok((settings, std::mem::take(&mut reading.report)))
+}
+
+/// Those that are not built, or never will be; and a warning for each that is not needed.
+fn refuse_what_cannot_be(written: &Written, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
+    for (key, value) in written.all() {
+        let place = value.source.place(key.name);
+        match &key.fate {
+            Fate::Used(_) => {}
+            Fate::Needless(why) => warnings.push(format!("{place} is ignored: {why}")),
+            Fate::Refused { unless, because } => {
+                let text = match (key.switch, parse_bool(&value.text)) {
+                    (true, Some(on)) => on.to_string(),
+                    (true, None) => {
+                        return Err(ConfigError(format!(
+                            "{place}: {:?} is neither true nor false",
+                            value.text
+                        )));
+                    }
+                    (false, _) => value.text.clone(),
+                };
+                if !unless.contains(&text.as_str()) {
+                    return Err(ConfigError(format!("{place}: {because}")));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name(reading: &mut Reading<'_>) -> Result<String, ConfigError> {
+    let name = reading.text("name");
+    if name.is_empty() {
+        return Err(reading.error("name", "a member needs a name"));
+    }
+    // It is part of --initial-cluster and of the data directory's name.
+    match name.chars().find(|c| ",=/".contains(*c) || c.is_control()) {
+        Some(c) => Err(reading.error("name", format!("{name:?} has a {c:?} in it"))),
+        None => Ok(name),
+    }
+}
+
+fn data_dir(
+    reading: &mut Reading<'_>,
+    name: &str,
+    surroundings: &Surroundings,
+) -> Result<PathBuf, ConfigError> {
+    let text = reading.text("data-dir");
+    if !text.is_empty() {
+        let path = surroundings.directory.join(text);
+        reading.derive("data-dir", path.display().to_string(), reading.source("data-dir").to_string());
+        return Ok(path);
+    }
+    if reading.is_given("data-dir") {
+        return Err(reading.error("data-dir", "empty"));
+    }
+    let state = surroundings.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
+    let (path, how) = match state.filter(|state| !state.is_empty()) {
+        Some(state) => (PathBuf::from(state), "STATE_DIRECTORY"),
+        None => (surroundings.directory.join(format!("{name}.solder")), "default"),
+    };
+    reading.derive("data-dir", path.display().to_string(), how);
+    Ok(path)
+}
+
+fn listen(reading: &mut Reading<'_>, key: &'static str) -> Result<Vec<SocketAddr>, ConfigError> {
+    let urls = reading.urls(key)?;
+    urls.iter().map(|url| url.address().map_err(|error| reading.error(key, error))).collect()
+}
+
+/// etcd refuses to listen elsewhere without being told what to advertise. What it would want is known: the addresses
+/// themselves, and the host's name for "all addresses".
+fn advertise_client_urls(
+    reading: &mut Reading<'_>,
+    surroundings: &Surroundings,
+) -> Result<Vec<String>, ConfigError> {
+    const KEY: &str = "advertise-client-urls";
+    let urls = reading.urls(KEY)?;
+    if let Some(url) = urls.iter().find(|url| url.is_everywhere()) {
+        return Err(reading.error(KEY, format!("{url} is no address that others can call")));
+    }
+    if !urls.is_empty() {
+        return Ok(urls.iter().map(Url::to_string).collect());
+    }
+    if !reading.is_given("listen-client-urls") {
+        let urls = vec!["http://localhost:2379".to_string()];
+        reading.derive(KEY, urls.clone(), "default");
+        return Ok(urls);
+    }
+    let noted = reading.report.get("listen-client-urls").cloned();
+    let listened = reading.urls("listen-client-urls")?;
+    reading.report.extend(noted.map(|noted| ("listen-client-urls", noted)));
+    let callable = listened.into_iter().map(|url| match url.is_everywhere() {
+        true => Url { host: surroundings.hostname.clone(), ..url },
+        false => url,
+    });
+    let mut urls: Vec<String> = callable.map(|url| url.to_string()).collect();
+    urls.dedup();
+    reading.derive(KEY, urls.clone(), "listen-client-urls");
+    Ok(urls)
+}
+
+/// This member's peer URLs. What stands in --initial-cluster must agree with them, and name nobody else.
+fn members(reading: &mut Reading<'_>, name: &str) -> Result<Vec<String>, ConfigError> {
+    reading.word("initial-cluster-state", &[("new", ()), ("existing", ())])?;
+    if reading.written.value("initial-cluster-state").text == "existing" {
+        let what = "joining a cluster is not in this version of Solder: leave it out";
+        return Err(reading.error("initial-cluster-state", what));
+    }
+    let mut urls = reading.urls("initial-advertise-peer-urls")?;
+    if urls.is_empty() {
+        return Err(reading.error("initial-advertise-peer-urls", "no URL"));
+    }
+    let cluster = initial_cluster(reading)?;
+    if cluster.is_empty() {
+        let text: Vec<String> = urls.iter().map(|url| format!("{name}={url}")).collect();
+        reading.derive("initial-cluster", text.join(","), "name, initial-advertise-peer-urls");
+    } else {
+        if cluster.len() > 1 {
+            let what = "a cluster of more than one member is not in this version of Solder";
+            return Err(reading.error("initial-cluster", what));
+        }
+        let Some(named) = cluster.get(name) else {
+            let what = format!("couldn't find local name {name:?} in the initial cluster configuration");
+            return Err(reading.error("initial-cluster", what));
+        };
+        agree(reading, &mut urls, named)?;
+    }
+    Ok(urls.iter().map(Url::to_string).collect())
+}
+
+/// Where only one of the two was given, that one counts.
+fn agree(reading: &mut Reading<'_>, urls: &mut Vec<Url>, named: &[Url]) -> Result<(), ConfigError> {
+    let sorted = |urls: &[Url]| {
+        let mut urls = urls.to_vec();
+        urls.sort();
+        urls
+    };
+    if sorted(urls) == sorted(named) {
+        return Ok(());
+    }
+    if reading.is_given("initial-advertise-peer-urls") {
+        let what = "its URLs are not those of --initial-advertise-peer-urls";
+        return Err(reading.error("initial-cluster", what));
+    }
+    *urls = named.to_vec();
+    let texts: Vec<String> = urls.iter().map(Url::to_string).collect();
+    reading.derive("initial-advertise-peer-urls", texts, "initial-cluster");
+    Ok(())
+}
+
+/// `a=http://x:1,a=http://y:1,b=http://z:1`
+fn initial_cluster(reading: &mut Reading<'_>) -> Result<BTreeMap<String, Vec<Url>>, ConfigError> {
+    let text = reading.text("initial-cluster");
+    let mut cluster: BTreeMap<String, Vec<Url>> = BTreeMap::new();
+    for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let form = || reading.error("initial-cluster", format!("{item:?} does not have the form NAME=URL"));
+        let (name, url) = item.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(form)?;
+        let url = Url::parse(url).map_err(|error| reading.error("initial-cluster", error))?;
+        cluster.entry(name.into()).or_default().push(url);
+    }
+    Ok(cluster)
+}
+
+fn intervals(reading: &mut Reading<'_>) -> Result<(Duration, Duration), ConfigError> {
+    let heartbeat = reading.number("heartbeat-interval", 1..=ELECTION_MS_MAX)?;
+    let election = reading.number("election-timeout", 1..=ELECTION_MS_MAX)?;
+    if election < 5 * heartbeat {
+        return Err(ConfigError(format!(
+            "--election-timeout[{election}ms] should be at least as 5 times as --heartbeat-interval[{heartbeat}ms]"
+        )));
+    }
+    let duration = |ms: i64| Duration::from_millis(ms as u64);
+    Ok((duration(heartbeat), duration(election)))
+}
+
+fn budget(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<Budget, ConfigError> {
+    const MOST: i64 = 1 << 30;
+    let pending = reading.bytes("pending-bytes-max", 256 << 10..=MOST)?;
+    let flush = reading.bytes("flush-bytes", 64 << 10..=MOST)?;
+    if flush > pending {
+        let what = format!("{flush} bytes are never pending: pending-bytes-max is {pending}");
+        return Err(reading.error("flush-bytes", what));
+    }
+    let segment = reading
+        .bytes("wal-segment-bytes", i64::from(wal::Options::SEGMENT_BYTES_MIN)..=i64::from(64_u32 << 20))?;
+    if segment % 4096 != 0 {
+        return Err(reading.error("wal-segment-bytes", format!("{segment} is no multiple of 4096")));
+    }
+    Ok(Budget {
+        pending_bytes_max: pending as u64,
+        flush_bytes: flush as u64,
+        flush_interval: reading.duration("flush-interval", Duration::from_millis(10))?,
+        flush_pages_max: reading.number("flush-pages-max", 64..=1 << 20)? as u32,
+        wal_segment_bytes: segment as u32,
+        db_map_bytes_max: map_bytes(reading, surroundings)?,
+        connections_max: reading.number("max-connections", 1..=1 << 20)? as usize,
+    })
+}
+
+/// What the words of this board can address bounds it. A default or a profile gives way to that, and on 64-bit boards to a
+/// quota that somebody asked for; what somebody asked for itself is taken or refused.
+fn map_bytes(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<u64, ConfigError> {
+    const KEY: &str = "db-map-bytes";
+    let most = map_bytes_max(surroundings.word_bits);
+    let wanted = reading.bytes(KEY, 32 << 20..=i64::MAX)? as u64;
+    if reading.is_given(KEY) {
+        return match wanted > most {
+            true => {
+                Err(reading.error(KEY, format!("{wanted} is too large, this board's words can take {most}")))
+            }
+            false => Ok(wanted),
+        };
+    }
+    let mut bytes = wanted;
+    if reading.is_given("quota-backend-bytes") {
+        let quota = reading.bytes("quota-backend-bytes", i64::MIN..=i64::MAX)?;
+        bytes = bytes.max(u64::try_from(quota).unwrap_or(0).saturating_mul(2));
+        if bytes > wanted {
+            reading.derive(KEY, bytes.min(most) as i64, "twice the quota");
+        }
+    }
+    if bytes > most {
+        reading.derive(KEY, most as i64, format!("most that {}-bit words can take", surroundings.word_bits));
+    }
+    Ok(bytes.min(most))
+}
+
+fn quota(
+    reading: &mut Reading<'_>,
+    budget: &Budget,
+    data_dir: &std::path::Path,
+    surroundings: &Surroundings,
+) -> Result<Option<u64>, ConfigError> {
+    const KEY: &str = "quota-backend-bytes";
+    let wanted = reading.bytes(KEY, i64::MIN..=i64::MAX)?;
+    let half = budget.db_map_bytes_max / 2;
+    match u64::try_from(wanted) {
+        Err(_) => Ok(None),
+        Ok(wanted) if wanted > 0 && reading.is_given(KEY) => match wanted > half {
+            true => Err(reading
+                .error(KEY, format!("{wanted} is more than half of the database's map: the most is {half}"))),
+            false => Ok(Some(wanted)),
+        },
+        Ok(wanted) => {
+            // A given 0 asks for etcd's default, whatever the profile says.
+            let profile = matches!(reading.source(KEY), Source::Profile { .. }).then_some(wanted);
+            let bytes = quota_bytes(profile, budget.db_map_bytes_max, (surroundings.room)(data_dir));
+            let how = match bytes {
+                _ if Some(bytes) == profile => reading.source(KEY).to_string(),
+                QUOTA_DEFAULT_BYTES if profile.is_none() => "default".into(),
+                _ if bytes == half => "half of db-map-bytes".into(),
+                _ => "half of the disk that is free".into(),
+            };
+            reading.derive(KEY, bytes as i64, how);
+            Ok(Some(bytes))
+        }
+    }
+}
+
+fn auto_compaction(reading: &mut Reading<'_>) -> Result<Option<AutoCompaction>, ConfigError> {
+    const KEY: &str = "auto-compaction-retention";
+    let by_time = reading.word("auto-compaction-mode", &[("periodic", true), ("revision", false)])?;
+    let text = reading.text(KEY);
+    let number = text.parse::<u64>().ok();
+    if number == Some(0) || text.is_empty() {
+        return Ok(None);
+    }
+    if !by_time {
+        let number = number.filter(|number| i64::try_from(*number).is_ok());
+        let what = || reading.error(KEY, format!("{text:?} is not a number of revisions"));
+        return Ok(Some(AutoCompaction::Revision(number.ok_or_else(what)?)));
+    }
+    // As in etcd a bare number is of hours.
+    let duration = match number {
+        Some(hours) => hours.checked_mul(3600).map(Duration::from_secs),
+        None => parse_duration(&text),
+    };
+    let Some(duration) = duration else {
+        return Err(
+            reading.error(KEY, format!("{text:?} is not a duration like 1h30m, nor a number of hours"))
+        );
+    };
+    reading.derive(KEY, write_duration(duration), reading.source(KEY).to_string());
+    Ok(Some(duration).filter(|duration| !duration.is_zero()).map(AutoCompaction::Periodic))
+}
+
+fn origins(reading: &mut Reading<'_>) -> Result<Vec<String>, ConfigError> {
+    let origins = reading.list("cors");
+    for origin in &origins {
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        if origin != "*" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+            let what = format!("{origin:?} is not an origin like http://host:port, nor *");
+            return Err(reading.error("cors", what));
+        }
+    }
+    Ok(origins)
+}
+
+/// As in etcd 0 asks for the default.
+fn watch_progress_interval(reading: &mut Reading<'_>) -> Result<Duration, ConfigError> {
+    const KEY: &str = "watch-progress-notify-interval";
+    let interval = reading.duration(KEY, Duration::ZERO)?;
+    if !interval.is_zero() {
+        return Ok(interval);
+    }
+    reading.derive(KEY, "10m", "default");
+    Ok(Duration::from_secs(600))
+}
+
+fn log(reading: &mut Reading<'_>) -> Result<logging::Options, ConfigError> {
+    let level = reading.word("log-level", &logging::Level::NAMES)?;
+    let format = reading.word("log-format", &logging::Format::NAMES)?;
+    Ok(logging::Options { level, format })
+}
+
+fn board(reading: &mut Reading<'_>) -> Option<String> {
+    let wanted = reading.text("board");
+    let found = reading.written.profile.as_ref().map(|profile| profile.name.clone());
+    if wanted == "auto" {
+        let how = format!("auto, {}", reading.source("board"));
+        reading.derive("board", found.clone().unwrap_or("none".into()), how);
+    }
+    found
+}

@@ -1,0 +1,80 @@
+//! Events in order, held once for all who have yet to take them.
+
+use std::collections::VecDeque;
+
+use crate::types::Revision;
+
+use super::Event;
+
+/// What is left of the events that somebody was to get.
+pub(super) struct Window<E> {
+    events: VecDeque<E>,
+    pub(super) bytes: u64,
+}
+
+/// How much one message holds before it ends at the next revision. etcd's own bound for messages of history is 1000
+/// revisions; in bytes, what a door holds of one stream while it writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MessageLimits {
+    pub(super) events: usize,
+    pub(super) bytes: u64,
+}
+
+impl<E> Default for Window<E> {
+    fn default() -> Window<E> {
+        Window { events: VecDeque::new(), bytes: 0 }
+    }
+}
+
+impl<E: Event> Window<E> {
+    pub(super) fn push(&mut self, event: E) {
+        self.bytes += event.weight_bytes();
+        self.events.push_back(event);
+    }
+
+    pub(super) fn from(&self, revision: Revision) -> impl Iterator<Item = &E> {
+        let start = self.events.partition_point(|event| event.rev().main < revision);
+        self.events.range(start..)
+    }
+
+    /// Forgets what is before a revision.
+    pub(super) fn drop_before(&mut self, revision: Revision) {
+        while self.events.front().is_some_and(|event| event.rev().main < revision) {
+            let event = self.events.pop_front().expect("there is a front");
+            self.bytes -= event.weight_bytes();
+        }
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Window::default();
+    }
+
+    /// The oldest revision, unless it is the only one.
+    pub(super) fn oldest_of_several(&self) -> Option<Revision> {
+        let (front, back) = (self.events.front()?.rev().main, self.events.back()?.rev().main);
+        (front < back).then_some(front)
+    }
+}
+
+/// Whole revisions of what a watcher wants, up to the limits; and the revision to go on with, if that was not all.
+pub(super) fn collect<'a, E: Event + 'a>(
+    events: impl Iterator<Item = &'a E>,
+    wants: impl Fn(&E) -> bool,
+    limits: MessageLimits,
+) -> (Vec<E>, Option<Revision>) {
+    let mut taken: Vec<E> = Vec::new();
+    let mut bytes = 0;
+    for event in events.filter(|event| wants(event)) {
+        let main = event.rev().main;
+        let full = taken.len() >= limits.events || bytes >= limits.bytes;
+        if full && taken.last().is_some_and(|last| last.rev().main != main) {
+            return (taken, Some(main));
+        }
+        bytes += event.weight_bytes();
+        taken.push(event.clone());
+    }
+    (taken, None)
+}
