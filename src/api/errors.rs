@@ -182,7 +182,9 @@ fn code_of(error: &Error) -> Code {
         | Error::NotLearner
         | Error::LearnerNotReady
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
-        Error::NoLeader | Error::LeaderChanged | Error::Timeout | Error::MembershipBusy => Code::Unavailable,
+        Error::NoLeader | Error::NotReady | Error::LeaderChanged | Error::Timeout | Error::MembershipBusy => {
+            Code::Unavailable
+        }
         // etcd forgot to map it.
         Error::NotEnoughStartedMembers => Code::Unknown,
     }

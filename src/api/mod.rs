@@ -26,6 +26,7 @@ mod line;
 mod lines;
 mod maintenance;
 mod metrics;
+mod monitor;
 mod pages;
 mod process;
 mod query;
@@ -34,6 +35,8 @@ mod size;
 mod watch;
 
 use std::time::Duration;
+
+pub use self::monitor::Monitor;
 
 use self::{
     answer::{Answer, refuse},

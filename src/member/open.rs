@@ -160,7 +160,7 @@ fn assemble<D: Disk + Send + 'static>(
     let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
     let members = store.membership().clone();
     let replica = Replica::new(replica_options(&options, member), boot, rng.fork());
-    let usage = store.usage()?;
+    let usage = store.usage();
     let log = Box::new(LogOf { wal, members });
     Ok(Opened { options, identity, replica, store, usage, backend, log, rng, dir })
 }

@@ -244,12 +244,12 @@ impl Member {
     }
 
     pub async fn status(&self) -> Result<Status, Error> {
-        let usage = self.engine.query(|keeper| Ok(keeper.store().usage()?)).await?;
+        let usage = self.engine.query(|keeper| Ok(keeper.store().usage())).await?;
         let quota_bytes = self.engine.options.quota_bytes;
         Ok(self.engine.look(|core| {
             let node = core.replica.node();
             Status {
-                db_size_bytes: usage.used_bytes,
+                db_size_bytes: usage.file_bytes,
                 db_in_use_bytes: usage.used_bytes,
                 quota_bytes,
                 leader: node.leader(),

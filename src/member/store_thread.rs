@@ -370,10 +370,8 @@ impl Keeper {
     }
 
     fn report_flushed(&mut self, took: Duration) {
-        match self.store.usage() {
-            Ok(usage) => self.inbox.send(Report::Flushed { index: self.store.flushed().index, usage, took }),
-            Err(error) => return self.fail(&error),
-        }
+        let (index, usage) = (self.store.flushed().index, self.store.usage());
+        self.inbox.send(Report::Flushed { index, usage, took });
         self.look_at_room();
     }
 

@@ -19,18 +19,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_io::Timer;
 use smol::LocalExecutor;
 
 use crate::{
-    api::Gateway,
+    api::{Api, Monitor},
     config::Settings,
-    http::{self, Listener},
+    http::{self, Handler, Listener},
     logging,
     member::{self, Member},
 };
 
 /// How long reading log and database may take before the service manager is to lose patience.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Between two looks whether the member can serve.
+const NOT_READY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Serves until it is told to stop. Errors: one line that says what happened, to what, and what to do.
 pub fn serve(settings: &Settings) -> Result<(), String> {
@@ -58,7 +62,10 @@ struct Doors {
 impl Doors {
     fn bind(settings: &Settings) -> Result<Doors, String> {
         let bind = |addresses: &[std::net::SocketAddr]| {
-            addresses.iter().map(|address| Listener::bind(&address.to_string())).collect()
+            addresses
+                .iter()
+                .map(|address| Listener::bind(&address.to_string()))
+                .collect::<Result<Vec<_>, _>>()
         };
         Ok(Doors { clients: bind(&settings.listen_client)?, metrics: bind(&settings.listen_metrics)? })
     }
@@ -70,47 +77,47 @@ impl Doors {
         executor: Rc<LocalExecutor<'static>>,
         begun: Instant,
     ) {
-        let gateway = Rc::new(Gateway::new(member.clone(), options::api(&settings)));
+        let at: Vec<String> = self.clients.iter().map(|door| format!("http://{}", door.address())).collect();
+        let api = Rc::new(Api::new(member.clone(), options::api(&settings)));
+        let monitor = Rc::new(Monitor(api.clone()));
         let stop = Rc::new(signals::Stop::default());
-        let clients = self.clients.iter().map(Listener::address).collect::<Vec<_>>();
-        let open = |listeners, pages_only| {
-            let options = options::http(&settings);
-            let (executor, stop) = (executor.clone(), stop.clone());
-            let gateway = gateway.clone();
-            async move {
-                let stopped = async move { stop.asked().await };
-                match pages_only {
-                    true => {
-                        http::serve(listeners, options, Rc::new(gateway.pages()), executor, stopped).await;
-                    }
-                    false => http::serve(listeners, options, gateway, executor, stopped).await,
-                }
-            }
-        };
-        let doors = [executor.spawn(open(self.clients, false)), executor.spawn(open(self.metrics, true))];
+        let open = options::http(&settings);
+        let doors = [
+            executor.spawn(open_door(self.clients, open.clone(), api, executor.clone(), stop.clone())),
+            executor.spawn(open_door(self.metrics, open, monitor, executor.clone(), stop.clone())),
+        ];
         let watchdog = executor.spawn(watchdog::watch(member.clone()));
-        if member.wait_until_ready().await.is_ok() {
-            announce(&settings, &clients, begun);
-        }
+        let announcing = executor.spawn(announce(member.clone(), settings, at, begun));
         signals::wait().await;
         notify::stopping();
         log::info!("stopping: answering what is under way");
+        drop((watchdog, announcing));
         stop.ask();
         for door in doors {
             door.await;
         }
-        drop(watchdog);
-        member.stop();
+        member.stop().await;
     }
 }
 
-fn announce(settings: &Settings, clients: &[std::net::SocketAddr], begun: Instant) {
-    let at = clients.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(", ");
-    let ready = format!("serving clients at {at}");
-    log::info!(
-        "{ready}, data in {}, {} ms after the start",
-        settings.data_dir.display(),
-        begun.elapsed().as_millis()
-    );
+async fn open_door<H: Handler>(
+    listeners: Vec<Listener>,
+    options: http::Options,
+    handler: Rc<H>,
+    executor: Rc<LocalExecutor<'static>>,
+    stop: Rc<signals::Stop>,
+) {
+    http::serve(listeners, options, handler, executor, async move { stop.asked().await }).await;
+}
+
+/// Says that clients are served, once they are.
+async fn announce(member: Member, settings: Settings, at: Vec<String>, begun: Instant) {
+    while let Err(error) = member.read_barrier().await {
+        log::debug!("not ready yet: {error}");
+        Timer::after(NOT_READY_PAUSE).await;
+    }
+    let ready = format!("serving clients at {}", at.join(", "));
+    let (dir, took_ms) = (settings.data_dir.display(), begun.elapsed().as_millis());
+    log::info!("{ready}; data in {dir}; {took_ms} ms after the start");
     notify::ready(&ready);
 }

@@ -58,7 +58,7 @@ pub(super) fn api(settings: &Settings) -> api::Options {
     api::Options {
         request_bytes_max: settings.request_bytes_max,
         txn_ops_max: settings.txn_ops_max,
-        progress_interval: settings.watch_progress_interval,
+        watch_progress_interval: settings.watch_progress_interval,
     }
 }
 
