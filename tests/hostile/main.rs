@@ -168,7 +168,7 @@ fn descriptors(wanted: u64) -> u64 {
     const OTHERS: u64 = 500;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit.clone()).expect("as many as are allowed");
+    setrlimit(Resource::Nofile, limit).expect("as many as are allowed");
     let allowed = limit.current.map_or(wanted, |current| current.saturating_sub(OTHERS));
     if allowed < wanted {
         eprintln!("FEWER: {allowed} connections instead of {wanted}, by the limit of open files");
