@@ -4,6 +4,8 @@
 
 #[path = "golden/mod.rs"]
 pub mod golden;
+#[path = "runner/mod.rs"]
+pub mod runner;
 
 use std::{
     collections::BTreeSet,

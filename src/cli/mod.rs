@@ -5,6 +5,7 @@
 
 mod check_config;
 mod manual;
+mod serve;
 mod wal;
 
 use std::{env, process::ExitCode};
@@ -23,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a board's store until it is told to stop. Flags are etcd's; alone it serves on 127.0.0.1:2379.
+    Serve(config::Flags),
     /// Look at a board's write-ahead log, check it, or give up what is damaged.
     #[command(subcommand)]
     Wal(wal::Command),
@@ -42,6 +45,7 @@ enum Command {
 
 pub fn main() -> ExitCode {
     let done = match Arguments::parse_from(config::double_dashes(env::args_os())).command {
+        Command::Serve(flags) => serve::run(&flags),
         Command::Wal(command) => wal::run(command),
         Command::CheckConfig(flags) => check_config::run(&flags),
         Command::Completions { shell } => manual::completions(Arguments::command(), shell),

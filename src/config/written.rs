@@ -158,8 +158,8 @@ fn config_file(
 /// Variables that look as if they were meant for us. Other commands have others, so it is only a warning.
 fn misspelt(surroundings: &Surroundings) -> Vec<String> {
     let known: Vec<String> = KEYS.iter().flat_map(Key::names).map(Key::variable).collect();
-    let unknown =
-        surroundings.environment.keys().filter(|name| name.starts_with("SOLDER_") && !known.contains(name));
-    let near = unknown.filter_map(|name| Some((name, nearest(name, known.iter().map(String::as_str))?)));
-    near.map(|(name, best)| format!("{name} is unknown: did you mean {best}?")).collect()
+    let bare = || known.iter().filter_map(|name| name.strip_prefix("SOLDER_"));
+    let unknown = surroundings.environment.keys().filter(|name| !known.contains(name));
+    let near = unknown.filter_map(|name| Some((name, nearest(name.strip_prefix("SOLDER_")?, bare())?)));
+    near.map(|(name, best)| format!("{name} is unknown: did you mean SOLDER_{best}?")).collect()
 }

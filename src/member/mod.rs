@@ -8,20 +8,69 @@
 //!   +-------------|----------+-----------------+
 //!                 answers
 //! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `open`, `directory`, `options` | from a data directory to a running member |
+//! | `engine` | the loop: what has come in, what is to be done |
+//! | `log_thread`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
+//! | `mailbox`, `inbox`, `reply` | how threads are told, and tell |
+//! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
+//! | `watches`, `leases`, `snapshots`, `requests` | what doors can ask for |
+//!
+//! - Nothing is acknowledged that the log has not synced; after a failed sync nothing is acknowledged at all.
+//! - Nothing on the main thread waits for a disk.
+//! - Memory is bounded by `Options`, whatever clients do.
+//!
+//! Here you will not find: sockets, HTTP, who may do what.
 
-use std::{rc::Rc, time::Duration};
+mod compactor;
+mod directory;
+mod engine;
+mod figures;
+mod flush_thread;
+mod inbox;
+mod leases;
+mod log_thread;
+mod mailbox;
+mod open;
+mod options;
+mod pins;
+mod pulse;
+mod quota;
+mod range;
+mod reply;
+mod requests;
+mod snapshots;
+mod store_thread;
+mod threads;
+mod watches;
 
-use crate::{
-    store::{HashAt, RangeSlice, RevRecord},
-    types::{
-        AlarmKind, AlarmRequest, Bytes, ClusterId, Command, Error, KeyRange, KeyRev, LeaseId, NodeId,
-        Outcome, RangeAt, RangeRequest, Revision, Term,
-    },
+use std::rc::Rc;
+
+use crate::types::{AlarmKind, ClusterId, NodeId, Outcome, Revision, Term};
+
+use self::{engine::Engine, pins::Pin};
+
+#[cfg(feature = "testing")]
+pub use self::open::open_on;
+pub use self::{
+    engine::Failure,
+    figures::{Figures, Histogram},
+    leases::TimeToLive,
+    open::{OpenError, Opened, open},
+    options::{AutoCompaction, Options},
+    pulse::Pulse,
+    range::RangeReader,
+    snapshots::SnapshotReader,
+    watches::{WatchEvent, WatchId, WatchMessage, WatchNews, WatchRequest, WatchStream},
 };
 
 /// What doors see of the running member. A handle, cheap to clone, that stays on the main thread.
 #[derive(Clone)]
-pub struct Member {}
+pub struct Member {
+    engine: Rc<Engine>,
+}
 
 /// What stands in every answer.
 #[derive(Clone, Copy, Debug)]
@@ -33,17 +82,12 @@ pub struct Header {
     pub term: Term,
 }
 
-/// What came of a command. As long as it lives, the places in history that `outcome` names stay readable.
+/// What came of a command. As long as it lives, the places in history that `outcome` names stay readable (but no longer than
+/// a minute, if nobody reads them).
 pub struct Applied {
     pub outcome: Outcome,
-}
-
-pub struct TimeToLive {
-    /// Whole seconds left.
-    pub ttl_s: i64,
-    pub granted_ttl_s: i64,
-    /// In order, if they were asked for.
-    pub keys: Vec<Bytes>,
+    /// Shared by all that were applied together.
+    _pin: Option<Rc<Pin>>,
 }
 
 /// What an operator told of a member.
@@ -66,201 +110,4 @@ pub struct Status {
     pub term: Term,
     pub is_learner: bool,
     pub alarms: Vec<(NodeId, AlarmKind)>,
-}
-
-impl Member {
-    pub fn header(&self) -> Header {
-        unimplemented!()
-    }
-
-    /// Proposes; answers once it is durable and applied. `outcome` is never `Refused`: that is the error.
-    /// `Error::Timeout`: nobody knows whether it takes effect.
-    pub async fn propose(&self, _command: Command) -> Result<Applied, Error> {
-        unimplemented!()
-    }
-
-    /// Waits until what was acknowledged before this call can be read here.
-    pub async fn read_barrier(&self) -> Result<(), Error> {
-        unimplemented!()
-    }
-
-    /// A range, linearizable or of what is here. Pinned until the reader is dropped.
-    pub async fn range(&self, _request: RangeRequest, _serializable: bool) -> Result<RangeReader, Error> {
-        unimplemented!()
-    }
-
-    /// A range that an outcome names; call it while the `Applied` lives.
-    pub async fn range_at(&self, _at: RangeAt) -> Result<RangeReader, Error> {
-        unimplemented!()
-    }
-
-    /// A record that an outcome names; call it while the `Applied` lives.
-    pub async fn record(&self, _at: KeyRev) -> Result<RevRecord, Error> {
-        unimplemented!()
-    }
-
-    /// The watches of one connection.
-    pub fn watch_stream(&self) -> WatchStream {
-        unimplemented!()
-    }
-
-    /// id 0: one is chosen. Answers the id and the TTL granted.
-    pub async fn lease_grant(&self, _id: LeaseId, _ttl_s: i64) -> Result<(LeaseId, i64), Error> {
-        unimplemented!()
-    }
-
-    pub async fn lease_revoke(&self, _id: LeaseId) -> Result<(), Error> {
-        unimplemented!()
-    }
-
-    /// The TTL granted; `None`: there is no such lease (any more).
-    pub async fn lease_keep_alive(&self, _id: LeaseId) -> Result<Option<i64>, Error> {
-        unimplemented!()
-    }
-
-    pub async fn lease_time_to_live(&self, _id: LeaseId, _keys: bool) -> Result<Option<TimeToLive>, Error> {
-        unimplemented!()
-    }
-
-    /// In order of expiry.
-    pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
-        unimplemented!()
-    }
-
-    /// `physical`: answers only once what was compacted is gone from the database.
-    pub async fn compact(&self, _revision: Revision, _physical: bool) -> Result<(), Error> {
-        unimplemented!()
-    }
-
-    /// The alarm touched, if any.
-    pub async fn change_alarm(&self, _request: AlarmRequest) -> Result<Option<AlarmRequest>, Error> {
-        unimplemented!()
-    }
-
-    pub async fn alarms(&self) -> Result<Vec<(NodeId, AlarmKind)>, Error> {
-        unimplemented!()
-    }
-
-    /// revision 0: the newest. The hash of all keys at it, pinned and read in slices.
-    pub async fn hash_kv(&self, _revision: Revision) -> Result<HashAt, Error> {
-        unimplemented!()
-    }
-
-    /// Gives disk back. Answers when it is done; puts go on meanwhile. The error is a sentence for the operator.
-    pub async fn defragment(&self) -> Result<(), String> {
-        unimplemented!()
-    }
-
-    /// The whole store in pieces, as of now.
-    pub async fn snapshot(&self) -> Result<SnapshotReader, Error> {
-        unimplemented!()
-    }
-
-    pub async fn members(&self, _linearizable: bool) -> Result<Vec<MemberInfo>, Error> {
-        unimplemented!()
-    }
-
-    pub async fn transfer_leadership(&self, _to: NodeId) -> Result<(), Error> {
-        unimplemented!()
-    }
-
-    pub async fn status(&self) -> Result<Status, Error> {
-        unimplemented!()
-    }
-}
-
-/// A range being read. Slices are small (64 KiB); the first one comes with the range itself.
-pub struct RangeReader {}
-
-impl RangeReader {
-    /// The store's newest revision when the range was begun: what its header says.
-    pub fn revision(&self) -> Revision {
-        unimplemented!()
-    }
-
-    /// The next slice, until one has an `end`.
-    pub async fn next(&mut self) -> Result<RangeSlice, Error> {
-        unimplemented!()
-    }
-}
-
-/// A snapshot being read.
-pub struct SnapshotReader {}
-
-impl SnapshotReader {
-    /// An estimate of what is still to come, in bytes; 0 only at the end.
-    pub fn remaining_bytes(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// The next piece of at most 32 KiB; `None`: that was all.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        unimplemented!()
-    }
-}
-
-/// Names a watch on its stream; chosen by the door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchId(pub i64);
-
-#[derive(Clone, Debug)]
-pub struct WatchRequest {
-    pub range: KeyRange,
-    /// 0: from now on.
-    pub start: Revision,
-    pub prev_kv: bool,
-    pub no_put: bool,
-    pub no_delete: bool,
-    /// Say where we are when nothing came for so long.
-    pub progress_notify: Option<Duration>,
-}
-
-/// One change, shared by all who are told of it.
-pub struct WatchEvent {
-    pub record: RevRecord,
-    /// The value before, if some watcher of this event asked for it and there was one.
-    pub prev: Option<RevRecord>,
-    /// Free for the door: an event is given its outer form once. [without prev_kv, with prev_kv]
-    pub encoded: [std::cell::OnceCell<Box<[u8]>>; 2],
-}
-
-/// What a stream of watches has to say next.
-pub struct WatchMessage {
-    pub watch: WatchId,
-    /// All changes up to and including it that the watch is to see have been told, with this message.
-    pub revision: Revision,
-    pub what: WatchNews,
-}
-
-pub enum WatchNews {
-    /// Whole revisions, in order, already filtered.
-    Events(Vec<Rc<WatchEvent>>),
-    Progress,
-    /// The next revision it wanted is compacted; the watch is gone. The compacted revision.
-    Compacted(Revision),
-}
-
-/// Dropping it ends its watches.
-pub struct WatchStream {}
-
-impl WatchStream {
-    /// The id must be free on this stream. From the next revision on if `start` is 0.
-    pub fn create(&mut self, _id: WatchId, _request: WatchRequest) {
-        unimplemented!()
-    }
-
-    /// Was there such a watch?
-    pub fn cancel(&mut self, _id: WatchId) -> bool {
-        unimplemented!()
-    }
-
-    /// Have all watches seen everything up to the newest revision (which is answered)?
-    pub fn synced(&self) -> Option<Revision> {
-        unimplemented!()
-    }
-
-    /// What comes next. Cancel-safe: nothing is lost if the future is dropped.
-    pub async fn next(&mut self) -> WatchMessage {
-        unimplemented!()
-    }
 }

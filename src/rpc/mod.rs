@@ -68,4 +68,4 @@ pub use read::{Documents, ParseError, decode};
 pub use watch::{
     Event, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
-pub use write::{encode, encode_into, integer, member, text};
+pub use write::{encode, encode_into, integer, key, member, text};

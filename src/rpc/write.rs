@@ -23,7 +23,7 @@ pub fn member(out: &mut Vec<u8>, key: &str, value: &impl Value) {
 }
 
 /// The name of the next field, after a comma if it is not the object's first.
-pub(super) fn key(out: &mut Vec<u8>, key: &str) {
+pub fn key(out: &mut Vec<u8>, key: &str) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }

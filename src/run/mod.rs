@@ -1,1 +1,123 @@
-//! Puts the machine together.
+//! Puts the machine together: settings in, a running board out.
+//!
+//! ```text
+//!   Settings --> listeners (bound first: a port in use touches no data)
+//!            --> member    (the directory is locked, log and database are read)
+//!            --> doors     (on the executor of the main thread, beside the member's engine)
+//!   SIGTERM  --> doors close and answer what is under way --> the member flushes --> out
+//! ```
+//!
+//! Here you will not find: decisions. What is decided stands in `config`, `member` and `api`.
+
+pub mod notify;
+mod options;
+mod signals;
+mod watchdog;
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use async_io::Timer;
+use smol::LocalExecutor;
+
+use crate::{
+    api::{Api, Monitor},
+    config::Settings,
+    http::{self, Handler, Listener},
+    logging,
+    member::{self, Member},
+};
+
+/// How long reading log and database may take before the service manager is to lose patience.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Between two looks whether the member can serve.
+const NOT_READY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Serves until it is told to stop. Errors: one line that says what happened, to what, and what to do.
+pub fn serve(settings: &Settings) -> Result<(), String> {
+    let begun = Instant::now();
+    logging::start(settings.log);
+    settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    options::raise_descriptors(settings.budget.connections_max);
+    let doors = Doors::bind(settings)?;
+    notify::starting(START_TIMEOUT);
+    let opened = member::open(options::member(settings)).map_err(|error| error.to_string())?;
+    let (member, engine) = opened.start();
+    let executor = Rc::new(LocalExecutor::new());
+    let serving = executor.spawn(doors.serve(member, settings.clone(), executor.clone(), begun));
+    let ended = async_io::block_on(executor.run(engine));
+    drop(serving);
+    ended.map_err(|failure| failure.to_string())
+}
+
+/// Where clients come in.
+struct Doors {
+    clients: Vec<Listener>,
+    metrics: Vec<Listener>,
+}
+
+impl Doors {
+    fn bind(settings: &Settings) -> Result<Doors, String> {
+        let bind = |addresses: &[std::net::SocketAddr]| {
+            addresses
+                .iter()
+                .map(|address| Listener::bind(&address.to_string()))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Doors { clients: bind(&settings.listen_client)?, metrics: bind(&settings.listen_metrics)? })
+    }
+
+    async fn serve(
+        self,
+        member: Member,
+        settings: Settings,
+        executor: Rc<LocalExecutor<'static>>,
+        begun: Instant,
+    ) {
+        let at: Vec<String> = self.clients.iter().map(|door| format!("http://{}", door.address())).collect();
+        let api = Rc::new(Api::new(member.clone(), options::api(&settings)));
+        let monitor = Rc::new(Monitor(api.clone()));
+        let stop = Rc::new(signals::Stop::default());
+        let open = options::http(&settings);
+        let doors = [
+            executor.spawn(open_door(self.clients, open.clone(), api, executor.clone(), stop.clone())),
+            executor.spawn(open_door(self.metrics, open, monitor, executor.clone(), stop.clone())),
+        ];
+        let watchdog = executor.spawn(watchdog::watch(member.clone()));
+        let announcing = executor.spawn(announce(member.clone(), settings, at, begun));
+        signals::wait().await;
+        notify::stopping();
+        log::info!("stopping: answering what is under way");
+        drop((watchdog, announcing));
+        stop.ask();
+        for door in doors {
+            door.await;
+        }
+        member.stop().await;
+    }
+}
+
+async fn open_door<H: Handler>(
+    listeners: Vec<Listener>,
+    options: http::Options,
+    handler: Rc<H>,
+    executor: Rc<LocalExecutor<'static>>,
+    stop: Rc<signals::Stop>,
+) {
+    http::serve(listeners, options, handler, executor, async move { stop.asked().await }).await;
+}
+
+/// Says that clients are served, once they are.
+async fn announce(member: Member, settings: Settings, at: Vec<String>, begun: Instant) {
+    while let Err(error) = member.read_barrier().await {
+        log::debug!("not ready yet: {error}");
+        Timer::after(NOT_READY_PAUSE).await;
+    }
+    let ready = format!("serving clients at {}", at.join(", "));
+    let (dir, took_ms) = (settings.data_dir.display(), begun.elapsed().as_millis());
+    log::info!("{ready}; data in {dir}; {took_ms} ms after the start");
+    notify::ready(&ready);
+}

@@ -16,7 +16,7 @@ use super::{
     removal::{Plan, Progress},
     state::{self, State},
 };
-use crate::types::{Bug, Index};
+use crate::types::{Bug, Index, KeyRev, Revision};
 
 /// The part of a flush's pages that removal may have beside a layer: an eighth. Alone it has all.
 const REMOVAL_SHARE: u32 = 8;
@@ -119,6 +119,11 @@ impl Store {
     /// May a job that works on the database be given out?
     pub(super) fn may_start_job(&self) -> bool {
         self.job.is_none() && !self.broken && self.mark.is_none() && self.state.is_some()
+    }
+
+    /// Is all that a compaction at `revision` made unreachable gone from the database?
+    pub fn is_removed(&self, revision: Revision) -> bool {
+        self.progress.done >= KeyRev { main: revision, sub: 0 }
     }
 
     fn plan(&self, share: u32) -> Option<Plan> {

@@ -60,7 +60,12 @@ impl<E> Default for CatchUp<E> {
     }
 }
 
-impl<E> CatchUp<E> {
+impl<E: Event> CatchUp<E> {
+    pub(super) fn held_bytes(&self) -> u64 {
+        let held = self.held.iter().flat_map(|held| &held.slice.events);
+        held.map(Event::weight_bytes).sum()
+    }
+
     /// Does the store tell of all changes that are to come?
     pub(super) fn store_tells_of(&self, range: &KeyRange, prev_kv: bool) -> bool {
         let to_come = self.under_way.as_ref().map_or(&self.interest, |scan| &scan.interest);
@@ -86,9 +91,8 @@ impl<E: Event> Hub<E> {
 
     /// Is there something for the store to do, for `scan` to tell?
     pub fn has_scan(&self) -> bool {
-        let CatchUp { asking, under_way, held, interest } = &self.catch_up;
-        let wanted = !asking.is_empty() || *interest != self.interest;
-        wanted && under_way.is_none() && held.is_none()
+        let CatchUp { asking, under_way, held, .. } = &self.catch_up;
+        (!asking.is_empty() || self.less_interest) && under_way.is_none() && held.is_none()
     }
 
     /// What the store is to do next, if anything; it answers each with `scanned`, and until then there is no other.
@@ -104,6 +108,7 @@ impl<E: Event> Hub<E> {
         }
         let from = lowest.unwrap_or(self.revision.next());
         let scan = Scan { from, read, interest: self.interest.clone() };
+        self.less_interest = false;
         self.catch_up.under_way = Some(scan.clone());
         Some(scan)
     }

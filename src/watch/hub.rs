@@ -55,6 +55,8 @@ pub struct Hub<E> {
     pub(super) interest: Interest,
     /// How many are gone that `interest` may still speak of.
     gone: usize,
+    /// `interest` has become less, and the store has not been told.
+    pub(super) less_interest: bool,
     /// When to look at those who want to hear of progress.
     timers: BTreeSet<(Duration, Number)>,
     woken: Vec<StreamId>,
@@ -75,6 +77,7 @@ impl<E: Event> Hub<E> {
             catch_up: CatchUp::default(),
             interest: Interest::default(),
             gone: 0,
+            less_interest: false,
             timers: BTreeSet::new(),
             woken: Vec::new(),
         }
@@ -97,6 +100,11 @@ impl<E: Event> Hub<E> {
     pub fn slow_watchers(&self) -> usize {
         let late = |watcher: &Watcher| watcher.state != State::Live && watcher.cursor <= self.revision;
         self.watchers.iter().filter(|(_, watcher)| late(watcher)).count()
+    }
+
+    /// What is held for those who have yet to take it.
+    pub fn held_bytes(&self) -> u64 {
+        self.window.bytes + self.catch_up.held_bytes()
     }
 
     pub fn open(&mut self) -> StreamId {
@@ -164,6 +172,7 @@ impl<E: Event> Hub<E> {
             return;
         }
         self.gone = 0;
+        self.less_interest = true;
         self.interest = Interest::default();
         for (_, watcher) in self.watchers.iter().filter(|(_, watcher)| watcher.state != State::Doomed) {
             self.interest.add(self.index.range(watcher.group), watcher.filter.prev_kv);
@@ -174,7 +183,8 @@ impl<E: Event> Hub<E> {
     fn leave(&mut self, number: Number) {
         let Watcher { cursor, state, stream, .. } = self.watchers[number];
         match state {
-            State::Live | State::Doomed => {}
+            State::Live => {}
+            State::Doomed => return,
             State::InWindow => {
                 self.in_window.remove(&(cursor, number));
                 self.trim_window();

@@ -1,0 +1,240 @@
+//! /metrics in Prometheus' text form, with etcd's names where the meaning is the same, so that etcd's dashboards work.
+
+use std::{cell::RefCell, collections::BTreeMap, fmt::Write, time::Duration};
+
+use super::{
+    Api,
+    errors::{Code, status},
+    process::Process,
+    routes::{Call, Row, Stream},
+};
+use crate::{
+    http::{Closed, Exchange, Head},
+    member::{Figures, Histogram, Status},
+};
+
+/// Calls by how they ended.
+#[derive(Default)]
+pub(super) struct Counters {
+    handled: RefCell<BTreeMap<(&'static str, &'static str, Code), (&'static str, u64)>>,
+}
+
+impl Counters {
+    pub(super) fn handled(&self, row: &'static Row, code: Code) {
+        let kind = match row.call {
+            Call::Unary(_) => "unary",
+            Call::Stream(Stream::Snapshot) => "server_stream",
+            Call::Stream(Stream::Watch | Stream::LeaseKeepAlive) => "bidi_stream",
+        };
+        let mut handled = self.handled.borrow_mut();
+        handled.entry((row.service, row.method, code)).or_insert((kind, 0)).1 += 1;
+    }
+}
+
+pub(super) async fn handle(api: &Api, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+    let mut page = Page(String::with_capacity(8 << 10));
+    page.member(&api.member.figures());
+    if let Ok(status) = api.member.status().await {
+        page.store(&status);
+    }
+    page.calls(&api.counters);
+    page.process(&Process::look());
+    page.build();
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    exchange.reply(Head { status: status::OK, content_type, headers: &[] }, page.0.as_bytes()).await
+}
+
+struct Page(String);
+
+/// Memory takes all that is written.
+const WRITTEN: &str = "a string takes what memory takes";
+
+impl Page {
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.about(name, kind, help);
+        writeln!(self.0, "{name} {value}").expect(WRITTEN);
+    }
+
+    fn about(&mut self, name: &str, kind: &str, help: &str) {
+        writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect(WRITTEN);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.one(name, "gauge", help, value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.one(name, "counter", help, value);
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.about(name, "histogram", help);
+        for (bound, count) in histogram.buckets() {
+            writeln!(self.0, "{name}_bucket{{le=\"{}\"}} {count}", seconds(bound)).expect(WRITTEN);
+        }
+        let (count, sum) = (histogram.count(), seconds(histogram.sum()));
+        let lines = format!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}");
+        writeln!(self.0, "{lines}").expect(WRITTEN);
+    }
+
+    fn member(&mut self, figures: &Figures) {
+        let flag = u8::from;
+        self.gauge("etcd_server_has_leader", "Whether or not a leader exists.", flag(figures.has_leader));
+        self.gauge(
+            "etcd_server_is_leader",
+            "Whether or not this member is a leader.",
+            flag(figures.is_leader),
+        );
+        let name = "etcd_server_leader_changes_seen_total";
+        self.counter(name, "The number of leader changes seen.", figures.leader_changes);
+        let name = "etcd_server_proposals_committed_total";
+        self.gauge(name, "The total number of consensus proposals committed.", figures.proposals_committed);
+        let name = "etcd_server_proposals_applied_total";
+        self.gauge(name, "The total number of consensus proposals applied.", figures.proposals_applied);
+        let name = "etcd_server_proposals_pending";
+        self.gauge(name, "The current number of pending proposals to commit.", figures.proposals_pending);
+        let name = "etcd_server_proposals_failed_total";
+        self.counter(name, "The total number of failed proposals seen.", figures.proposals_failed);
+        let name = "etcd_server_slow_apply_total";
+        self.counter(name, "The total number of slow apply requests.", figures.slow_applies);
+        let name = "etcd_disk_wal_fsync_duration_seconds";
+        self.histogram(name, "The latency distributions of fsync called by WAL.", &figures.log_syncs);
+        let name = "etcd_disk_backend_commit_duration_seconds";
+        self.histogram(name, "The latency distributions of commit called by backend.", &figures.flushes);
+        let name = "etcd_debugging_mvcc_current_revision";
+        self.gauge(name, "The current revision of store.", figures.revision);
+        let name = "etcd_debugging_mvcc_compact_revision";
+        self.gauge(name, "The revision of the last compaction in store.", figures.compacted);
+        let name = "solder_store_pending_bytes";
+        self.gauge(name, "What the log has and the database has not yet.", figures.pending_bytes);
+        let name = "solder_slow_requests_total";
+        self.counter(name, "Requests that were named in the log as slow.", figures.slow_requests);
+    }
+
+    fn store(&mut self, status: &Status) {
+        let name = "etcd_mvcc_db_total_size_in_bytes";
+        self.gauge(
+            name,
+            "Total size of the underlying database physically allocated in bytes.",
+            status.db_size_bytes,
+        );
+        let name = "etcd_mvcc_db_total_size_in_use_in_bytes";
+        self.gauge(
+            name,
+            "Total size of the underlying database logically in use in bytes.",
+            status.db_in_use_bytes,
+        );
+        let name = "etcd_server_quota_backend_bytes";
+        self.gauge(name, "Current backend storage quota size in bytes.", status.quota_bytes);
+        self.gauge(
+            "etcd_server_is_learner",
+            "Whether or not this member is a learner.",
+            u8::from(status.is_learner),
+        );
+    }
+
+    fn calls(&mut self, counters: &Counters) {
+        let name = "grpc_server_handled_total";
+        self.about(
+            name,
+            "counter",
+            "Total number of RPCs completed on the server, regardless of success or failure.",
+        );
+        for (&(service, method, code), &(kind, count)) in counters.handled.borrow().iter() {
+            let code = code.name();
+            writeln!(
+                self.0,
+                "{name}{{grpc_code=\"{code}\",grpc_method=\"{method}\",grpc_service=\"{service}\",grpc_type=\"{kind}\"}} {count}"
+            )
+            .expect(WRITTEN);
+        }
+    }
+
+    fn process(&mut self, process: &Process) {
+        if let Some(seconds) = process.cpu_seconds {
+            let help = "Total user and system CPU time spent in seconds.";
+            self.counter("process_cpu_seconds_total", help, seconds);
+        }
+        let help = "Start time of the process since unix epoch in seconds.";
+        self.known("process_start_time_seconds", help, process.start_time_seconds);
+        self.known("process_resident_memory_bytes", "Resident memory size in bytes.", process.resident_bytes);
+        self.known("process_virtual_memory_bytes", "Virtual memory size in bytes.", process.virtual_bytes);
+        self.known("process_open_fds", "Number of open file descriptors.", process.open_fds);
+        self.known("process_max_fds", "Maximum number of open file descriptors.", process.max_fds);
+    }
+
+    fn known(&mut self, name: &str, help: &str, value: Option<impl std::fmt::Display>) {
+        if let Some(value) = value {
+            self.gauge(name, help, value);
+        }
+    }
+
+    fn build(&mut self) {
+        let name = "etcd_server_version";
+        self.about(
+            name,
+            "gauge",
+            "Which version is running. 1 for 'server_version' label with current version.",
+        );
+        let version = super::SERVER_VERSION;
+        writeln!(self.0, "{name}{{server_version=\"{version}\"}} 1").expect(WRITTEN);
+        let name = "solder_build_info";
+        self.about(name, "gauge", "The version of solder.");
+        writeln!(self.0, "{name}{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")).expect(WRITTEN);
+    }
+}
+
+/// As short as it is exact: 0.001, 8.192.
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::routes::{self, Route};
+
+    #[test]
+    fn names_as_dashboards_know_them() {
+        let counters = Counters::default();
+        let Route::Call(row) = routes::find("/v3/kv/put") else { panic!() };
+        counters.handled(row, Code::Ok);
+        counters.handled(row, Code::Ok);
+        counters.handled(row, Code::InvalidArgument);
+        let mut page = Page(String::new());
+        page.member(&Figures { has_leader: true, ..Figures::default() });
+        page.calls(&counters);
+        for line in [
+            "# TYPE etcd_server_has_leader gauge\netcd_server_has_leader 1\n",
+            "etcd_disk_wal_fsync_duration_seconds_bucket{le=\"0.001\"} 0\n",
+            "etcd_disk_wal_fsync_duration_seconds_bucket{le=\"8.192\"} 0\n",
+            "etcd_disk_wal_fsync_duration_seconds_bucket{le=\"+Inf\"} 0\n",
+            "etcd_disk_wal_fsync_duration_seconds_sum 0\n",
+            "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 2\n",
+            "grpc_server_handled_total{grpc_code=\"InvalidArgument\",grpc_method=\"Put\",",
+        ] {
+            assert!(page.0.contains(line), "{line} in\n{}", page.0);
+        }
+    }
+
+    /// Every line of the page is a comment or a sample, and every sample has its kind said before.
+    #[test]
+    fn the_page_can_be_read() {
+        let mut page = Page(String::new());
+        page.member(&Figures::default());
+        page.process(&Process::look());
+        page.build();
+        let mut kind = "";
+        for line in page.0.lines() {
+            match line.strip_prefix("# TYPE ") {
+                Some(about) => kind = about.split(' ').next().unwrap(),
+                None if line.starts_with("# HELP ") => {}
+                None => {
+                    let (name, value) = line.rsplit_once(' ').unwrap();
+                    assert!(name.starts_with(kind), "{line} after {kind}");
+                    assert!(value.parse::<f64>().is_ok(), "{line}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `alarm`, `member`, `move-leader`, `compaction`, `version`.
+
+use clap::{Args, Subcommand};
+
+use super::{failure::Failure, go, output::Output, print::Answer, session::Session};
+use crate::rpc::{
+    AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, MemberListRequest, MoveLeaderRequest,
+};
+
+#[derive(Subcommand)]
+pub(super) enum Alarm {
+    /// List the alarms.
+    List,
+    /// End all alarms.
+    Disarm,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Member {
+    /// List the members.
+    List,
+}
+
+#[derive(Args)]
+pub(super) struct MoveLeader {
+    /// The member that is to lead (hexadecimal).
+    member: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct Compaction {
+    /// What is older than this revision is forgotten.
+    revision: Option<String>,
+    /// Wait until it is removed.
+    #[arg(long)]
+    physical: bool,
+}
+
+pub(super) async fn alarm(command: Alarm, session: &Session) -> Result<(), Failure> {
+    let response = match command {
+        Alarm::List => session.client.alarm(&AlarmRequest::default()).await?,
+        Alarm::Disarm => disarm(session).await?,
+    };
+    session.print(&Answer::Alarms(&response))
+}
+
+/// One by one, as etcd's client does.
+async fn disarm(session: &Session) -> Result<AlarmResponse, Failure> {
+    let mut disarmed = AlarmResponse::default();
+    for AlarmMember { member_id, alarm } in session.client.alarm(&AlarmRequest::default()).await?.alarms {
+        let request = AlarmRequest { action: AlarmAction::Deactivate, member_id, alarm };
+        disarmed.alarms.extend(session.client.alarm(&request).await?.alarms);
+    }
+    Ok(disarmed)
+}
+
+pub(super) async fn member(command: Member, session: &Session) -> Result<(), Failure> {
+    let Member::List = command;
+    let response = session.client.member_list(&MemberListRequest { linearizable: true }).await?;
+    session.print(&Answer::Members(&response))
+}
+
+/// The leader itself is asked, whichever of the endpoints that is.
+pub(super) async fn move_leader(arguments: MoveLeader, session: &Session) -> Result<(), Failure> {
+    let id = arguments.member.ok_or_else(|| Failure::bad_arguments("move-leader command needs 1 argument"))?;
+    let target_id = go::parse_uint(&id, 16).map_err(Failure::bad_arguments)?;
+    for endpoint in session.endpoints() {
+        let client = session.client.of(endpoint);
+        let status = client.status().await?;
+        if status.header.is_some_and(|header| header.member_id == status.leader) {
+            client.move_leader(&MoveLeaderRequest { target_id }).await?;
+            return session.print(&Answer::LeaderMoved { from: status.leader, to: target_id });
+        }
+    }
+    let endpoints: Vec<String> = session.endpoints().iter().map(ToString::to_string).collect();
+    let endpoints = endpoints.join(" ");
+    Err(Failure::bad_arguments(format_args!("no leader endpoint given at [{endpoints}]")))
+}
+
+pub(super) async fn compaction(arguments: Compaction, session: &Session) -> Result<(), Failure> {
+    let text = arguments.revision.ok_or_else(|| Failure::bad_arguments("compaction command needs 1 argument"))?;
+    let revision = go::parse_int(&text, 10).map_err(Failure::error)?;
+    session.client.compact(&CompactionRequest { revision, physical: arguments.physical }).await?;
+    Output::new().line(format_args!("compacted revision {revision}"));
+    Ok(())
+}
+
+/// Scripts look for etcdctl's own line where they call it by that name.
+pub(super) fn version(as_etcdctl: bool) {
+    let mut output = Output::new();
+    if as_etcdctl {
+        output.line("etcdctl version: 3.5.30");
+    }
+    output.line(format_args!("solder version: {}", env!("CARGO_PKG_VERSION")));
+    output.line("API version: 3.5");
+}

@@ -1,0 +1,195 @@
+//! A member's files.
+//!
+//! ```text
+//!   data-dir/        0700
+//!     LOCK           held (flock) by the process that serves; holds its pid, for the message to a second one
+//!     member.toml    format, ids, name: written once, before anything else is made
+//!     wal/  db/      see their floors
+//! ```
+//!
+//! A crash while it is made leaves `LOCK`, perhaps `member.toml.new`, or all of `member.toml`: the next start goes on from
+//! there. Where anything else stands and `member.toml` does not, the directory is somebody else's and is not touched.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::types::{ClusterId, NodeId};
+
+use super::open::OpenError;
+
+/// The format that this build writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+const LOCK: &str = "LOCK";
+const MEMBER: &str = "member.toml";
+const MEMBER_NEW: &str = "member.toml.new";
+
+/// Who this member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) cluster: ClusterId,
+    pub(super) member: NodeId,
+    pub(super) name: String,
+}
+
+/// `member.toml`. TOML's integers are signed, so ids are written as everywhere: in hexadecimal.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: u32,
+    cluster_id: String,
+    member_id: String,
+    name: String,
+}
+
+/// What is read first, of any format.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// A data directory that is ours until it is dropped.
+#[derive(Debug)]
+pub(super) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes it if it is not there, and locks it.
+    pub(super) fn open(path: &Path) -> Result<DataDir, OpenError> {
+        make(path)?;
+        let lock = lock(path)?;
+        Ok(DataDir { path: path.to_path_buf(), _lock: lock })
+    }
+
+    pub(super) fn db(&self) -> PathBuf {
+        self.path.join("db")
+    }
+
+    pub(super) fn wal(&self) -> PathBuf {
+        self.path.join("wal")
+    }
+
+    /// Who lives here; in an empty directory, from now on, `founder`.
+    pub(super) fn identity(&self, founder: impl FnOnce() -> Identity) -> Result<Identity, OpenError> {
+        let path = self.path.join(MEMBER);
+        match fs::read_to_string(&path) {
+            Ok(text) => read(&path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_empty()?;
+                let identity = founder();
+                self.write(&identity).map_err(|error| io_error(&path, "cannot be written", &error))?;
+                Ok(identity)
+            }
+            Err(error) => Err(io_error(&path, "cannot be read", &error)),
+        }
+    }
+
+    fn check_empty(&self) -> Result<(), OpenError> {
+        let failed = |error| io_error(&self.path, "cannot be listed", &error);
+        for file in fs::read_dir(&self.path).map_err(failed)? {
+            let name = file.map_err(failed)?.file_name();
+            if name != LOCK && name != MEMBER_NEW && name != "lost+found" {
+                return Err(OpenError::NotOurs {
+                    path: self.path.clone(),
+                    file: name.to_string_lossy().into_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, identity: &Identity) -> io::Result<()> {
+        let written = Written {
+            format: FORMAT,
+            cluster_id: identity.cluster.to_string(),
+            member_id: identity.member.to_string(),
+            name: identity.name.clone(),
+        };
+        let text = toml::to_string(&written).map_err(io::Error::other)?;
+        let new = self.path.join(MEMBER_NEW);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(
+            b"# Who this member is. Written once by solder; not to be edited, nor copied to another board.\n",
+        )?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, self.path.join(MEMBER))?;
+        sync_directory(&self.path)
+    }
+}
+
+fn read(path: &Path, text: &str) -> Result<Identity, OpenError> {
+    let bad = |what: String| OpenError::BadMember { path: path.to_path_buf(), what };
+    let Format { format } = toml::from_str(text).map_err(|error| bad(one_line(&error)))?;
+    if format != FORMAT {
+        return Err(OpenError::Format { path: path.to_path_buf(), format, known: FORMAT });
+    }
+    let written: Written = toml::from_str(text).map_err(|error| bad(one_line(&error)))?;
+    let id = |name: &str, text: &str| match u64::from_str_radix(text, 16) {
+        Ok(id) if id != 0 => Ok(id),
+        _ => Err(bad(format!("{name} {text:?} is no id"))),
+    };
+    Ok(Identity {
+        cluster: ClusterId(id("cluster_id", &written.cluster_id)?),
+        member: NodeId(id("member_id", &written.member_id)?),
+        name: written.name,
+    })
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().replace('\n', " ")
+}
+
+fn make(path: &Path) -> Result<(), OpenError> {
+    let failed = |error| io_error(path, "cannot be made", &error);
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(OpenError::NotADirectory { path: path.to_path_buf() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+            let parent = path.parent().filter(|parent| *parent != Path::new(""));
+            sync_directory(parent.unwrap_or(Path::new("."))).map_err(failed)
+        }
+        Err(error) => Err(io_error(path, "cannot be looked at", &error)),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let name = path.join(LOCK);
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&name);
+    let mut file = opened.map_err(|error| io_error(path, "cannot be written", &error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            // Only for the message: whatever cannot be read is left out.
+            let _ = file.read_to_string(&mut pid);
+            return Err(OpenError::InUse { path: path.to_path_buf(), pid: pid.trim().parse().ok() });
+        }
+        Err(error) => return Err(io_error(&name, "cannot be locked", &error.into())),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(|error| io_error(&name, "cannot be written", &error))?;
+    Ok(file)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+pub(super) fn io_error(path: &Path, what: &'static str, error: &io::Error) -> OpenError {
+    OpenError::Io { path: path.to_path_buf(), what, reason: error.to_string() }
+}

@@ -1,0 +1,258 @@
+//! From a data directory to a running member.
+//!
+//! ```text
+//!   open:  lock -> identity -> database -> log -> reconcile      blocks; nothing is started
+//!   start: threads, and the future that is the member's life
+//! ```
+//!
+//! Every step leaves, should the power go in the middle of it, something that the next start goes on from.
+
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    raft,
+    replica::{self, Replica, boot},
+    store::{Backend, Lmdb, Store, StoreError, Usage},
+    types::{ClusterId, Membership, NodeId},
+    wal::{self, Directory, Disk, Record, Wal, WalError},
+};
+
+use super::{
+    AutoCompaction, Failure, Member, Options,
+    directory::{DataDir, Identity, io_error},
+    engine::{self, Engine},
+    log_thread::{Log, LogOf},
+};
+
+/// Why a member does not start: one line that says what, about which file, and what to do.
+#[derive(Debug)]
+pub enum OpenError {
+    InUse { path: PathBuf, pid: Option<u32> },
+    NotADirectory { path: PathBuf },
+    NotOurs { path: PathBuf, file: String },
+    BadMember { path: PathBuf, what: String },
+    Format { path: PathBuf, format: u32, known: u32 },
+    Mixed { path: PathBuf, cluster: ClusterId, found: ClusterId },
+    Io { path: PathBuf, what: &'static str, reason: String },
+    Store(StoreError),
+    Wal(WalError),
+    Gap(boot::Gap),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse { path, pid } => {
+                write!(f, "the data directory {} is in use by ", path.display())?;
+                match pid {
+                    Some(pid) => write!(f, "process {pid}")?,
+                    None => f.write_str("another process")?,
+                }
+                f.write_str(": stop it, or give this one another --data-dir")
+            }
+            Self::NotADirectory { path } => {
+                write!(f, "{} is no directory: give another --data-dir", path.display())
+            }
+            Self::NotOurs { path, file } => write!(
+                f,
+                "{} is not empty and no data directory of solder (it holds {file:?} and no member.toml): give \
+                 another --data-dir",
+                path.display()
+            ),
+            Self::BadMember { path, what } => write!(
+                f,
+                "{} is damaged ({what}): restore it from a copy, or this member from a snapshot or its peers",
+                path.display()
+            ),
+            Self::Format { path, format, known } => write!(
+                f,
+                "{} is of format {format}, this build knows format {known}: install the build that wrote it, or a \
+                 newer one",
+                path.display()
+            ),
+            Self::Mixed { path, cluster, found } => write!(
+                f,
+                "{} belongs to cluster {found}, but member.toml beside it says {cluster}: this data directory has \
+                 been mixed up with another",
+                path.display()
+            ),
+            Self::Io { path, what, reason } => write!(
+                f,
+                "{} {what}: {reason}: check the path, who owns it, and that the disk is mounted for writing",
+                path.display()
+            ),
+            Self::Store(error) => error.fmt(f),
+            Self::Wal(error) => error.fmt(f),
+            Self::Gap(gap) => gap.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> OpenError {
+        OpenError::Store(error)
+    }
+}
+
+impl From<WalError> for OpenError {
+    fn from(error: WalError) -> OpenError {
+        OpenError::Wal(error)
+    }
+}
+
+/// A member that is ready to run.
+pub struct Opened {
+    pub(super) options: Options,
+    pub(super) identity: Identity,
+    pub(super) replica: Replica,
+    pub(super) store: Store,
+    pub(super) usage: Usage,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) log: Box<dyn Log>,
+    pub(super) rng: fastrand::Rng,
+    /// Let go last.
+    pub(super) dir: DataDir,
+}
+
+/// Locks and reads everything. Blocks.
+pub fn open(options: Options) -> Result<Opened, OpenError> {
+    let dir = DataDir::open(&options.data_dir)?;
+    let identity = dir.identity(|| founder(&options))?;
+    let backend = Arc::new(Lmdb::open(&dir.db(), &options.lmdb)?);
+    let path = dir.wal();
+    let disk =
+        Directory::open(&path).map_err(|error: io::Error| io_error(&path, "cannot be opened", &error))?;
+    assemble(options, dir, identity, backend, disk)
+}
+
+/// As `open`, on another database and another disk.
+#[cfg(feature = "testing")]
+pub fn open_on<D: Disk + Send + 'static>(
+    options: Options,
+    backend: Arc<dyn Backend>,
+    disk: D,
+) -> Result<Opened, OpenError> {
+    let dir = DataDir::open(&options.data_dir)?;
+    let identity = dir.identity(|| founder(&options))?;
+    assemble(options, dir, identity, backend, disk)
+}
+
+fn assemble<D: Disk + Send + 'static>(
+    options: Options,
+    dir: DataDir,
+    identity: Identity,
+    backend: Arc<dyn Backend>,
+    disk: D,
+) -> Result<Opened, OpenError> {
+    let mut rng = fastrand::Rng::new();
+    let Identity { cluster, member, .. } = identity;
+    let mut store = Store::open(backend.clone(), options.store)?;
+    if !store.is_initialised() {
+        store.init(cluster, Membership::of_voters([member]))?;
+    }
+    if store.cluster() != cluster {
+        return Err(OpenError::Mixed { path: dir.db(), cluster, found: store.cluster() });
+    }
+    let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
+    let members = store.membership().clone();
+    let replica = Replica::new(replica_options(&options, member), boot, rng.fork());
+    let usage = store.usage();
+    let log = Box::new(LogOf { wal, members });
+    Ok(Opened { options, identity, replica, store, usage, backend, log, rng, dir })
+}
+
+fn open_log<D: Disk>(
+    options: &Options,
+    identity: &Identity,
+    store: &Store,
+    disk: D,
+    rng: &mut fastrand::Rng,
+) -> Result<(Wal<D>, boot::Boot), OpenError> {
+    let wal_options = wal::Options {
+        segment_bytes: options.wal_segment_bytes,
+        cluster: identity.cluster,
+        member: identity.member,
+        bugs: options.bugs,
+    };
+    let known = wal::Known {
+        applied: store.applied().index,
+        catching_up: store.receive_mark().is_some(),
+        members: store.membership(),
+    };
+    let (mut wal, found) = Wal::open(disk, wal_options, known, rng.fork())?;
+    found.warning.iter().for_each(|torn| log::warn!("{torn}: it was being written when the power went"));
+    found.repaired.iter().for_each(|header| log::warn!("{header}"));
+    let log = boot::Log { hard_state: found.hard_state, start: found.start, entries: found.entries };
+    let boot = boot::reconcile(store, log).map_err(OpenError::Gap)?;
+    if let Some(start) = boot.log_start {
+        wal.write(&[Record::LogStart(start)], store.membership())?;
+        wal.sync()?;
+    }
+    Ok((wal, boot))
+}
+
+/// A new cluster of one. As etcd does it: the member's id is made of its peer URLs and the cluster's token, the cluster's id
+/// of its members.
+fn founder(options: &Options) -> Identity {
+    let mut urls = options.peer_urls.clone();
+    urls.sort();
+    let member = id_of(urls.iter().map(String::as_bytes).chain([options.cluster_token.as_bytes()]));
+    let cluster = id_of([&member.to_be_bytes()[..]]);
+    Identity { cluster: ClusterId(cluster), member: NodeId(member), name: options.name.clone() }
+}
+
+fn id_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let first: [u8; 8] = hash.finalize()[..8].try_into().expect("8 bytes are 8 bytes");
+    // 0 is nobody.
+    u64::from_be_bytes(first).max(1)
+}
+
+fn replica_options(options: &Options, id: NodeId) -> replica::Options {
+    let election_ticks = options.ticks(options.election);
+    replica::Options {
+        raft: raft::Options {
+            id,
+            election_ticks,
+            heartbeat_ticks: 1,
+            append_bytes_max: 256 << 10,
+            window_bytes: 1 << 20,
+            uncommitted_bytes_max: options.uncommitted_bytes_max,
+            tail_bytes_max: options.tail_bytes_max,
+            apply_bytes_max: options.unapplied_bytes_max,
+            reads_max: options.requests_max,
+            bugs: options.bugs,
+        },
+        request_timeout_ticks: options.ticks(options.request_timeout).into(),
+        requests_max: options.requests_max,
+        transfers_max: 2,
+        transfer_piece_bytes: TRANSFER_PIECE_BYTES,
+        transfer_resend_ticks: u64::from(election_ticks),
+        transfer_give_up_ticks: u64::from(election_ticks) * 60,
+    }
+}
+
+/// Of a board that is caught up; one is in memory at each end.
+pub(super) const TRANSFER_PIECE_BYTES: u64 = 256 << 10;
+
+impl Opened {
+    /// Starts the threads. The future is the member's life: it must be polled first whenever anything happens; it ends
+    /// when the member has been stopped, or cannot go on.
+    pub fn start(self) -> (Member, impl Future<Output = Result<(), Failure>>) {
+        if let Some(AutoCompaction::Revisions(0) | AutoCompaction::Periodic(std::time::Duration::ZERO)) =
+            self.options.auto_compaction
+        {
+            log::warn!("automatic compaction that keeps nothing is switched off");
+        }
+        let engine = Engine::start(self);
+        (Member::new(engine.clone()), engine::run(engine))
+    }
+}

@@ -1,0 +1,86 @@
+//! How a member is run: settings as used, resolved by who starts it.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{store, types::Bugs, wal};
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data_dir: PathBuf,
+    pub name: String,
+    /// Goes into the ids of a new cluster, so that two clusters of boards with equal URLs are told apart.
+    pub cluster_token: String,
+    pub peer_urls: Vec<String>,
+    pub client_urls: Vec<String>,
+    /// One tick.
+    pub heartbeat: Duration,
+    pub election: Duration,
+    /// How long who asks waits for an answer. etcd's: five seconds and two elections.
+    pub request_timeout: Duration,
+    /// Pages in use and changes pending, together. Beyond it puts are refused, and the alarm is raised.
+    pub quota_bytes: u64,
+    pub auto_compaction: Option<AutoCompaction>,
+    /// What is pending goes into the database at the latest after this time, so that the log can be released.
+    pub flush_interval: Duration,
+    pub wal_segment_bytes: u32,
+    pub store: store::Options,
+    pub lmdb: store::LmdbOptions,
+    /// Proposals, and reads that want to be linearizable, under way at one time. About 500 bytes each; one more is answered
+    /// "too many requests".
+    pub requests_max: usize,
+    /// Slices that the store has been asked for, 64 KiB each at the most when they are answered and not yet taken. One more
+    /// is answered "too many requests".
+    pub queries_max: usize,
+    /// Proposed and not yet committed. Beyond it: "too many requests".
+    pub uncommitted_bytes_max: u64,
+    /// Committed and not yet applied, in memory.
+    pub unapplied_bytes_max: u64,
+    /// Entries kept for peers that are a little behind.
+    pub tail_bytes_max: u64,
+    /// What takes longer is named in the log, with what it waited for.
+    pub slow_request: Duration,
+    pub bugs: Bugs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoCompaction {
+    /// Keep what happened in this time.
+    Periodic(Duration),
+    /// Keep so many revisions.
+    Revisions(i64),
+}
+
+impl Options {
+    /// The defaults: etcd's where there is one.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Options {
+        let election = Duration::from_millis(1000);
+        Options {
+            data_dir: data_dir.into(),
+            name: "default".into(),
+            cluster_token: "etcd-cluster".into(),
+            peer_urls: vec!["http://localhost:2380".into()],
+            client_urls: vec!["http://localhost:2379".into()],
+            heartbeat: Duration::from_millis(100),
+            election,
+            request_timeout: Duration::from_secs(5) + 2 * election,
+            quota_bytes: 2 << 30,
+            auto_compaction: None,
+            flush_interval: Duration::from_secs(300),
+            wal_segment_bytes: wal::Options::SEGMENT_BYTES,
+            store: store::Options::default(),
+            lmdb: store::LmdbOptions::default(),
+            requests_max: 4096,
+            queries_max: 1024,
+            uncommitted_bytes_max: 8 << 20,
+            unapplied_bytes_max: 8 << 20,
+            tail_bytes_max: 1 << 20,
+            slow_request: Duration::from_millis(100),
+            bugs: Bugs::default(),
+        }
+    }
+
+    pub(super) fn ticks(&self, time: Duration) -> u32 {
+        let ticks = time.as_nanos().div_ceil(self.heartbeat.as_nanos().max(1));
+        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+    }
+}

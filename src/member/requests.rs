@@ -1,0 +1,279 @@
+//! What doors can ask of a member, but for watches, leases and snapshots.
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    store::{self, HashAt, ReadError, RevRecord},
+    types::{
+        AlarmKind, AlarmRequest, Command, Error, KeyRev, NodeId, Outcome, RangeAt, RangeRequest, Revision,
+        TxnOp,
+    },
+};
+
+use super::{
+    Applied, Figures, Header, Member, MemberInfo, Pulse, RangeReader, Status,
+    engine::{Ask, Engine, what_is, within},
+    range,
+    reply::{self, Slot},
+    store_thread::{Keeper, StoreJob},
+};
+
+/// How often to look whether what was compacted is gone.
+const LOOK_FOR_REMOVAL: Duration = Duration::from_millis(20);
+
+impl Engine {
+    /// Has the store do something with what it holds by now.
+    pub(super) async fn query<T: Send + 'static>(
+        self: &Rc<Self>,
+        work: impl FnOnce(&mut Keeper) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _place = Place::take(self)?;
+        let (query, reply) = reply::query(work);
+        self.ask(Ask::ReadAny(query));
+        reply.get().await
+    }
+
+    /// As `query`, once the store holds all that was acknowledged before.
+    pub(super) async fn query_newest<T: Send + 'static>(
+        self: &Rc<Self>,
+        work: impl FnOnce(&mut Keeper) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _place = Place::take(self)?;
+        let (query, reply) = reply::query(work);
+        self.ask(Ask::Read(query));
+        reply.get().await
+    }
+
+    pub(super) async fn propose(&self, command: &Command) -> Result<Applied, Error> {
+        if self.is_stopping() {
+            return Err(Error::NoLeader);
+        }
+        let data = command.encode();
+        // etcd looks at the size before anything else.
+        if needs_room(command) {
+            self.check_room(data.len() as u64)?;
+        }
+        store::check(command)?;
+        let slot = Slot::new();
+        let (what, asked_at) = (what_is(command), Instant::now());
+        self.ask(Ask::Propose { data, what, slot: slot.clone(), asked_at });
+        slot.get().await
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<(), Error> {
+        self.look(|core| {
+            if core.quota.allows(bytes) {
+                return if core.quota.has_room() { Ok(()) } else { Err(Error::NoSpace) };
+            }
+            core.raise_quota_alarm();
+            Err(Error::NoSpace)
+        })
+    }
+
+    async fn barrier(&self) -> Result<(), Error> {
+        let slot = Slot::new();
+        self.ask(Ask::Barrier(slot.clone()));
+        slot.get().await
+    }
+}
+
+/// A place among those who ask the store, as long as the answer is waited for.
+struct Place<'a>(&'a Cell<usize>);
+
+impl Place<'_> {
+    fn take(engine: &Engine) -> Result<Place<'_>, Error> {
+        let taken = &engine.queries;
+        if engine.is_stopping() {
+            return Err(Error::NoLeader);
+        }
+        if taken.get() >= engine.options.queries_max {
+            return Err(Error::TooManyRequests);
+        }
+        taken.set(taken.get() + 1);
+        Ok(Place(taken))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// What etcd holds against the quota: puts, transactions with a put at their top level, new leases.
+fn needs_room(command: &Command) -> bool {
+    match command {
+        Command::Put(_) | Command::LeaseGrant { .. } => true,
+        Command::Txn(txn) => txn.success.iter().chain(&txn.failure).any(|op| matches!(op, TxnOp::Put(_))),
+        _ => false,
+    }
+}
+
+impl Member {
+    pub(super) fn new(engine: Rc<Engine>) -> Member {
+        Member { engine }
+    }
+
+    pub fn header(&self) -> Header {
+        self.engine.header.get()
+    }
+
+    /// Proposes; answers once it is durable and applied. `outcome` is never `Refused`: that is the error.
+    /// `Error::Timeout`: nobody knows whether it takes effect.
+    pub async fn propose(&self, command: Command) -> Result<Applied, Error> {
+        self.engine.propose(&command).await
+    }
+
+    /// Waits until what was acknowledged before this call can be read here.
+    pub async fn read_barrier(&self) -> Result<(), Error> {
+        self.engine.barrier().await
+    }
+
+    /// Waits until this member can serve.
+    pub async fn ready(&self) {
+        loop {
+            if self.engine.barrier().await.is_ok() {
+                return;
+            }
+            self.engine.until(|core| core.replica.node().leader().is_some()).await;
+        }
+    }
+
+    /// A range, linearizable or of what is here. Pinned until the reader is dropped.
+    pub async fn range(&self, request: RangeRequest, serializable: bool) -> Result<RangeReader, Error> {
+        RangeReader::begin(&self.engine, request, serializable).await
+    }
+
+    /// A range that an outcome names; call it while the `Applied` lives.
+    pub async fn range_at(&self, at: RangeAt) -> Result<RangeReader, Error> {
+        RangeReader::begin_at(&self.engine, at).await
+    }
+
+    /// A record that an outcome names; call it while the `Applied` lives.
+    pub async fn record(&self, at: KeyRev) -> Result<RevRecord, Error> {
+        range::record(&self.engine, at).await
+    }
+
+    /// revision 0: the newest. The hash of all keys at it, pinned and read in slices.
+    pub async fn hash_kv(&self, revision: Revision) -> Result<HashAt, Error> {
+        range::hash_kv(&self.engine, revision).await
+    }
+
+    /// `physical`: answers only once what was compacted is gone from the database.
+    pub async fn compact(&self, revision: Revision, physical: bool) -> Result<(), Error> {
+        self.propose(Command::Compact { revision }).await?;
+        if physical {
+            self.engine.ask(Ask::Store(StoreJob::FlushAll));
+            while !self.engine.query(move |keeper| Ok(keeper.store().is_removed(revision))).await? {
+                async_io::Timer::after(LOOK_FOR_REMOVAL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The alarm touched, if any.
+    pub async fn change_alarm(&self, request: AlarmRequest) -> Result<Option<AlarmRequest>, Error> {
+        match self.propose(Command::Alarm(request)).await?.outcome {
+            Outcome::Alarm { touched, .. } => Ok(touched),
+            outcome => unreachable!("an alarm led to {outcome:?}"),
+        }
+    }
+
+    pub async fn alarms(&self) -> Result<Vec<(NodeId, AlarmKind)>, Error> {
+        self.read_barrier().await?;
+        Ok(self.engine.look(|core| core.alarms.clone()))
+    }
+
+    pub async fn members(&self, linearizable: bool) -> Result<Vec<MemberInfo>, Error> {
+        if linearizable {
+            self.read_barrier().await?;
+        }
+        let own = self.own_info();
+        let membership = self.engine.look(|core| core.replica.node().membership().clone());
+        Ok(membership
+            .members()
+            .map(|id| {
+                let is_learner = membership.learners.contains(&id);
+                if id == own.id {
+                    MemberInfo { is_learner, ..own.clone() }
+                } else {
+                    MemberInfo { id, is_learner, ..MemberInfo::default() }
+                }
+            })
+            .collect())
+    }
+
+    fn own_info(&self) -> MemberInfo {
+        let options = &self.engine.options;
+        MemberInfo {
+            id: self.engine.identity.member,
+            name: options.name.clone(),
+            peer_urls: options.peer_urls.clone(),
+            client_urls: options.client_urls.clone(),
+            is_learner: false,
+        }
+    }
+
+    pub async fn transfer_leadership(&self, to: NodeId) -> Result<(), Error> {
+        let (is_voter, leads, has_leader) = self.engine.look(|core| {
+            let node = core.replica.node();
+            let is_voter = node.membership().voters.contains(&to);
+            (is_voter, node.leader() == Some(to), node.leader().is_some())
+        });
+        if !has_leader {
+            return Err(Error::NoLeader);
+        }
+        if !is_voter {
+            return Err(Error::BadLeaderTransferee);
+        }
+        if leads {
+            return Ok(());
+        }
+        let slot = Slot::new();
+        self.engine.ask(Ask::TransferLeader { to: Some(to), slot: slot.clone() });
+        slot.get().await?;
+        let led = self.engine.until(|core| core.replica.node().leader() == Some(to));
+        match within(self.engine.options.request_timeout, led).await {
+            true => Ok(()),
+            false => Err(Error::Timeout),
+        }
+    }
+
+    pub async fn status(&self) -> Result<Status, Error> {
+        let usage = self.engine.query(|keeper| Ok(keeper.store().usage())).await?;
+        let quota_bytes = self.engine.options.quota_bytes;
+        Ok(self.engine.look(|core| {
+            let node = core.replica.node();
+            Status {
+                db_size_bytes: usage.file_bytes,
+                db_in_use_bytes: usage.used_bytes,
+                quota_bytes,
+                leader: node.leader(),
+                raft_index: node.commit().0,
+                applied_index: core.applied.0,
+                term: node.term(),
+                is_learner: node.membership().learners.contains(&node.id()),
+                alarms: core.alarms.clone(),
+            }
+        }))
+    }
+
+    pub fn figures(&self) -> Figures {
+        self.engine.look(|core| core.figures())
+    }
+
+    /// How long ago each part got round, for a watchdog.
+    pub fn pulse(&self) -> Pulse {
+        self.engine.pulse()
+    }
+
+    /// Takes no more requests, answers those under way, and brings what is pending into the database; then the member's
+    /// future ends.
+    pub async fn stop(&self) {
+        self.engine.stop().await;
+    }
+}

@@ -1,0 +1,79 @@
+//! Settings as each part takes them.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{
+    api,
+    config::{self, Settings},
+    http, member, store,
+};
+
+/// Files, sockets between threads and the like, beside connections.
+const DESCRIPTORS_BESIDE: u64 = 64;
+
+/// Where the map begins; it grows up to the budget's.
+const MAP_BYTES: u64 = 64 << 20;
+
+pub(super) fn member(settings: &Settings) -> member::Options {
+    let budget = &settings.budget;
+    let defaults = member::Options::new(&settings.data_dir);
+    member::Options {
+        name: settings.name.clone(),
+        cluster_token: settings.cluster_token.clone(),
+        peer_urls: settings.advertise_peer_urls.clone(),
+        client_urls: settings.advertise_client_urls.clone(),
+        heartbeat: settings.heartbeat_interval,
+        election: settings.election_timeout,
+        request_timeout: std::time::Duration::from_secs(5) + 2 * settings.election_timeout,
+        quota_bytes: settings.quota_bytes.unwrap_or(u64::MAX),
+        auto_compaction: settings.auto_compaction.map(|keep| match keep {
+            config::AutoCompaction::Periodic(time) => member::AutoCompaction::Periodic(time),
+            config::AutoCompaction::Revision(count) => {
+                member::AutoCompaction::Revisions(i64::try_from(count).unwrap_or(i64::MAX))
+            }
+        }),
+        flush_interval: budget.flush_interval,
+        wal_segment_bytes: budget.wal_segment_bytes,
+        store: store::Options {
+            pending_bytes_max: budget.pending_bytes_max,
+            flush_pages_max: budget.flush_pages_max,
+            ..store::Options::default()
+        },
+        lmdb: store::LmdbOptions {
+            map_bytes: MAP_BYTES.min(budget.db_map_bytes_max),
+            map_bytes_max: budget.db_map_bytes_max,
+            ..store::LmdbOptions::default()
+        },
+        slow_request: settings.slow_request,
+        ..defaults
+    }
+}
+
+pub(super) fn http(settings: &Settings) -> http::Options {
+    let limits = http::Limits { connections_max: settings.budget.connections_max, ..http::Limits::default() };
+    http::Options { limits, host_whitelist: settings.host_whitelist.clone(), cors: settings.cors.clone() }
+}
+
+pub(super) fn api(settings: &Settings) -> api::Options {
+    api::Options {
+        request_bytes_max: settings.request_bytes_max,
+        txn_ops_max: settings.txn_ops_max,
+        watch_progress_interval: settings.watch_progress_interval,
+    }
+}
+
+/// A connection is a descriptor. Systems allow 1024 at first and more to who asks.
+pub(super) fn raise_descriptors(connections_max: usize) {
+    let wanted = connections_max as u64 + DESCRIPTORS_BESIDE;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let Some(current) = current.filter(|&current| current < wanted) else { return };
+    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted)).max(current);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
+        log::warn!("cannot raise the limit of open files from {current} to {raised}: {error}");
+    } else if raised < wanted {
+        log::warn!(
+            "{raised} open files are allowed: at most about {} connections",
+            raised - DESCRIPTORS_BESIDE
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! A member with its threads, on a real log and a real database.
+
+mod basics;
+mod support;
