@@ -226,6 +226,10 @@ impl Api {
             Unary::MoveLeader => answer.message(&maintenance::move_leader(self, take(body)?).await?),
             Unary::Downgrade => answer.message(&maintenance::downgrade(self, take(body)?).await?),
             Unary::AuthStatus => answer.message(&self.auth_status(take(body)?)),
+            Unary::UserGet => {
+                let _: rpc::AuthUserGetRequest = take(body)?;
+                return Err(Refusal::ABSENT.into());
+            }
             Unary::Absent => return Err(Refusal::ABSENT.into()),
         }
         Ok(())
