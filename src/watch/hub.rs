@@ -88,6 +88,11 @@ impl<E: Event> Hub<E> {
         self.revision
     }
 
+    /// What is before cannot be read any more.
+    pub fn compacted(&self) -> Revision {
+        self.compacted
+    }
+
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
