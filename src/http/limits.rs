@@ -20,8 +20,8 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// A connection costs about 1 KB while it waits. One more is answered with 503 and closed.
     pub connections_max: usize,
-    /// All bodies together that are held at one time, from their first byte until their request is answered; one body
-    /// alone is never refused for it. More is [`BodyError::Busy`](super::BodyError::Busy).
+    /// All bodies beyond 4 KiB together that are held at one time, from their first byte until their request is answered;
+    /// one alone is never refused for it. More is [`BodyError::Busy`](super::BodyError::Busy).
     pub bodies_bytes_max: usize,
     /// From the first byte of a head, or from the connection's beginning, to the head's last.
     pub head_timeout: Duration,
