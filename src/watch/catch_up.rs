@@ -197,7 +197,7 @@ impl<E: Event> Hub<E> {
         let watcher = &mut self.watchers[number];
         let (before, name) = (std::mem::replace(&mut watcher.cursor, cursor), watcher.stream);
         watcher.state = State::Live;
-        self.streams[name].behind.remove(&(before, number));
+        self.streams[name].leave_behind(before, number);
         self.register(name);
     }
 

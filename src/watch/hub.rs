@@ -195,7 +195,7 @@ impl<E: Event> Hub<E> {
                 self.trim_window();
             }
             State::Behind => {
-                self.streams[stream].behind.remove(&(cursor, number));
+                self.streams[stream].leave_behind(cursor, number);
                 self.register(stream);
             }
             State::InSlice => self.leave_slice(),
