@@ -74,8 +74,9 @@ impl Store {
 
     /// The value of a key after a revision.
     pub(crate) fn value_at(&self, key: &Bytes, revision: Revision) -> Option<String> {
-        let past = self.changes.iter().filter(|(rev, other, _)| rev.main <= revision && other == key);
-        past.last().and_then(|(_, _, value)| value.clone())
+        let mut past =
+            self.changes.iter().rev().filter(|(rev, other, _)| rev.main <= revision && other == key);
+        past.next().and_then(|(_, _, value)| value.clone())
     }
 
     fn read(&self, from: Revision, interest: &Interest, max: usize) -> (Vec<Change>, Revision) {
