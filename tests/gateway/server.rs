@@ -21,7 +21,7 @@ use tempfile::TempDir;
 /// Longer than anything here takes; shorter than anybody waits for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     /// Dropped to stop it.
     stop: Option<smol::channel::Sender<()>>,
@@ -30,11 +30,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start() -> Server {
+    pub(crate) fn start() -> Server {
         Server::with(api::Options::default())
     }
 
-    pub fn with(options: api::Options) -> Server {
+    pub(crate) fn with(options: api::Options) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let (stop, stopped) = smol::channel::bounded(1);
         let (told, tells) = mpsc::channel();
@@ -65,19 +65,19 @@ impl Server {
         Server { address, stop: Some(stop), thread: Some(thread), _dir: dir }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         let socket = TcpStream::connect(self.address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { reader: BufReader::new(socket) }
     }
 
     /// One call on a connection of its own.
-    pub fn post(&self, path: &str, body: &str) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let answer = self.connect().send("POST", path, &[], body.as_bytes());
         (answer.status, serde_json::from_slice(&answer.body).unwrap())
     }
 
-    pub fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         self.connect().send(method, path, headers, body)
     }
 }
@@ -92,32 +92,32 @@ impl Drop for Server {
     }
 }
 
-pub struct Client {
+pub(crate) struct Client {
     reader: BufReader<TcpStream>,
 }
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// `name: value`, names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// The sizes of its chunks, if it came in chunks.
-    pub chunks: Vec<usize>,
+    pub(crate) chunks: Vec<usize>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| &**value)
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 impl Client {
-    pub fn request(&mut self, method: &str, path: &str, headers: &[&str], body: &[u8]) {
+    pub(crate) fn request(&mut self, method: &str, path: &str, headers: &[&str], body: &[u8]) {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         for header in headers {
             head += &format!("{header}\r\n");
@@ -129,7 +129,7 @@ impl Client {
         let _ = socket.write_all(body);
     }
 
-    pub fn send(&mut self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         self.request(method, path, headers, body);
         let (status, headers) = self.head();
         let mut answer = Answer { status, headers, body: Vec::new(), chunks: Vec::new() };
@@ -146,7 +146,7 @@ impl Client {
         answer
     }
 
-    pub fn head(&mut self) -> (u16, Vec<(String, String)>) {
+    pub(crate) fn head(&mut self) -> (u16, Vec<(String, String)>) {
         let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
         loop {
@@ -160,7 +160,7 @@ impl Client {
     }
 
     /// `None`: the last one.
-    pub fn chunk(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(&self.line(), 16).unwrap();
         let mut chunk = vec![0; size + 2];
         self.reader.read_exact(&mut chunk).unwrap();
@@ -169,14 +169,14 @@ impl Client {
     }
 
     /// One message of a stream: one chunk, one line.
-    pub fn message(&mut self) -> Value {
+    pub(crate) fn message(&mut self) -> Value {
         let chunk = self.chunk().expect("the stream goes on");
         assert_eq!(chunk.iter().position(|&byte| byte == b'\n'), Some(chunk.len() - 1), "one line a chunk");
         serde_json::from_slice(&chunk).unwrap()
     }
 
     /// Nothing comes for a while.
-    pub fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         assert!(self.reader.buffer().is_empty());
         let socket = self.reader.get_mut();
         socket.set_read_timeout(Some(Duration::from_millis(150))).unwrap();
@@ -191,16 +191,11 @@ impl Client {
         line.trim_end_matches("\r\n").to_owned()
     }
 
-    pub fn read_exact(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn read_exact(&mut self, bytes: &mut [u8]) {
         self.reader.read_exact(bytes).unwrap();
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
-    }
-
-    /// Nothing more comes, because the server has closed.
-    pub fn is_over(&mut self) -> bool {
-        matches!(self.reader.read(&mut [0]), Ok(0))
     }
 }
