@@ -25,7 +25,7 @@ const REMOVAL_SHARE: u32 = 8;
 pub struct FlushJob {
     layer: Option<Arc<Layer>>,
     /// As it is to stand in the database afterwards.
-    state: State,
+    state: Box<State>,
     plan: Option<Plan>,
 }
 
@@ -99,7 +99,7 @@ impl Store {
         if self.options.bugs.has(Bug::AppliedTwice) {
             state.applied = self.flushed();
         }
-        Some(FlushJob { layer, state, plan })
+        Some(FlushJob { layer, state: Box::new(state), plan })
     }
 
     /// Takes note of what the job did, and gives its error back: after `Full` the next job is the same again, anything
