@@ -128,7 +128,7 @@ fn name_if_slow(engine: &Engine, asked_at: Instant, range: &KeyRange) {
 
 /// The record at exactly this place, which an outcome named and its pin keeps.
 pub(super) async fn record(engine: &Rc<Engine>, at: KeyRev) -> Result<RevRecord, Error> {
-    let found = engine.query(move |keeper| Ok(keeper.store().record(at)?)).await?;
+    let found = engine.query(move |keeper| keeper.store().record(at)).await?;
     // Whoever let its `Applied` go too early, or slept too long over it.
     found.ok_or(Error::Timeout)
 }
