@@ -28,7 +28,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Work for the flush thread.
 pub(super) enum Flush {
-    Pending(FlushJob),
+    Pending(Box<FlushJob>),
     Defragment(DefragmentJob),
 }
 
@@ -113,7 +113,7 @@ impl FlushPlan {
         match store.start_flush(durable) {
             Some(job) => {
                 self.is_out = true;
-                self.mailbox.send(Flush::Pending(job));
+                self.mailbox.send(Flush::Pending(Box::new(job)));
             }
             None => self.not_before = Some(now + NOT_YET),
         }
