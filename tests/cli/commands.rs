@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use super::support::server::Server;
+use super::{runner, support::server::Server};
 
 /// Status, standard output, standard error.
 type Ended = (i32, String, String);
@@ -19,7 +19,7 @@ impl Board {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_solder"));
+        let mut command = runner::command(env!("CARGO_BIN_EXE_solder"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("SOLDER_ENDPOINTS", self.0.address().to_string()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -185,6 +185,18 @@ fn a_snapshot_is_saved_whole() {
     assert_eq!(names.len(), 1, "only the file stays: {names:?}");
     let status = board.ok(&["snapshot", "status", name, "-w", "fields"]);
     assert!(status.contains(&format!("\"Revision\" : {}\n", board.revision())), "{status}");
+    let home = scratch.path().join("home");
+    let mut other = Server::stopped(&home, &[]);
+    let data_dir = other.data_dir();
+    let data_dir = data_dir.to_str().expect("text");
+    fs::create_dir(&home).expect("a directory");
+    board.ok(&["snapshot", "restore", name, "--data-dir", data_dir]);
+    board.refused(&["snapshot", "restore", name, "--data-dir", data_dir]);
+    let offline = scratch.path().join("offline");
+    board.ok(&["snapshot", "save", offline.to_str().expect("text"), "--data-dir", data_dir]);
+    other.start();
+    let endpoint = other.address().to_string();
+    assert_eq!(board.ok(&["get", "k", "--endpoints", &endpoint]), "k\nv\n");
     let mut bytes = fs::read(&file).expect("it can be read");
     bytes[20] ^= 1;
     fs::write(&file, bytes).expect("it can be written");

@@ -4,6 +4,8 @@
 mod commands;
 mod moves;
 mod recorded;
+#[path = "../runner/mod.rs"]
+mod runner;
 mod scripted;
 #[path = "../support/mod.rs"]
 pub mod support;

@@ -6,11 +6,15 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::scripted::{Reply, Scripted};
+use super::{
+    runner,
+    scripted::{Reply, Scripted},
+};
 
 fn solder(endpoints: &[String], arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_solder"));
-    command.env_clear().env("SOLDER_ENDPOINTS", endpoints.join(",")).args(arguments).stdin(Stdio::null());
+    let mut command = runner::command(env!("CARGO_BIN_EXE_solder"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("SOLDER_ENDPOINTS", endpoints.join(",")).args(arguments).stdin(Stdio::null());
     command
 }
 

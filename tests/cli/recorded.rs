@@ -3,13 +3,12 @@
 //! `tests/data/cli/etcdctl.recorded` has the command, what it asks the gateway (`>`), the answers, and the exit status, standard
 //! output (`|`) and standard error (`!`) of etcdctl itself, which was asked the same in the same state.
 
-use std::{
-    io::Write as _,
-    os::unix::process::CommandExt as _,
-    process::{Command, Stdio},
-};
+use std::{io::Write as _, os::unix::fs::symlink, path::Path, process::Stdio};
 
-use super::scripted::{Asked, Reply, Scripted};
+use super::{
+    runner,
+    scripted::{Asked, Reply, Scripted},
+};
 
 #[derive(Default)]
 struct Case {
@@ -27,7 +26,10 @@ fn every_command_prints_what_etcdctl_prints() {
     let recorded = include_str!("../data/cli/etcdctl.recorded");
     let cases: Vec<Case> = recorded.split("\n\n$ ").map(parse).collect();
     assert!(cases.len() > 100, "only {} cases", cases.len());
-    cases.iter().for_each(check);
+    let scratch = tempfile::tempdir().expect("a directory");
+    let etcdctl = scratch.path().join("etcdctl");
+    symlink(env!("CARGO_BIN_EXE_solder"), &etcdctl).expect("a link");
+    cases.iter().for_each(|case| check(&etcdctl, case));
 }
 
 fn parse(text: &str) -> Case {
@@ -64,7 +66,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-fn check(case: &Case) {
+fn check(etcdctl: &Path, case: &Case) {
     // The members' addresses are in the answers: a port of five digits, as it was.
     let server = Scripted::new(
         case.replies
@@ -75,9 +77,9 @@ fn check(case: &Case) {
             })
             .collect(),
     );
-    let mut child = Command::new(env!("CARGO_BIN_EXE_solder"))
-        .arg0("etcdctl")
+    let mut child = runner::command(etcdctl)
         .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("ETCDCTL_ENDPOINTS", server.address.to_string())
         .args(&case.arguments)
         .stdin(Stdio::piped())
