@@ -1,4 +1,4 @@
-//! `snapshot save|status`.
+//! `snapshot save|status|restore`.
 
 use std::{
     ffi::OsString,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     print::{Answer, Snapshot},
     session::Session,
 };
-use crate::{rpc::SnapshotResponse, snapshot};
+use crate::{member, rpc::SnapshotResponse, snapshot};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -35,6 +35,35 @@ pub(super) enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Make a data directory of a snapshot, for a new cluster of this board alone.
+    Restore(Restore),
+}
+
+#[derive(Args)]
+pub(super) struct Restore {
+    /// The file.
+    file: PathBuf,
+    /// The directory, which must not exist or be empty.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The board's name.
+    #[arg(long, default_value = "default")]
+    name: String,
+    /// Tells the new cluster from others whose boards have the same URLs.
+    #[arg(long, default_value = "etcd-cluster", value_name = "TOKEN")]
+    initial_cluster_token: String,
+    /// Where other members would reach the board.
+    #[arg(long, default_value = "http://localhost:2380", value_delimiter = ',', value_name = "URLS")]
+    initial_advertise_peer_urls: Vec<String>,
+    /// Make the revision so much higher, if clients have seen revisions that are not in the snapshot.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    bump_revision: u64,
+    /// Forget history: who watches is told to begin anew.
+    #[arg(long)]
+    mark_compacted: bool,
+    /// Take a snapshot whose checksum is missing or wrong.
+    #[arg(long)]
+    skip_hash_check: bool,
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
@@ -55,7 +84,26 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
             };
             session.print(&Answer::Snapshot(&answer))
         }
+        Command::Restore(arguments) => restore(arguments),
     }
+}
+
+fn restore(arguments: Restore) -> Result<(), Failure> {
+    let options = member::Options {
+        name: arguments.name,
+        cluster_token: arguments.initial_cluster_token,
+        peer_urls: arguments.initial_advertise_peer_urls,
+        ..member::Options::new(&arguments.data_dir)
+    };
+    let how = member::Restoring {
+        bump_revision: arguments.bump_revision,
+        mark_compacted: arguments.mark_compacted,
+        skip_hash_check: arguments.skip_hash_check,
+    };
+    let restored = member::restore(&arguments.file, &options, how).map_err(Failure::error)?;
+    let directory = arguments.data_dir.display();
+    Output::new().line(format_args!("{directory} holds the snapshot, at revision {}", restored.revision.0));
+    Ok(())
 }
 
 async fn save(file: &Path, session: &Session) -> Result<(), Failure> {

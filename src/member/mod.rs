@@ -43,6 +43,7 @@ mod quota;
 mod range;
 mod reply;
 mod requests;
+mod restore;
 mod snapshots;
 mod store_thread;
 mod threads;
@@ -64,6 +65,7 @@ pub use self::{
     options::{AutoCompaction, Options},
     pulse::Pulse,
     range::RangeReader,
+    restore::{Restoring, restore},
     snapshots::SnapshotReader,
     watches::{WatchEvent, WatchId, WatchMessage, WatchNews, WatchRequest, WatchStream},
 };

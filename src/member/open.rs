@@ -198,7 +198,7 @@ fn open_log<D: Disk>(
 
 /// A new cluster of one. As etcd does it: the member's id is made of its peer URLs and the cluster's token, the cluster's id
 /// of its members.
-fn founder(options: &Options) -> Identity {
+pub(super) fn founder(options: &Options) -> Identity {
     let mut urls = options.peer_urls.clone();
     urls.sort();
     let member = id_of(urls.iter().map(String::as_bytes).chain([options.cluster_token.as_bytes()]));
