@@ -42,6 +42,7 @@ use self::{
     answer::{Answer, refuse},
     errors::{Code, Fault, Refusal},
     lines::{Lines, as_text},
+    maintenance::Hashes,
     metrics::Counters,
     routes::{Call, Route, Row, Stream, Unary},
 };
@@ -101,6 +102,7 @@ pub struct Api {
     member: Member,
     options: Options,
     counters: Counters,
+    hashes: Hashes,
 }
 
 impl Handler for Api {
@@ -127,7 +129,7 @@ impl Handler for Api {
 
 impl Api {
     pub fn new(member: Member, options: Options) -> Api {
-        Api { member, options, counters: Counters::default() }
+        Api { member, options, counters: Counters::default(), hashes: Hashes::default() }
     }
 
     fn header(&self) -> rpc::ResponseHeader {

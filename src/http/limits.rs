@@ -69,7 +69,7 @@ pub(super) const DROPPED_BYTES_MAX: usize = 64 * 1024;
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// ...or this much to send.
-pub(super) const LINGER_BYTES_MAX: usize = 1 << 20;
+pub(super) const LINGER_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of next requests that may wait behind an answer that is still streamed.
 pub(super) const AHEAD_BYTES_MAX: usize = 16 * 1024;

@@ -116,14 +116,14 @@ impl Store {
         Ok(())
     }
 
-    /// Is all that a compaction at `revision` made unreachable gone from the database?
-    pub fn is_removed(&self, revision: Revision) -> bool {
-        self.progress.done >= KeyRev { main: revision, sub: 0 }
-    }
-
     /// May a job that works on the database be given out?
     pub(super) fn may_start_job(&self) -> bool {
         self.job.is_none() && !self.broken && self.mark.is_none() && self.state.is_some()
+    }
+
+    /// Is all that a compaction at `revision` made unreachable gone from the database?
+    pub fn is_removed(&self, revision: Revision) -> bool {
+        self.progress.done >= KeyRev { main: revision, sub: 0 }
     }
 
     fn plan(&self, share: u32) -> Option<Plan> {
