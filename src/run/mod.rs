@@ -20,6 +20,7 @@ use std::{
 };
 
 use async_io::Timer;
+use futures_lite::future;
 use smol::LocalExecutor;
 
 use crate::{
@@ -83,7 +84,11 @@ impl Doors {
         let stop = Rc::new(signals::Stop::default());
         let open = options::http(&settings);
         let doors = [
-            executor.spawn(open_door(self.clients, open.clone(), api, executor.clone(), stop.clone())),
+            executor.spawn(open_when_ready(
+                member.clone(),
+                open_door(self.clients, open.clone(), api, executor.clone(), stop.clone()),
+                stop.clone(),
+            )),
             executor.spawn(open_door(self.metrics, open, monitor, executor.clone(), stop.clone())),
         ];
         let watchdog = executor.spawn(watchdog::watch(member.clone()));
@@ -110,12 +115,23 @@ async fn open_door<H: Handler>(
     http::serve(listeners, options, handler, executor, async move { stop.asked().await }).await;
 }
 
-/// Says that clients are served, once they are.
-async fn announce(member: Member, settings: Settings, at: Vec<String>, begun: Instant) {
+/// A board that has just started has yet to learn how much of its log is committed. Who asked it before that would see
+/// revisions go back. Clients wait at the door, which is bound already.
+async fn open_when_ready(member: Member, door: impl Future<Output = ()>, stop: Rc<signals::Stop>) {
+    future::or(until_ready(&member), stop.asked()).await;
+    door.await;
+}
+
+async fn until_ready(member: &Member) {
     while let Err(error) = member.read_barrier().await {
         log::debug!("not ready yet: {error}");
         Timer::after(NOT_READY_PAUSE).await;
     }
+}
+
+/// Says that clients are served, once they are.
+async fn announce(member: Member, settings: Settings, at: Vec<String>, begun: Instant) {
+    until_ready(&member).await;
     let ready = format!("serving clients at {}", at.join(", "));
     let (dir, took_ms) = (settings.data_dir.display(), begun.elapsed().as_millis());
     log::info!("{ready}; data in {dir}; {took_ms} ms after the start");

@@ -28,6 +28,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Writer {
     number: usize,
     next: u64,
+    value_bytes: usize,
 }
 
 /// What came of one put.
@@ -60,8 +61,8 @@ impl Outcome {
 }
 
 impl Writer {
-    pub(crate) fn all(count: usize) -> Vec<Writer> {
-        (0..count).map(|number| Writer { number, next: 0 }).collect()
+    pub(crate) fn all(count: usize, value_bytes: usize) -> Vec<Writer> {
+        (0..count).map(|number| Writer { number, next: 0, value_bytes }).collect()
     }
 
     /// Until the connection breaks or `stop` is set. `ending`: from now on broken connections are no wonder.
@@ -101,7 +102,7 @@ impl Writer {
     fn next_put(&mut self) -> (Vec<u8>, Vec<u8>) {
         self.next += 1;
         let mut value = format!("{}.{}.", self.number, self.next).into_bytes();
-        value.resize(if self.next % 64 == 0 { 6000 } else { 100 }, b'-');
+        value.resize(if self.next % 64 == 0 { 6000 } else { self.value_bytes }, b'-');
         (format!("w/{:02}/{:02}", self.number, self.next % 20).into_bytes(), value)
     }
 }
