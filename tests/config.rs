@@ -282,10 +282,7 @@ fn what_is_refused_and_in_which_words() {
         ("--log-format=xml", "--log-format: \"xml\" is none of console, text, json"),
         ("--flush-interval=1", "--flush-interval: \"1\" is not a duration like 1h30m or 100ms"),
         ("--flush-interval=1ms", "--flush-interval: 1ms is too short, the least is 10ms"),
-        (
-            "--flush-bytes=5MiB",
-            "--flush-bytes: 5242880 bytes are never pending: pending-bytes-max is 4194304",
-        ),
+        ("--pending-bytes-max=100KiB", "--pending-bytes-max: 102400 is too small, the least is 262144"),
         ("--wal-segment-bytes=1MiB", "--wal-segment-bytes: 1048576 is too small, the least is 2097152"),
         ("--wal-segment-bytes=2097153", "--wal-segment-bytes: 2097153 is no multiple of 4096"),
         ("--strict-reconfig-check=perhaps", "--strict-reconfig-check: \"perhaps\" is neither true nor false"),

@@ -1,5 +1,5 @@
 //! What released versions wrote is read by this one. The log's samples are read by `tests/wal`; this is about the store's
-//! database, which only a board with the same words and pages can open.
+//! database, which only a board with the same words and pages can open; others refuse it.
 //!
 //! `UPDATE_GOLDENFILES=1` writes the sample of a version that has none yet. One that is there is never written again.
 
@@ -8,13 +8,23 @@ use std::{env, fs, path::Path, sync::Arc};
 use solder::{store::*, types::*};
 use tempfile::TempDir;
 
-const SAMPLE: &str = "tests/data/0.1.0/db";
+/// Samples by the words of the board that wrote them. Pages were of 4096 bytes.
+const SAMPLES: [(u32, &str); 2] = [(64, "tests/data/0.1.0/db"), (32, "tests/data/0.1.0/db-32")];
 
-/// The sample was written on a board with 64-bit words and pages of 4096 bytes.
+fn sample(fits: impl Fn(u32) -> bool) -> &'static Path {
+    let (_, sample) = SAMPLES.into_iter().find(|(word_bits, _)| fits(*word_bits)).expect("32 or 64 bits");
+    Path::new(sample)
+}
+
+/// One that this board's words could have written.
+fn ours() -> &'static Path {
+    sample(|word_bits| word_bits == usize::BITS)
+}
+
 fn can_be_read_here() -> bool {
-    let fits = usize::BITS == 64 && rustix::param::page_size() == 4096 && cfg!(target_endian = "little");
+    let fits = rustix::param::page_size() == 4096 && cfg!(target_endian = "little");
     if !fits {
-        eprintln!("SKIPPED: {SAMPLE} was written on a board with other words or pages");
+        eprintln!("SKIPPED: {} was written on a board with other pages", ours().display());
     }
     fits
 }
@@ -43,8 +53,8 @@ fn write_sample() {
     while let Some(job) = store.start_flush(Index(u64::MAX)) {
         store.finish_flush(job.run(&*lmdb)).expect("room");
     }
-    fs::create_dir_all(SAMPLE).expect("tests/data can be written");
-    fs::copy(scratch.path().join("data.mdb"), Path::new(SAMPLE).join("data.mdb")).expect("room");
+    fs::create_dir_all(ours()).expect("tests/data can be written");
+    fs::copy(scratch.path().join("data.mdb"), ours().join("data.mdb")).expect("room");
 }
 
 fn payloads() -> Vec<Payload> {
@@ -83,11 +93,11 @@ fn the_database_of_0_1_0_opens() {
     if !can_be_read_here() {
         return;
     }
-    if env::var_os("UPDATE_GOLDENFILES").is_some() && !Path::new(SAMPLE).exists() {
+    if env::var_os("UPDATE_GOLDENFILES").is_some() && !ours().exists() {
         write_sample();
     }
     let copy = TempDir::new().expect("a temporary directory");
-    fs::copy(Path::new(SAMPLE).join("data.mdb"), copy.path().join("data.mdb")).expect("the sample is there");
+    fs::copy(ours().join("data.mdb"), copy.path().join("data.mdb")).expect("the sample is there");
     let store = open(copy.path());
 
     assert_eq!((store.cluster(), store.applied()), (ClusterId(0x50_1d), EntryId::new(3, 9)));
@@ -121,4 +131,22 @@ fn the_database_of_0_1_0_opens() {
             r#"6.0 "gone" deleted"#,
         ]
     );
+}
+
+/// LMDB's file is laid out in words: a card that was moved to a board with others must not be misread.
+#[test]
+fn the_database_of_a_board_with_other_words_is_refused() {
+    let theirs = sample(|word_bits| word_bits != usize::BITS);
+    let copy = TempDir::new().expect("a temporary directory");
+    let path = copy.path().join("data.mdb");
+    fs::copy(theirs.join("data.mdb"), &path).expect("the sample is there");
+    let before = fs::read(&path).expect("it was copied");
+    let options = LmdbOptions { map_bytes: 1 << 20, headroom_bytes: 0, ..LmdbOptions::default() };
+    let Err(error) = Lmdb::open(copy.path(), &options) else { panic!("{} was opened", theirs.display()) };
+    let error = error.to_string();
+    assert!(
+        error.contains("is no database of this kind of board: it was made with another word size"),
+        "{error}"
+    );
+    assert!(fs::read(&path).expect("it is there") == before, "what is refused is not touched");
 }

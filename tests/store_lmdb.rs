@@ -2,9 +2,12 @@
 
 #[path = "runner/mod.rs"]
 mod runner;
+#[path = "runner/small_disk.rs"]
+mod small_disk;
 
-use std::{path::Path, process::Command as Process, sync::Arc};
+use std::{path::Path, sync::Arc};
 
+use small_disk::small_disk;
 use solder::{store::*, types::*};
 
 const ROOMY: LmdbOptions =
@@ -126,22 +129,12 @@ fn the_map_grows_until_it_may_not() {
     assert_eq!((board.store.flushed().index.0, board.count()), (2000, 2000));
 }
 
-/// A file system of 512 KiB, if that can be had.
-fn small_disk(dir: &Path) -> Option<Unmount<'_>> {
-    let mount = Process::new("mount").args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"]).arg(dir).status();
-    let mounted = mount.is_ok_and(|status| status.success());
-    if !mounted {
-        eprintln!("SKIPPED: a small file system can be mounted by root only");
-    }
-    mounted.then_some(Unmount(dir))
-}
-
 #[test]
 fn a_full_disk_changes_nothing_and_is_survived() {
     // Met in a commit, and met while the headroom is allocated.
     for headroom_bytes in [8 << 20, 64 << 10] {
         let dir = dir();
-        let Some(_unmount) = small_disk(dir.path()) else { return };
+        let Some(_unmount) = small_disk(dir.path(), "512k") else { return };
         let options = LmdbOptions { headroom_bytes, ..ROOMY };
         let ballast = dir.path().join("ballast");
         std::fs::write(&ballast, vec![0; 200 << 10]).expect("room for it");
@@ -212,7 +205,7 @@ fn mapped_bytes(file: &Path) -> u64 {
 #[test]
 fn room_is_secured_ahead() {
     let dir = dir();
-    let Some(_unmount) = small_disk(dir.path()) else { return };
+    let Some(_unmount) = small_disk(dir.path(), "512k") else { return };
     let options = LmdbOptions { headroom_bytes: 200 << 10, ..ROOMY };
     let mut board = Board::open(&dir.path().join("db"), &options);
     board.store.secure_room().expect("there is room");
@@ -220,16 +213,6 @@ fn room_is_secured_ahead() {
     for n in 0..20 {
         board.put(format!("key-{n}").into_bytes(), vec![1; 1000]);
         board.flush().expect("what was secured is there");
-    }
-}
-
-struct Unmount<'a>(&'a Path);
-
-impl Drop for Unmount<'_> {
-    fn drop(&mut self) {
-        // Lazily: what holds files open is dropped after this.
-        let done = Process::new("umount").arg("-l").arg(self.0).status();
-        assert!(done.is_ok_and(|status| status.success()), "{} stays mounted", self.0.display());
     }
 }
 

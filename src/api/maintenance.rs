@@ -1,5 +1,7 @@
 //! What keeps a member well: status, alarms, hashes, defragmentation, snapshots.
 
+use std::{cell::RefCell, collections::VecDeque};
+
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -11,6 +13,7 @@ use crate::{
     http::Closed,
     member::Status,
     rpc::{self, Documents, DowngradeAction},
+    store::HashAt,
     types::{AlarmAction, AlarmKind, AlarmRequest, Error, NodeId, Revision},
 };
 
@@ -84,12 +87,38 @@ pub(super) async fn hash(api: &Api, _: rpc::HashRequest) -> Result<rpc::HashResp
 }
 
 pub(super) async fn hash_kv(api: &Api, request: rpc::HashKVRequest) -> Result<rpc::HashKVResponse, Fault> {
-    let found = api.member.hash_kv(Revision(request.revision)).await?;
+    let found = match api.hashes.find(Revision(request.revision)) {
+        Some(known) => known,
+        None => api.hashes.keep(api.member.hash_kv(Revision(request.revision)).await?),
+    };
     Ok(rpc::HashKVResponse {
         header: Some(api.header()),
         hash: found.hash,
         compact_revision: found.compact_revision.0,
     })
+}
+
+/// The last hashes that were asked for. What was true of a revision stays true, and who compares members with each other
+/// still gets it when one of them has compacted in between; etcd keeps as many.
+#[derive(Default)]
+pub(super) struct Hashes(RefCell<VecDeque<HashAt>>);
+
+impl Hashes {
+    const MAX: usize = 10;
+
+    fn find(&self, revision: Revision) -> Option<HashAt> {
+        self.0.borrow().iter().find(|known| known.revision == revision).copied()
+    }
+
+    fn keep(&self, hash: HashAt) -> HashAt {
+        let mut hashes = self.0.borrow_mut();
+        hashes.retain(|known| known.revision != hash.revision);
+        if hashes.len() == Hashes::MAX {
+            hashes.pop_front();
+        }
+        hashes.push_back(hash);
+        hash
+    }
 }
 
 pub(super) async fn move_leader(
@@ -148,4 +177,26 @@ async fn send_snapshot(api: &Api, lines: &mut Lines<'_, '_>) -> Result<(), Fault
 fn snapshot_line(remaining_bytes: u64, blob: Vec<u8>) -> Vec<u8> {
     let result = rpc::SnapshotResponse { header: None, remaining_bytes, blob: blob.into() };
     rpc::encode(&rpc::StreamMessage { result: Some(result), error: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hashes_are_known() {
+        let hashes = Hashes::default();
+        let at = |revision| HashAt { hash: 7, revision: Revision(revision), compact_revision: Revision(-1) };
+        for revision in 1..=11 {
+            hashes.keep(at(revision));
+        }
+        assert_eq!(hashes.find(Revision(0)), None);
+        assert_eq!(hashes.find(Revision(1)), None);
+        assert_eq!(hashes.find(Revision(2)), Some(at(2)));
+        // A newer look at the same revision replaces the older one.
+        let newer = HashAt { compact_revision: Revision(5), ..at(11) };
+        hashes.keep(newer);
+        assert_eq!(hashes.find(Revision(11)), Some(newer));
+        assert_eq!(hashes.find(Revision(2)), Some(at(2)));
+    }
 }

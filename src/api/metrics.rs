@@ -16,8 +16,11 @@ use crate::{
 /// Calls by how they ended.
 #[derive(Default)]
 pub(super) struct Counters {
-    handled: RefCell<BTreeMap<(&'static str, &'static str, Code), (&'static str, u64)>>,
+    handled: RefCell<BTreeMap<Ended, (&'static str, u64)>>,
 }
+
+/// Service, method, and how it ended.
+type Ended = (&'static str, &'static str, Code);
 
 impl Counters {
     pub(super) fn handled(&self, row: &'static Row, code: Code) {

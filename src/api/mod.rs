@@ -42,6 +42,7 @@ use self::{
     answer::{Answer, refuse},
     errors::{Code, Fault, Refusal},
     lines::{Lines, as_text},
+    maintenance::Hashes,
     metrics::Counters,
     routes::{Call, Route, Row, Stream, Unary},
 };
@@ -101,6 +102,7 @@ pub struct Api {
     member: Member,
     options: Options,
     counters: Counters,
+    hashes: Hashes,
 }
 
 impl Handler for Api {
@@ -127,7 +129,7 @@ impl Handler for Api {
 
 impl Api {
     pub fn new(member: Member, options: Options) -> Api {
-        Api { member, options, counters: Counters::default() }
+        Api { member, options, counters: Counters::default(), hashes: Hashes::default() }
     }
 
     fn header(&self) -> rpc::ResponseHeader {
@@ -226,6 +228,10 @@ impl Api {
             Unary::MoveLeader => answer.message(&maintenance::move_leader(self, take(body)?).await?),
             Unary::Downgrade => answer.message(&maintenance::downgrade(self, take(body)?).await?),
             Unary::AuthStatus => answer.message(&self.auth_status(take(body)?)),
+            Unary::UserGet => {
+                let _: rpc::AuthUserGetRequest = take(body)?;
+                return Err(Refusal::ABSENT.into());
+            }
             Unary::Absent => return Err(Refusal::ABSENT.into()),
         }
         Ok(())

@@ -89,6 +89,7 @@ pub(super) enum Unary {
     MoveLeader,
     Downgrade,
     AuthStatus,
+    UserGet,
     /// etcd has it, this version does not.
     Absent,
 }
@@ -150,7 +151,7 @@ static CALLS: &[Row] = &[
     unary("/v3/auth/disable", Unary::Absent, AUTH, "AuthDisable"),
     unary("/v3/auth/authenticate", Unary::Absent, AUTH, "Authenticate"),
     unary("/v3/auth/user/add", Unary::Absent, AUTH, "UserAdd"),
-    unary("/v3/auth/user/get", Unary::Absent, AUTH, "UserGet"),
+    unary("/v3/auth/user/get", Unary::UserGet, AUTH, "UserGet"),
     unary("/v3/auth/user/list", Unary::Absent, AUTH, "UserList"),
     unary("/v3/auth/user/delete", Unary::Absent, AUTH, "UserDelete"),
     unary("/v3/auth/user/changepw", Unary::Absent, AUTH, "UserChangePassword"),

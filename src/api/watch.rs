@@ -30,6 +30,8 @@ struct Session {
     watches: BTreeMap<i64, Flags>,
     next_id: i64,
     progress_interval: Duration,
+    /// Progress was asked for, and there was something to be told first.
+    owes_progress: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -49,6 +51,7 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
         watches: BTreeMap::new(),
         next_id: 0,
         progress_interval: api.options.watch_progress_interval,
+        owes_progress: false,
     };
     if let Err(refusal) = session.requests(api, first, &mut lines).await? {
         return lines.fail(&refusal).await;
@@ -65,7 +68,12 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
                 }
                 None => return lines.end().await,
             },
-            Turn::News(message) => session.tell(api, message, &mut lines).await?,
+            Turn::News(message) => {
+                session.tell(api, message, &mut lines).await?;
+                if let Some(progress) = session.progress_owed(api) {
+                    lines.send(line(progress)).await?;
+                }
+            }
         }
     }
 }
@@ -116,11 +124,21 @@ impl Session {
                 Some(WatchResponse { header, watch_id, canceled: true, ..Default::default() })
             }
             WatchRequest::Progress(_) => {
-                let revision = self.stream.synced()?;
-                let header = Some(api.header_at(revision));
-                Some(WatchResponse { header, watch_id: NO_WATCH, ..Default::default() })
+                self.owes_progress = true;
+                self.progress_owed(api)
             }
         }
+    }
+
+    /// Where the whole stream is, if that was asked for and all watches have got there.
+    fn progress_owed(&mut self, api: &Api) -> Option<WatchResponse> {
+        if !self.owes_progress {
+            return None;
+        }
+        let revision = self.stream.synced()?;
+        self.owes_progress = false;
+        let header = Some(api.header_at(revision));
+        Some(WatchResponse { header, watch_id: NO_WATCH, ..Default::default() })
     }
 
     /// The id, or why not.
@@ -215,24 +233,21 @@ fn line(result: WatchResponse) -> Vec<u8> {
 
 /// The pieces of a message, and for each whether more follow. One that is not to be cut is one piece.
 fn fragments(events: &[Rc<WatchEvent>], flags: Flags) -> Vec<(&[Rc<WatchEvent>], bool)> {
-    let mut pieces = Vec::new();
-    let mut rest = events;
-    while flags.fragment {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|event| {
-            bytes += weight_bytes(event, flags.prev_kv);
-            bytes < FRAGMENT_BYTES
-        });
-        let count = fits.count().max(1);
-        if count >= rest.len() {
-            break;
-        }
-        let (piece, behind) = rest.split_at(count);
-        pieces.push((piece, true));
-        rest = behind;
+    if !flags.fragment {
+        return vec![(events, false)];
     }
-    pieces.push((rest, false));
-    pieces
+    let mut bytes = events.first().map_or(0, |first| weight_bytes(first, flags.prev_kv));
+    // A piece ends before the event that would make it too heavy; one event alone is never too heavy.
+    let pieces: Vec<_> = events
+        .chunk_by(|_, next| {
+            let weight = weight_bytes(next, flags.prev_kv);
+            let fits = bytes + weight < FRAGMENT_BYTES;
+            bytes = if fits { bytes + weight } else { weight };
+            fits
+        })
+        .collect();
+    let last = pieces.len().saturating_sub(1);
+    pieces.into_iter().enumerate().map(|(index, piece)| (piece, index < last)).collect()
 }
 
 fn weight_bytes(event: &WatchEvent, prev_kv: bool) -> usize {
@@ -275,4 +290,55 @@ fn encoded(event: &WatchEvent, prev_kv: bool) -> &[u8] {
         let event = rpc::Event { kind, kv, prev_kv: prev.cloned().map(convert::key_value) };
         rpc::encode(&event).into_boxed_slice()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::RevRecord,
+        types::{KeyRev, LeaseId},
+    };
+
+    fn event(value_bytes: usize) -> Rc<WatchEvent> {
+        let record = RevRecord {
+            rev: KeyRev::new(2, 0),
+            key: b"a".into(),
+            value: vec![b'v'; value_bytes].into(),
+            create: Revision(2),
+            version: 1,
+            lease: LeaseId::NONE,
+            tombstone: false,
+        };
+        Rc::new(WatchEvent { record: record.clone(), prev: Some(record), encoded: Default::default() })
+    }
+
+    fn pieces(weights_kib: &[usize], flags: Flags) -> Vec<(usize, bool)> {
+        let events: Vec<_> = weights_kib.iter().map(|kib| event(kib << 10)).collect();
+        fragments(&events, flags).into_iter().map(|(piece, more)| (piece.len(), more)).collect()
+    }
+
+    #[test]
+    fn messages_are_cut_where_they_get_too_heavy() {
+        let cut = Flags { prev_kv: false, fragment: true };
+        assert_eq!(pieces(&[1000, 1000, 1000], cut), [(2, true), (1, false)]);
+        assert_eq!(pieces(&[1000, 1000], cut), [(2, false)]);
+        assert_eq!(pieces(&[3000, 10, 3000], cut), [(1, true), (1, true), (1, false)]);
+        assert_eq!(pieces(&[3000], cut), [(1, false)]);
+        assert_eq!(pieces(&[], cut), []);
+        // The values before weigh too, if they are told.
+        assert_eq!(pieces(&[600, 600], Flags { prev_kv: true, fragment: true }), [(1, true), (1, false)]);
+        assert_eq!(pieces(&[3000, 3000], Flags { prev_kv: true, fragment: false }), [(2, false)]);
+    }
+
+    #[test]
+    fn an_event_is_given_its_form_once() {
+        let event = event(1);
+        let first = encoded(&event, false).as_ptr();
+        assert_eq!(first, encoded(&event, false).as_ptr());
+        let text = |prev_kv| std::str::from_utf8(encoded(&event, prev_kv)).unwrap().to_owned();
+        let kv = r#"{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"dg=="}"#;
+        assert_eq!(text(false), format!(r#"{{"kv":{kv}}}"#));
+        assert_eq!(text(true), format!(r#"{{"kv":{kv},"prev_kv":{kv}}}"#));
+    }
 }

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 
 use super::{failure::Failure, go, output::Output, print::Answer, session::Session};
 use crate::rpc::{
-    AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, MemberListRequest, MoveLeaderRequest,
+    AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, MemberListRequest,
+    MoveLeaderRequest,
 };
 
 #[derive(Subcommand)]
@@ -62,7 +63,8 @@ pub(super) async fn member(command: Member, session: &Session) -> Result<(), Fai
 
 /// The leader itself is asked, whichever of the endpoints that is.
 pub(super) async fn move_leader(arguments: MoveLeader, session: &Session) -> Result<(), Failure> {
-    let id = arguments.member.ok_or_else(|| Failure::bad_arguments("move-leader command needs 1 argument"))?;
+    let id =
+        arguments.member.ok_or_else(|| Failure::bad_arguments("move-leader command needs 1 argument"))?;
     let target_id = go::parse_uint(&id, 16).map_err(Failure::bad_arguments)?;
     for endpoint in session.endpoints() {
         let client = session.client.of(endpoint);
@@ -78,7 +80,8 @@ pub(super) async fn move_leader(arguments: MoveLeader, session: &Session) -> Res
 }
 
 pub(super) async fn compaction(arguments: Compaction, session: &Session) -> Result<(), Failure> {
-    let text = arguments.revision.ok_or_else(|| Failure::bad_arguments("compaction command needs 1 argument"))?;
+    let text =
+        arguments.revision.ok_or_else(|| Failure::bad_arguments("compaction command needs 1 argument"))?;
     let revision = go::parse_int(&text, 10).map_err(Failure::error)?;
     session.client.compact(&CompactionRequest { revision, physical: arguments.physical }).await?;
     Output::new().line(format_args!("compacted revision {revision}"));

@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 
-use super::{failure::Failure, go, session::{Session, bytes}};
+use super::{
+    failure::Failure,
+    go,
+    session::{Session, bytes},
+};
 use crate::{
     rpc::{
-        Compare, CompareOperand, CompareResult, CompareTarget, KeyValue, RangeRequest, RequestOp, ResponseOp, TxnRequest,
-        TxnResponse,
+        Compare, CompareOperand, CompareResult, CompareTarget, KeyValue, RangeRequest, RequestOp, ResponseOp,
+        TxnRequest, TxnResponse,
     },
     types::Bytes,
 };
@@ -28,7 +32,10 @@ impl Condition {
             range_end: Bytes::new(),
         };
         let absent = self.absent.then(|| compare(CompareTarget::Create, CompareOperand::CreateRevision(0)));
-        let value = self.value.as_ref().map(|value| compare(CompareTarget::Value, CompareOperand::Value(bytes(value))));
+        let value = self
+            .value
+            .as_ref()
+            .map(|value| compare(CompareTarget::Value, CompareOperand::Value(bytes(value))));
         let revision = self.revision.map(|rev| compare(CompareTarget::Mod, CompareOperand::ModRevision(rev)));
         absent.into_iter().chain(value).chain(revision).collect()
     }
@@ -58,7 +65,9 @@ fn refused(key: &Bytes, response: &TxnResponse) -> Failure {
     let key = go::quote(key);
     Failure::error(match found {
         None => format!("nothing was changed: there is no key {key}"),
-        Some(kv) => format!("nothing was changed: {key} has {} since revision {}", shown(kv), kv.mod_revision),
+        Some(kv) => {
+            format!("nothing was changed: {key} has {} since revision {}", shown(kv), kv.mod_revision)
+        }
     })
 }
 

@@ -66,7 +66,9 @@ impl Basic {
     pub(super) fn request(self) -> Result<DeleteRangeRequest, Failure> {
         let range = range("del", &self.key, &self.range_end, self.prefix, self.from_key)?;
         if self.range_end.is_some() && !self.range {
-            eprintln!("Warning: all keys from the first up to the second are deleted; with --range this is not said");
+            eprintln!(
+                "Warning: all keys from the first up to the second are deleted; with --range this is not said"
+            );
         }
         Ok(DeleteRangeRequest { key: range.key, range_end: range.range_end, prev_kv: self.prev_kv })
     }

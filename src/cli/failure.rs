@@ -24,7 +24,12 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(status: Status, line: impl fmt::Display) -> Failure {
-        Failure { status, line: Some(line.to_string()) }
+        Failure { status, line: Some(format!("Error: {line}")) }
+    }
+
+    /// What is not a client's says so as the daemon does.
+    pub(super) fn daemon(line: String) -> Failure {
+        Failure { status: Status::Error, line: Some(format!("solder: {line}")) }
     }
 
     pub(super) fn error(line: impl fmt::Display) -> Failure {
@@ -35,6 +40,21 @@ impl Failure {
         Failure::new(Status::BadArguments, line)
     }
 
+    /// A call failed; `told` wraps its reason in etcdctl's words. Where nobody was reached, what helps is said instead.
+    pub(super) fn call(
+        status: Status,
+        error: &ClientError,
+        told: impl FnOnce(&ClientError) -> String,
+    ) -> Failure {
+        match error {
+            ClientError::Unreachable(_) => Failure::new(
+                status,
+                format_args!("{error}: is a server running there? `solder serve` starts one"),
+            ),
+            error => Failure::new(status, told(error)),
+        }
+    }
+
     /// Ends without another word.
     pub(super) fn silent(status: Status) -> Failure {
         Failure { status, line: None }
@@ -43,6 +63,6 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure::error(error)
+        Failure::call(Status::Error, &error, ToString::to_string)
     }
 }

@@ -93,7 +93,10 @@ impl Arguments {
             "s" => true,
             other => {
                 let other = go::quote(other.as_bytes());
-                return Err(Failure::new(Status::BadFeature, format_args!("unknown consistency flag {other}")));
+                return Err(Failure::new(
+                    Status::BadFeature,
+                    format_args!("unknown consistency flag {other}"),
+                ));
             }
         };
         let range = range("get", &self.key, &self.range_end, self.prefix, self.from_key)?;
@@ -116,7 +119,8 @@ impl Arguments {
 }
 
 fn sorting(order: &str, target: &str) -> Result<(SortOrder, SortTarget), Failure> {
-    let bad = |what: &str, given: &str| Failure::new(Status::BadFeature, format_args!("bad sort {what} {given}"));
+    let bad =
+        |what: &str, given: &str| Failure::new(Status::BadFeature, format_args!("bad sort {what} {given}"));
     let sort_target = match target.to_uppercase().as_str() {
         "" | "KEY" => SortTarget::Key,
         "CREATE" => SortTarget::Create,
@@ -145,7 +149,9 @@ pub(super) fn range(
     from_key: bool,
 ) -> Result<KeyRange, Failure> {
     if prefix && from_key {
-        return Err(Failure::bad_arguments("`--prefix` and `--from-key` cannot be set at the same time, choose one"));
+        return Err(Failure::bad_arguments(
+            "`--prefix` and `--from-key` cannot be set at the same time, choose one",
+        ));
     }
     let Some(key) = key.as_ref().map(bytes) else {
         return Err(Failure::bad_arguments(format_args!(

@@ -177,8 +177,15 @@ pub(super) fn size(bytes: u64) -> String {
     let unit = UNITS[power as usize];
     match tenths {
         0..100 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
-        _ => format!("{} {unit}", (tenths + 5) / 10),
+        // Halves go to the even side.
+        _ => format!("{} {unit}", (tenths + 4 + tenths / 10 % 2) / 10),
     }
+}
+
+/// An I/O error without Rust's `(os error 2)`.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// A decimal number, or etcdctl's complaint.
@@ -188,7 +195,8 @@ pub(super) fn parse_int(text: &str, radix: u32) -> Result<i64, String> {
 
 pub(super) fn parse_uint(text: &str, radix: u32) -> Result<u64, String> {
     let signed = text.starts_with('+');
-    let number = u64::from_str_radix(text, radix).map_err(|error| complaint("ParseUint", text, error.kind()))?;
+    let number =
+        u64::from_str_radix(text, radix).map_err(|error| complaint("ParseUint", text, error.kind()))?;
     match signed {
         true => Err(complaint("ParseUint", text, &std::num::IntErrorKind::InvalidDigit)),
         false => Ok(number),
@@ -228,11 +236,28 @@ mod tests {
 
     #[test]
     fn unquoted_as_go_does() {
-        let read = |text: &'static str| unquote(text.as_bytes()).map(|(text, rest)| (text, rest.escape_ascii().to_string()));
+        let read = |text: &'static str| {
+            unquote(text.as_bytes()).map(|(text, rest)| (text, rest.escape_ascii().to_string()))
+        };
         assert_eq!(read(r#""a\"b" rest"#), Some((b"a\"b".to_vec(), " rest".into())));
-        assert_eq!(read(r#""\xff\101\u00e9\U0001F600\t""#), Some((b"\xffA\xc3\xa9\xf0\x9f\x98\x80\t".to_vec(), "".into())));
+        assert_eq!(
+            read(r#""\xff\101\u00e9\U0001F600\t""#),
+            Some((b"\xffA\xc3\xa9\xf0\x9f\x98\x80\t".to_vec(), "".into()))
+        );
         assert_eq!(read(r"`a\n`)"), Some((br"a\n".to_vec(), ")".into())));
-        let wrong = ["a", "\"a", "`a", r#""\q""#, r#""\'""#, r#""\400""#, r#""\x4""#, r#""\ud800""#, r#""\"#, "", r#""\x+1""#];
+        let wrong = [
+            "a",
+            "\"a",
+            "`a",
+            r#""\q""#,
+            r#""\'""#,
+            r#""\400""#,
+            r#""\x4""#,
+            r#""\ud800""#,
+            r#""\"#,
+            "",
+            r#""\x+1""#,
+        ];
         for wrong in wrong {
             assert_eq!(read(wrong), None, "{wrong}");
         }
@@ -272,6 +297,9 @@ mod tests {
             (9949, "9.9 kB"),
             (9950, "10 kB"),
             (20480, "20 kB"),
+            (20_500, "20 kB"),
+            (21_500, "22 kB"),
+            (21_449, "21 kB"),
             (36864, "37 kB"),
             (1_500_000, "1.5 MB"),
             (u64::MAX, "18 EB"),
@@ -286,7 +314,10 @@ mod tests {
         assert_eq!(parse_int("-7f", 16), Ok(-127));
         assert_eq!(parse_int("zz", 16).unwrap_err(), r#"strconv.ParseInt: parsing "zz": invalid syntax"#);
         let large = "9223372036854775808";
-        assert_eq!(parse_int(large, 10).unwrap_err(), format!("strconv.ParseInt: parsing \"{large}\": value out of range"));
+        assert_eq!(
+            parse_int(large, 10).unwrap_err(),
+            format!("strconv.ParseInt: parsing \"{large}\": value out of range")
+        );
         assert_eq!(parse_uint("ffffffffffffffff", 16), Ok(u64::MAX));
         assert_eq!(parse_uint("+1", 16).unwrap_err(), r#"strconv.ParseUint: parsing "+1": invalid syntax"#);
     }

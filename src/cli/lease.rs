@@ -9,7 +9,10 @@ use super::{
     print::Answer,
     session::Session,
 };
-use crate::rpc::{LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
+use crate::{
+    client::ClientError,
+    rpc::{LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest},
+};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -50,7 +53,7 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Timetolive { id, keys } => {
             let id = lease(id, "lease timetolive command needs lease ID as argument")?;
             let response = session.client.lease_time_to_live(&LeaseTimeToLiveRequest { id, keys }).await;
-            let response = response.map_err(|error| Failure::new(Status::BadConnection, error))?;
+            let response = response.map_err(bad_connection)?;
             session.print(&Answer::TimeToLive { response: &response, keys })
         }
         Command::List => session.print(&Answer::Leases(&session.client.leases().await?)),
@@ -66,31 +69,40 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
 
 async fn grant(ttl: Option<String>, session: &Session) -> Result<(), Failure> {
     let ttl = ttl.ok_or_else(|| Failure::bad_arguments("lease grant command needs TTL argument"))?;
-    let ttl = go::parse_int(&ttl, 10).map_err(|error| Failure::bad_arguments(format_args!("bad TTL ({error})")))?;
+    let ttl =
+        go::parse_int(&ttl, 10).map_err(|error| Failure::bad_arguments(format_args!("bad TTL ({error})")))?;
     let response = session.client.lease_grant(&LeaseGrantRequest { ttl, id: 0 }).await;
-    let response = response.map_err(|error| Failure::error(format_args!("failed to grant lease ({error})")))?;
+    let response = response.map_err(|error| {
+        Failure::call(Status::Error, &error, |error| format!("failed to grant lease ({error})"))
+    })?;
     session.print(&Answer::Grant(&response))
 }
 
 async fn revoke(id: i64, session: &Session) -> Result<(), Failure> {
     let response = session.client.lease_revoke(&LeaseRevokeRequest { id }).await;
-    let response = response.map_err(|error| Failure::error(format_args!("failed to revoke lease ({error})")))?;
+    let response = response.map_err(|error| {
+        Failure::call(Status::Error, &error, |error| format!("failed to revoke lease ({error})"))
+    })?;
     session.print(&Answer::Revoke { id, response: &response })
 }
 
 async fn keep_alive_once(id: i64, session: &Session) -> Result<(), Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::new(Status::BadConnection, error);
-    let response = session.client.keep_alive(id).once().await.map_err(|error| bad(&error))?;
+    let response = session.client.keep_alive(id).once().await.map_err(bad_connection)?;
     match response.ttl {
-        ..=0 => Err(bad(&"etcdserver: requested lease not found")),
+        ..=0 => Err(Failure::new(Status::BadConnection, "etcdserver: requested lease not found")),
         _ => session.print(&Answer::KeepAlive(&response)),
     }
+}
+
+/// What etcdctl calls it, whatever it is.
+fn bad_connection(error: ClientError) -> Failure {
+    Failure::call(Status::BadConnection, &error, ToString::to_string)
 }
 
 async fn keep_alive(id: i64, session: &Session) -> Result<(), Failure> {
     let mut keep_alive = session.client.keep_alive(id);
     loop {
-        let response = keep_alive.next().await.map_err(|error| Failure::new(Status::BadConnection, error))?;
+        let response = keep_alive.next().await.map_err(bad_connection)?;
         match response {
             Some(response) => session.print(&Answer::KeepAlive(&response))?,
             None => break,
@@ -102,6 +114,7 @@ async fn keep_alive(id: i64, session: &Session) -> Result<(), Failure> {
 
 fn lease(id: Option<String>, needs: &str) -> Result<i64, Failure> {
     let id = id.ok_or_else(|| Failure::bad_arguments(needs))?;
-    go::parse_int(&id, 16)
-        .map_err(|error| Failure::bad_arguments(format_args!("bad lease ID arg ({error}), expecting ID in Hex")))
+    go::parse_int(&id, 16).map_err(|error| {
+        Failure::bad_arguments(format_args!("bad lease ID arg ({error}), expecting ID in Hex"))
+    })
 }

@@ -10,7 +10,10 @@ use super::{
     print::Format,
     session::{Session, bytes},
 };
-use crate::{rpc::RangeRequest, types::{Bytes, KeyRange}};
+use crate::{
+    rpc::RangeRequest,
+    types::{Bytes, KeyRange},
+};
 
 #[derive(Args)]
 pub(super) struct Arguments {

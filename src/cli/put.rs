@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     rpc::{
-        Compare, CompareOperand, CompareResult, CompareTarget, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
-        PutResponse, RangeRequest, RequestOp, ResponseOp, TxnRequest, TxnResponse,
+        Compare, CompareOperand, CompareResult, CompareTarget, LeaseGrantRequest, LeaseRevokeRequest,
+        PutRequest, PutResponse, RangeRequest, RequestOp, ResponseOp, TxnRequest, TxnResponse,
     },
     types::Bytes,
 };
@@ -62,7 +62,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
-    let condition = Condition { absent: arguments.if_absent, value: arguments.if_value, revision: arguments.if_rev };
+    let condition =
+        Condition { absent: arguments.if_absent, value: arguments.if_value, revision: arguments.if_rev };
     let mut request = arguments.basic.request(Some(&mut std::io::stdin()))?;
     let lease = match arguments.ttl {
         Some(ttl) => Some(grant(ttl, session).await?),
@@ -86,7 +87,9 @@ impl Basic {
         let needs = "put command needs 1 argument and input from stdin or 2 arguments";
         let Some(key) = self.key else { return Err(Failure::bad_arguments(needs)) };
         if self.ignore_value && self.value.is_some() {
-            return Err(Failure::bad_arguments("put command needs only 1 argument when 'ignore-value' is set"));
+            return Err(Failure::bad_arguments(
+                "put command needs only 1 argument when 'ignore-value' is set",
+            ));
         }
         let lease = go::parse_int(&self.lease, 16).map_err(|error| {
             Failure::bad_arguments(format_args!("bad lease ID ({error}), expecting ID in Hex"))

@@ -21,11 +21,24 @@ const HEADING: &str = "Client options";
 #[derive(Args)]
 pub(super) struct Globals {
     /// Where the members listen; tried in turn.
-    #[arg(long, global = true, env = "SOLDER_ENDPOINTS", default_value = "127.0.0.1:2379", value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        env = "SOLDER_ENDPOINTS",
+        default_value = "127.0.0.1:2379",
+        value_delimiter = ','
+    )]
     #[arg(help_heading = HEADING)]
     endpoints: Vec<Endpoint>,
     /// simple, json, table or fields.
-    #[arg(short, long, global = true, env = "SOLDER_WRITE_OUT", default_value = "simple", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "SOLDER_WRITE_OUT",
+        default_value = "simple",
+        value_name = "FORMAT"
+    )]
     #[arg(help_heading = HEADING)]
     write_out: String,
     /// Print keys and values as hexadecimal.

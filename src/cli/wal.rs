@@ -3,9 +3,8 @@
 //! `dump` and `verify` only read, and may run beside the daemon. `salvage` wants the directory for itself.
 
 use std::{
-    fmt::Display,
     fs::{self, File},
-    io::{self, BufWriter, Write as _},
+    io,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -14,6 +13,7 @@ use std::{
 use clap::Subcommand;
 use rustix::fs::{FlockOperation, flock};
 
+use super::output::Output;
 use crate::wal::{Directory, Found, Inspector, Plan, Slot, Summary, WalError};
 
 /// What a daemon that writes needs to finish a batch.
@@ -78,38 +78,6 @@ impl Place {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| format!("{} is in use: stop the daemon first", self.wal.display()))?;
         Ok(Some(lock))
-    }
-}
-
-/// Standard output. Whoever closes it early has seen enough; whoever has no room for it must be told.
-struct Output(BufWriter<io::StdoutLock<'static>>);
-
-impl Output {
-    fn new() -> Output {
-        Output(BufWriter::new(io::stdout().lock()))
-    }
-
-    fn line(&mut self, line: impl Display) {
-        let written = writeln!(self.0, "{line}");
-        written.unwrap_or_else(|error| lost(&error));
-    }
-
-    /// What was said so far has been heard when this returns.
-    fn flush(&mut self) {
-        self.0.flush().unwrap_or_else(|error| lost(&error));
-    }
-}
-
-fn lost(error: &io::Error) -> ! {
-    if error.kind() != io::ErrorKind::BrokenPipe {
-        eprintln!("solder: cannot write the result: {error}");
-    }
-    std::process::exit(1)
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        self.flush();
     }
 }
 

@@ -63,7 +63,7 @@ fn unreachable(f: &mut fmt::Formatter<'_>, tried: &[(String, String)]) -> fmt::R
         let comma = if place > 0 { ", " } else { "" };
         write!(f, "{comma}{endpoint} ({reason})")?;
     }
-    f.write_str(": is a server running there? `solder serve` starts one")
+    Ok(())
 }
 
 impl std::error::Error for ClientError {}

@@ -182,7 +182,7 @@ mod tests {
         for (file, expected) in [
             ("name = 'x'", "line 1: `name` is not for a board profile"),
             ("snapshot-count = 1", "line 1: `snapshot-count` is not for a board profile"),
-            ("\nflush-byte = 1", "line 2: unknown key `flush-byte`: did you mean `flush-bytes`?"),
+            ("\nflush-page-max = 1", "line 2: unknown key `flush-page-max`: did you mean `flush-pages-max`?"),
         ] {
             assert_eq!(Profile::parse("x", file).expect_err(file), expected);
         }

@@ -114,52 +114,210 @@ impl Key {
 
 /// In the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
-    used("config-file", MEMBER, "FILE", "", "Settings in TOML, under the names of the flags; flags and environment variables go before it"),
+    used(
+        "config-file",
+        MEMBER,
+        "FILE",
+        "",
+        "Settings in TOML, under the names of the flags; flags and environment variables go \
+         before it",
+    ),
     used("name", MEMBER, "NAME", "default", "Human-readable name of this member"),
-    used("data-dir", MEMBER, "DIR", "", "Directory of all that this member keeps; default: systemd's StateDirectory, else NAME.solder"),
-    used("listen-client-urls", MEMBER, "URLS", "http://127.0.0.1:2379", "Addresses on which clients are served"),
-    used("advertise-client-urls", MEMBER, "URLS", "", "Client URLs to tell others; default: those listened on"),
+    used(
+        "data-dir",
+        MEMBER,
+        "DIR",
+        "",
+        "Directory of all that this member keeps; default: systemd's StateDirectory, else \
+         NAME.solder",
+    ),
+    used(
+        "listen-client-urls",
+        MEMBER,
+        "URLS",
+        "http://127.0.0.1:2379",
+        "Addresses on which clients are served",
+    ),
+    used(
+        "advertise-client-urls",
+        MEMBER,
+        "URLS",
+        "",
+        "Client URLs to tell others; default: those listened on",
+    ),
     used("listen-metrics-urls", MEMBER, "URLS", "", "More addresses for /metrics and /health alone"),
-    used("listen-peer-urls", CLUSTER, "URLS", "http://127.0.0.1:2380", "Addresses for peers; there are none in this version, so nothing listens there"),
+    used(
+        "listen-peer-urls",
+        CLUSTER,
+        "URLS",
+        "http://127.0.0.1:2380",
+        "Addresses for peers; there are none in this version, so nothing listens there",
+    ),
     used("initial-advertise-peer-urls", CLUSTER, "URLS", "http://localhost:2380", "Peer URLs to tell others"),
-    used("initial-cluster", CLUSTER, "NAME=URL,...", "", "Members of the new cluster; in this version this one alone"),
-    used("initial-cluster-state", CLUSTER, "STATE", "new", "'new', or 'existing' to join: not in this version"),
-    used("initial-cluster-token", CLUSTER, "TOKEN", "etcd-cluster", "Keeps clusters apart that began with the same members"),
+    used(
+        "initial-cluster",
+        CLUSTER,
+        "NAME=URL,...",
+        "",
+        "Members of the new cluster; in this version this one alone",
+    ),
+    used(
+        "initial-cluster-state",
+        CLUSTER,
+        "STATE",
+        "new",
+        "'new', or 'existing' to join: not in this version",
+    ),
+    used(
+        "initial-cluster-token",
+        CLUSTER,
+        "TOKEN",
+        "etcd-cluster",
+        "Keeps clusters apart that began with the same members",
+    ),
     used("heartbeat-interval", CLUSTER, "MS", "100", "Milliseconds between heartbeats").by_profile(),
-    used("election-timeout", CLUSTER, "MS", "1000", "Milliseconds without a heartbeat after which there is an election").by_profile(),
-    used("strict-reconfig-check", CLUSTER, "BOOL", "true", "Refuse changes of members that would lose the quorum").switch(),
-    used("max-learners", CLUSTER, "N", "1", "Learners in the cluster at one time").or("experimental-max-learners"),
-    used("quota-backend-bytes", STORE, "BYTES", "0", "Size of the database from which on writes are refused; 0: 2 GiB, or half of what the database's map can hold; negative: no quota").by_profile(),
-    used("auto-compaction-mode", STORE, "MODE", "periodic", "'periodic': keep history by time; 'revision': by number of revisions").by_profile(),
-    used("auto-compaction-retention", STORE, "N", "0", "What auto-compaction keeps: '1h' or a number of hours, or of revisions; 0: everything").by_profile(),
+    used(
+        "election-timeout",
+        CLUSTER,
+        "MS",
+        "1000",
+        "Milliseconds without a heartbeat after which there is an election",
+    )
+    .by_profile(),
+    used(
+        "strict-reconfig-check",
+        CLUSTER,
+        "BOOL",
+        "true",
+        "Refuse changes of members that would lose the quorum",
+    )
+    .switch(),
+    used("max-learners", CLUSTER, "N", "1", "Learners in the cluster at one time")
+        .or("experimental-max-learners"),
+    used(
+        "quota-backend-bytes",
+        STORE,
+        "BYTES",
+        "0",
+        "Size of the database from which on writes are refused; 0: 2 GiB, or half of what \
+         the database's map can hold; negative: no quota",
+    )
+    .by_profile(),
+    used(
+        "auto-compaction-mode",
+        STORE,
+        "MODE",
+        "periodic",
+        "'periodic': keep history by time; 'revision': by number of revisions",
+    )
+    .by_profile(),
+    used(
+        "auto-compaction-retention",
+        STORE,
+        "N",
+        "0",
+        "What auto-compaction keeps: '1h' or a number of hours, or of revisions; 0: everything",
+    )
+    .by_profile(),
     used("max-request-bytes", CLIENTS, "BYTES", "1572864", "Largest request").by_profile(),
     used("max-txn-ops", CLIENTS, "N", "128", "Operations in a transaction").by_profile(),
     // Not etcd's '*': any web page could write to a board on the reader's network.
     used("cors", CLIENTS, "ORIGINS", "", "Web origins that may use this member beside its own; '*': all"),
     // Not etcd's '*': a name that is rebound to 127.0.0.1 would reach a member that trusts its own machine.
-    used("host-whitelist", CLIENTS, "HOSTS", "", "Host names in requests that are taken on loopback addresses beside its own; '*': all"),
-    used("watch-progress-notify-interval", CLIENTS, "DURATION", "10m", "How often idle watches that asked for it are told the revision")
-        .or("experimental-watch-progress-notify-interval")
-        .by_profile(),
-    used("warning-unary-request-duration", CLIENTS, "DURATION", "300ms", "Requests that take longer are named in the log")
-        .or("experimental-warning-unary-request-duration")
-        .by_profile(),
+    used(
+        "host-whitelist",
+        CLIENTS,
+        "HOSTS",
+        "",
+        "Host names in requests that are taken on loopback addresses beside its own; '*': all",
+    ),
+    used(
+        "watch-progress-notify-interval",
+        CLIENTS,
+        "DURATION",
+        "10m",
+        "How often idle watches that asked for it are told the revision",
+    )
+    .or("experimental-watch-progress-notify-interval")
+    .by_profile(),
+    used(
+        "warning-unary-request-duration",
+        CLIENTS,
+        "DURATION",
+        "300ms",
+        "Requests that take longer are named in the log",
+    )
+    .or("experimental-warning-unary-request-duration")
+    .by_profile(),
     used("log-level", LOG, "LEVEL", "info", "debug, info, warn, error, panic or fatal").by_profile(),
     // Not etcd's json: a person reads it.
-    used("log-format", LOG, "FORMAT", "console", "'console': a line for people; 'json': a line for machines").by_profile(),
-    used("board", BOARD, "BOARD", "none", "Profile that sets defaults: its name, 'auto', 'none', or the path of a file"),
-    used("pending-bytes-max", BOARD, "BYTES", "4194304", "Changes held in memory until they are flushed to the database; more are refused for the moment").by_profile(),
-    used("flush-bytes", BOARD, "BYTES", "1048576", "Changes that are flushed without waiting for the interval").by_profile(),
-    used("flush-interval", BOARD, "DURATION", "10s", "Longest time that a change waits for its flush; it is in the log already").by_profile(),
-    used("flush-pages-max", BOARD, "PAGES", "1024", "Pages of the database that one flush may write: a put waits behind them on a slow card").by_profile(),
+    used("log-format", LOG, "FORMAT", "console", "'console': a line for people; 'json': a line for machines")
+        .by_profile(),
+    used(
+        "board",
+        BOARD,
+        "BOARD",
+        "none",
+        "Profile that sets defaults: its name, 'auto', 'none', or the path of a file",
+    ),
+    used(
+        "pending-bytes-max",
+        BOARD,
+        "BYTES",
+        "4194304",
+        "Changes held in memory until they are flushed to the database; more are refused for \
+         the moment",
+    )
+    .by_profile(),
+    used(
+        "flush-interval",
+        BOARD,
+        "DURATION",
+        "5m",
+        "Longest time that a change waits for its flush; it is in the log already",
+    )
+    .by_profile(),
+    used(
+        "flush-pages-max",
+        BOARD,
+        "PAGES",
+        "1024",
+        "Pages of the database that one flush may write: a put waits behind them on a slow card",
+    )
+    .by_profile(),
     used("wal-segment-bytes", BOARD, "BYTES", "4194304", "Size of a file of the log").by_profile(),
-    used("db-map-bytes", BOARD, "BYTES", "17179869184", "Address space that the database may take; with 32-bit words at most 1 GiB").by_profile(),
-    used("max-connections", BOARD, "N", "4096", "Clients connected at one time").by_profile(),
+    used(
+        "db-map-bytes",
+        BOARD,
+        "BYTES",
+        "17179869184",
+        "Address space that the database may take; with 32-bit words at most 1 GiB",
+    )
+    .by_profile(),
+    used("max-connections", BOARD, "N", "16384", "Clients connected at one time").by_profile(),
     // Not built yet, or against what Solder promises.
-    refused("force-new-cluster", &["false"], "force-new-cluster is not in this version of Solder: leave it out").switch(),
-    refused("unsafe-no-fsync", &["false"], "Solder never answers before a write is on stable storage: leave it out").switch(),
-    refused("wal-dir", &[""], "the log is in the data directory: mount or link another disk at its wal/ instead"),
-    refused("listen-client-http-urls", &[""], "clients all speak HTTP here: name the addresses in --listen-client-urls"),
+    refused(
+        "force-new-cluster",
+        &["false"],
+        "force-new-cluster is not in this version of Solder: leave it out",
+    )
+    .switch(),
+    refused(
+        "unsafe-no-fsync",
+        &["false"],
+        "Solder never answers before a write is on stable storage: leave it out",
+    )
+    .switch(),
+    refused(
+        "wal-dir",
+        &[""],
+        "the log is in the data directory: mount or link another disk at its wal/ instead",
+    ),
+    refused(
+        "listen-client-http-urls",
+        &[""],
+        "clients all speak HTTP here: name the addresses in --listen-client-urls",
+    ),
     refused("discovery", &[""], NO_DISCOVERY),
     refused("discovery-srv", &[""], NO_DISCOVERY),
     refused("discovery-srv-name", &[""], NO_DISCOVERY),
@@ -188,11 +346,20 @@ pub(super) const KEYS: &[Key] = &[
     refused("cipher-suites", &[""], NO_TLS),
     refused("tls-min-version", &["", "TLS1.2"], NO_TLS),
     refused("tls-max-version", &[""], NO_TLS),
-    refused("auth-token", &["", "simple"], "tokens other than 'simple' are not in this version of Solder: leave it out"),
+    refused(
+        "auth-token",
+        &["", "simple"],
+        "tokens other than 'simple' are not in this version of Solder: leave it out",
+    ),
     refused("proxy", &["", "off"], NO_PROXY),
     refused("enable-v2", &["false"], NO_V2).switch(),
     refused("experimental-enable-v2v3", &[""], NO_V2),
-    refused("experimental-memory-mlock", &["false"], "Solder leaves the page cache to the kernel: leave it out").switch(),
+    refused(
+        "experimental-memory-mlock",
+        &["false"],
+        "Solder leaves the page cache to the kernel: leave it out",
+    )
+    .switch(),
     refused("memory-mlock", &["false"], "Solder leaves the page cache to the kernel: leave it out").switch(),
     // etcd's, and not needed.
     needless("snapshot-count", "there are no snapshot files between log and database"),
@@ -203,7 +370,7 @@ pub(super) const KEYS: &[Key] = &[
     needless("backend-bbolt-freelist-type", NO_TUNING),
     needless("experimental-backend-bbolt-freelist-type", NO_TUNING),
     needless("backend-batch-interval", "see flush-interval"),
-    needless("backend-batch-limit", "see flush-bytes"),
+    needless("backend-batch-limit", "see flush-pages-max"),
     needless("initial-election-tick-advance", "a board alone does not wait for an election").switch(),
     needless("pre-vote", "it is always on").switch(),
     needless("max-concurrent-streams", NO_GRPC),

@@ -244,11 +244,6 @@ fn intervals(reading: &mut Reading<'_>) -> Result<(Duration, Duration), ConfigEr
 fn budget(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<Budget, ConfigError> {
     const MOST: i64 = 1 << 30;
     let pending = reading.bytes("pending-bytes-max", 256 << 10..=MOST)?;
-    let flush = reading.bytes("flush-bytes", 64 << 10..=MOST)?;
-    if flush > pending {
-        let what = format!("{flush} bytes are never pending: pending-bytes-max is {pending}");
-        return Err(reading.error("flush-bytes", what));
-    }
     let segment = reading
         .bytes("wal-segment-bytes", i64::from(wal::Options::SEGMENT_BYTES_MIN)..=i64::from(64_u32 << 20))?;
     if segment % 4096 != 0 {
@@ -256,7 +251,6 @@ fn budget(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<Budg
     }
     Ok(Budget {
         pending_bytes_max: pending as u64,
-        flush_bytes: flush as u64,
         flush_interval: reading.duration("flush-interval", Duration::from_millis(10))?,
         flush_pages_max: reading.number("flush-pages-max", 64..=1 << 20)? as u32,
         wal_segment_bytes: segment as u32,

@@ -53,9 +53,7 @@ pub enum AutoCompaction {
 pub struct Budget {
     /// `store::Options::pending_bytes_max`.
     pub pending_bytes_max: u64,
-    /// Pending bytes from which on a flush begins at once.
-    pub flush_bytes: u64,
-    /// A flush begins when the oldest pending change is so old.
+    /// Changes are flushed when they fill `flush_pages_max`, and at the latest after this time.
     pub flush_interval: Duration,
     /// `store::Options::flush_pages_max`.
     pub flush_pages_max: u32,

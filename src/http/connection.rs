@@ -33,7 +33,7 @@ pub(super) struct Connection {
     input: Vec<u8>,
     head: Range<usize>,
     at: usize,
-    /// Bytes of bodies that this connection was granted.
+    /// Of the body that is read, or of the message of a WebSocket.
     held: usize,
     /// The peer will send nothing more.
     pub ended: bool,
@@ -43,10 +43,12 @@ pub(super) struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.shared.release(self.held);
+        self.release_body();
         self.shared.remove(self.id);
     }
 }
+
+const EMPTY: Head<'static> = Head { status: 200, content_type: "", headers: &[] };
 
 /// Serves a connection to its end.
 pub(super) async fn run<H: Handler>(mut connection: Connection, handler: Rc<H>) {
@@ -61,13 +63,13 @@ pub(super) async fn run<H: Handler>(mut connection: Connection, handler: Rc<H>) 
 /// Returns whether another request may follow.
 async fn serve<H: Handler>(connection: &mut Connection, head: RequestHead, handler: &H) -> bool {
     if let Err(refusal) = connection.check(&head) {
-        connection.refuse(refusal.status(), &refusal.text()).await;
+        Box::pin(connection.refuse(refusal.status(), &refusal.text())).await;
         return false;
     }
     let mut exchange = Exchange::new(connection, head);
     let outcome = match exchange.method() {
-        "OPTIONS" => exchange.reply(Head { status: 200, content_type: "", headers: &[] }, b"").await,
-        // In a box of its own: idle connections do not pay for what the largest handler needs.
+        // In boxes of their own: what waits for a request does not pay for what the largest answer needs.
+        "OPTIONS" => Box::pin(exchange.reply(EMPTY, b"")).await,
         _ => Box::pin(handler.handle(&mut exchange)).await,
     };
     match outcome {
@@ -130,7 +132,7 @@ impl Connection {
                     Ok(None) => {}
                     Err(error) => {
                         let (status, text) = explain(error);
-                        self.refuse(status, text).await;
+                        Box::pin(self.refuse(status, text)).await;
                         return None;
                     }
                 }
@@ -233,7 +235,8 @@ impl Connection {
 
     /// Takes room for so many bytes of the body.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
-        if !self.shared.hold(bytes, self.held) {
+        let (before, after) = (shared_part(self.held), shared_part(self.held + bytes));
+        if after > before && !self.shared.hold(after - before, before) {
             return Err(BodyError::Busy);
         }
         self.held += bytes;
@@ -241,7 +244,7 @@ impl Connection {
     }
 
     pub(super) fn release_body(&mut self) {
-        self.shared.release(std::mem::take(&mut self.held));
+        self.shared.release(shared_part(std::mem::take(&mut self.held)));
     }
 
     /// Sends all of it. Returns once the system has it.
@@ -305,6 +308,11 @@ impl Connection {
     }
 }
 
+/// Small bodies are bounded by the number of connections, and never have to wait for large ones.
+fn shared_part(held: usize) -> usize {
+    held.saturating_sub(BUFFER_BYTES)
+}
+
 fn explain(error: HeadError) -> (u16, &'static str) {
     match error {
         HeadError::Malformed(reason) => (400, reason),
@@ -313,5 +321,40 @@ fn explain(error: HeadError) -> (u16, &'static str) {
             (505, "this is HTTP/1.1 with JSON: gRPC clients such as etcdctl are not served")
         }
         HeadError::Expectation => (417, "nothing but 100-continue can be expected"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Options;
+    use async_io::Async;
+    use std::net::{TcpListener, TcpStream};
+
+    struct Nothing;
+
+    impl Handler for Nothing {
+        async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+            exchange.reply(Head { status: 200, content_type: "", headers: &[] }, b"").await
+        }
+    }
+
+    /// What waits, waits in thousands: this is most of what an idle connection costs beside the system's own share.
+    #[test]
+    fn a_waiting_connection_is_small() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let link = Link::new(Async::new(socket).expect("a socket"));
+        let shared = Rc::new(Shared::new(Options::default()));
+        let connection = Connection::new(shared, link, true);
+        assert_eq!(connection.input.capacity(), 0);
+        let (link_bytes, future) = (size_of::<Link>(), run(connection, Rc::new(Nothing)));
+        let bytes = link_bytes + size_of_val(&future);
+        assert!(
+            bytes <= 1024,
+            "a link has {link_bytes} bytes, the future of a connection {}",
+            size_of_val(&future)
+        );
+        println!("{bytes} bytes a connection, {link_bytes} of them its link");
     }
 }

@@ -228,26 +228,26 @@ impl Exchange<'_> {
         }
     }
 
-    /// The handler is done. Returns whether another request may follow.
-    pub(super) async fn end(mut self) -> bool {
-        if self.answer == Answer::Owed {
-            log::error!("{} {} was not answered by its handler", self.method(), self.path());
-            self.last = true;
-            let head = Head { status: 500, content_type: "", headers: &[] };
-            if self.reply(head, b"").await.is_err() {
-                return false;
-            }
+    /// The handler is done. Returns whether another request may follow. What is rarely needed is boxed.
+    pub(super) async fn end(&mut self) -> bool {
+        if self.answer == Answer::Owed && Box::pin(self.confess()).await.is_err() {
+            return false;
         }
         // What was not finished must not look complete: the connection ends.
         if self.answer != Answer::Given {
             return false;
         }
         if self.body == Body::Unread && !self.last {
-            self.last = self.body(DROPPED_BYTES_MAX).await.is_err();
+            self.last = Box::pin(self.body(DROPPED_BYTES_MAX)).await.is_err();
         }
         if self.last && (self.body != Body::Read || !self.connection.unread().is_empty()) {
-            self.connection.linger().await;
+            Box::pin(self.connection.linger()).await;
         }
         !self.last && !self.connection.ended
+    }
+
+    async fn confess(&mut self) -> Result<(), Closed> {
+        log::error!("{} {} was not answered by its handler", self.method(), self.path());
+        self.reply_and_close(Head { status: 500, content_type: "", headers: &[] }, b"").await
     }
 }

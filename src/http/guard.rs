@@ -135,3 +135,104 @@ fn strip_http(origin: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = origin.split_at_checked(b"http://".len())?;
     scheme.eq_ignore_ascii_case(b"http://").then_some(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(hosts: &[&str], origins: &[&str]) -> Guard {
+        let strings = |list: &[&str]| list.iter().map(|one| one.to_string()).collect::<Vec<_>>();
+        Guard::new(&strings(hosts), &strings(origins))
+    }
+
+    fn hosts(guard: &Guard, is_loopback: bool, names: &[&str]) -> Vec<bool> {
+        let check = |name: &&str| guard.check(is_loopback, Some(name.as_bytes()), None).is_ok();
+        names.iter().map(check).collect()
+    }
+
+    const FIXED: [&str; 9] = [
+        "localhost",
+        "LocalHost:2379",
+        "localhost.",
+        "127.0.0.1",
+        "127.0.0.1:2379",
+        "192.168.1.7:2379",
+        "[::1]",
+        "[::1]:2379",
+        "[fe80::1]:2379",
+    ];
+
+    const NAMES: [&str; 12] = [
+        "evil.example",
+        "evil.example:2379",
+        "localhost.evil.example",
+        "localhosts",
+        "127.0.0.1.evil.example",
+        "127.0.0.1.",
+        "127.1",
+        "2130706433",
+        "[evil.example]:2379",
+        "::1",
+        "",
+        ":2379",
+    ];
+
+    #[test]
+    fn by_default_loopback_answers_to_what_cannot_be_pointed_elsewhere() {
+        let guard = guard(&[], &[]);
+        assert_eq!(hosts(&guard, true, &FIXED), [true; 9]);
+        assert_eq!(hosts(&guard, true, &NAMES), [false; 12]);
+        assert_eq!(hosts(&guard, false, &NAMES), [true; 12]);
+        assert_eq!(guard.check(true, None, None), Ok(()), "an old client");
+    }
+
+    #[test]
+    fn a_whitelist_counts_everywhere() {
+        let guard = guard(&["board", "Board.Local"], &[]);
+        for is_loopback in [true, false] {
+            assert_eq!(hosts(&guard, is_loopback, &FIXED), [true; 9]);
+            assert_eq!(hosts(&guard, is_loopback, &NAMES), [false; 12]);
+            assert_eq!(hosts(&guard, is_loopback, &["board:2379", "BOARD", "board.local"]), [true; 3]);
+            assert_eq!(hosts(&guard, is_loopback, &["board.evil", "aboard", "local"]), [false; 3]);
+        }
+        let any = super::tests::guard(&["board", "*"], &[]);
+        assert_eq!(hosts(&any, true, &NAMES), [true; 12]);
+    }
+
+    #[test]
+    fn pages_may_come_from_the_server_itself_and_from_those_named() {
+        let listed = guard(&[], &["http://friend:8080", "https://App.example/"]);
+        let table: [(&str, &str, bool); 17] = [
+            ("board:2379", "http://board:2379", true),
+            ("Board:2379", "HTTP://bOARD:2379", true),
+            ("board", "http://board:80", true),
+            ("board:80", "http://board", true),
+            ("[::1]:2379", "http://[::1]:2379", true),
+            ("board:2379", "http://friend:8080", true),
+            ("board:2379", "https://app.example", true),
+            ("board:2379", "https://board:2379", false),
+            ("board:2379", "http://board:2380", false),
+            ("board:2379", "http://board", false),
+            ("board:2379", "http://board:2379.evil.example", false),
+            ("board:2379", "http://evil.example", false),
+            ("board:2379", "http://friend", false),
+            ("board:2379", "http://friend:8080.evil.example", false),
+            ("board:2379", "null", false),
+            ("board:2379", "", false),
+            ("board:2379", "\u{fffd}", false),
+        ];
+        for (host, origin, may) in table {
+            let checked = listed.check(false, Some(host.as_bytes()), Some(origin.as_bytes()));
+            assert_eq!(checked.is_ok(), may, "{origin} at {host}");
+        }
+        let none = |origin: &str| guard(&[], &[]).check(false, None, Some(origin.as_bytes()));
+        assert_eq!(none("http://board"), Err(Refusal::Origin("http://board".into())));
+        let any = guard(&[], &["*"]);
+        assert_eq!(any.check(true, Some(b"localhost"), Some(b"null")), Ok(()));
+        assert_eq!(
+            any.check(true, Some(b"evil"), Some(b"http://evil")),
+            Err(Refusal::Host("evil".into())),
+            "whoever may come must call the board by its name"
+        );
+    }
+}

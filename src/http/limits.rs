@@ -20,8 +20,8 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// A connection costs about 1 KB while it waits. One more is answered with 503 and closed.
     pub connections_max: usize,
-    /// All bodies together that are held at one time, from their first byte until their request is answered; one body
-    /// alone is never refused for it. More is [`BodyError::Busy`](super::BodyError::Busy).
+    /// All bodies beyond 4 KiB together that are held at one time, from their first byte until their request is answered;
+    /// one alone is never refused for it. More is [`BodyError::Busy`](super::BodyError::Busy).
     pub bodies_bytes_max: usize,
     /// From the first byte of a head, or from the connection's beginning, to the head's last.
     pub head_timeout: Duration,
@@ -69,7 +69,7 @@ pub(super) const DROPPED_BYTES_MAX: usize = 64 * 1024;
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// ...or this much to send.
-pub(super) const LINGER_BYTES_MAX: usize = 1 << 20;
+pub(super) const LINGER_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of next requests that may wait behind an answer that is still streamed.
 pub(super) const AHEAD_BYTES_MAX: usize = 16 * 1024;

@@ -83,8 +83,11 @@ impl Link {
         }
     }
 
-    /// The peer does something for its time.
+    /// The peer does something for its time, where that counts: a head must come as a whole.
     fn progress(&self, bytes: usize) {
+        if !matches!(self.phase(), Phase::Body | Phase::Write) {
+            return;
+        }
         let moved = self.moved.get() + bytes;
         let enough = moved >= PROGRESS_BYTES_MIN;
         self.moved.set(if enough { 0 } else { moved });

@@ -3,9 +3,11 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
+    time::Duration,
 };
 
 use async_io::Async;
+use rustix::net::sockopt;
 
 /// Connections that wait to be accepted: so many clients may come at the same moment.
 const BACKLOG: i32 = 1024;
@@ -24,6 +26,7 @@ impl Listener {
         let bound = TcpListener::bind(address).and_then(|socket| {
             // The standard library asks for a shorter queue than clients of a board that comes back make.
             rustix::net::listen(&socket, BACKLOG)?;
+            tune(&socket)?;
             let address = socket.local_addr()?;
             Ok(Listener { socket: Async::new(socket)?, address })
         });
@@ -34,6 +37,16 @@ impl Listener {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// Every connection inherits this. Answers are written whole, so nothing is gained by waiting for more; and a watcher whose
+/// power went away without a word is noticed after two minutes.
+fn tune(socket: &TcpListener) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15))?;
+    Ok(sockopt::set_tcp_keepcnt(socket, 4)?)
 }
 
 fn resolve(url: &str) -> Result<(String, SocketAddr), String> {
@@ -66,4 +79,21 @@ fn explain(host: &str, error: &io::Error) -> String {
         _ => return format!("cannot listen on {host}: {error}"),
     };
     format!("cannot listen on {host}: {advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn connections_inherit_what_is_set() {
+        let listener = Listener::bind("http://127.0.0.1:0").expect("a free port");
+        let _client = TcpStream::connect(listener.address()).expect("it listens");
+        let (socket, _) = futures_lite::future::block_on(listener.socket.accept()).expect("a connection");
+        assert!(
+            sockopt::tcp_nodelay(&socket).expect("open") && sockopt::socket_keepalive(&socket).expect("open")
+        );
+        assert_eq!(sockopt::tcp_keepidle(&socket).expect("open"), Duration::from_secs(60));
+    }
 }

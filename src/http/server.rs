@@ -100,8 +100,6 @@ fn welcome<H: Handler>(
     if shared.links.borrow().len() >= shared.limits.connections_max {
         return turn_away(&socket);
     }
-    // Answers are written whole: nothing is gained by waiting for more. It fails only if the peer has gone.
-    let _ = socket.get_ref().set_nodelay(true);
     let is_loopback = socket.get_ref().local_addr().is_ok_and(|local| is_loopback(local.ip()));
     let connection = Connection::new(shared.clone(), Link::new(socket), is_loopback);
     executor.spawn(connection::run(connection, handler.clone())).detach();

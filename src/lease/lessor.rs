@@ -154,7 +154,7 @@ impl Lessor {
         let Some(lease) = self.leases.get_mut(&id) else { return Renewal::Unknown };
         let ttl_s = lease.ttl_s;
         let to_record = lease.recorded_s.is_some() || lease.records_under_way > 0;
-        if lease.expires.is_none() || lease.ends <= now {
+        if lease.has_ended(now) {
             return Renewal::Expiring;
         }
         lease.records_under_way += u32::from(to_record);
@@ -206,34 +206,35 @@ impl Lessor {
         batches.map(|some| Command::LeaseCheckpoint { leases: some.to_vec(), only_in: Some(term) }).collect()
     }
 
-    /// What `due` or `keep_alive` said to propose was refused for certain: it did not happen, and will not.
-    pub fn refused(&mut self, command: &Command, now: Duration) {
+    /// What `due` or `keep_alive` said to propose was refused for certain: it did not happen, and will not. What is still to
+    /// be done is due again at `again`.
+    pub fn refused(&mut self, command: &Command, again: Duration) {
         if self.leads.is_none() {
             return;
         }
         match command {
-            Command::LeaseRevoke { id, only_in } if *only_in == self.leads => self.not_revoked(*id, now),
+            Command::LeaseRevoke { id, only_in } if *only_in == self.leads => self.not_revoked(*id, again),
             Command::LeaseCheckpoint { leases, only_in } if *only_in == self.leads => {
                 for lease in leases {
-                    self.not_recorded(lease, now);
+                    self.not_recorded(lease, again);
                 }
             }
             _ => {}
         }
     }
 
-    fn not_revoked(&mut self, id: LeaseId, now: Duration) {
+    fn not_revoked(&mut self, id: LeaseId, again: Duration) {
         let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.expires.is_none()) else { return };
-        lease.expires = Some(now + PACE);
+        lease.expires = Some(again);
         self.expiring.shift(id, None, lease.expires);
     }
 
-    fn not_recorded(&mut self, record: &LeaseRemaining, now: Duration) {
+    fn not_recorded(&mut self, record: &LeaseRemaining, again: Duration) {
         let Some(lease) = self.leases.get_mut(&record.id) else { return };
         lease.records_under_way = lease.records_under_way.saturating_sub(1);
         let renewed_since = lease.records.is_some() || record.remaining_s >= lease.ttl_s;
         if lease.expires.is_some() && !renewed_since {
-            lease.records = Some(now + PACE);
+            lease.records = Some(again);
             self.recording.shift(record.id, None, lease.records);
         }
     }
@@ -246,6 +247,16 @@ impl Lessor {
         let revoke = self.expiring.first().map(|(moment, _)| moment.max(next_ration));
         let record = self.recording.first().map(|(moment, _)| moment);
         revoke.into_iter().chain(record).min()
+    }
+
+    /// The term that it leads in.
+    pub fn leads(&self) -> Option<Term> {
+        self.leads
+    }
+
+    /// Has it run out, and is still there?
+    pub fn is_expiring(&self, id: LeaseId, now: Duration) -> bool {
+        self.leads.is_some() && self.leases.get(&id).is_some_and(|lease| lease.has_ended(now))
     }
 
     pub fn len(&self) -> usize {
@@ -281,6 +292,10 @@ impl Lease {
             records: None,
             records_under_way: 0,
         }
+    }
+
+    fn has_ended(&self, now: Duration) -> bool {
+        self.ends <= now
     }
 
     /// In whole seconds, rather too many than too few.

@@ -29,8 +29,7 @@ use crate::types::{Command, LeaseId, LeaseRemaining, Outcome};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Shorter ones are made so long. etcd: one and a half election timeouts, rounded up, because nobody can be sure to
-    /// renew faster than leaders change.
+    /// Shorter ones are made so long.
     pub ttl_min_s: i64,
     /// Leases longer than this are recorded so often.
     pub checkpoint_interval: Duration,
@@ -43,8 +42,13 @@ pub struct Options {
     pub revokes_per_pace_max: usize,
 }
 
-/// How long one ration of revocations must do; and after how long one that was refused is proposed again.
-pub const PACE: Duration = Duration::from_millis(100);
+/// As etcd: one and a half election timeouts, rounded up, because nobody can be sure to renew faster than leaders change.
+pub fn ttl_min_s(election: Duration) -> i64 {
+    i64::try_from((election * 3 / 2).as_millis().div_ceil(1000)).unwrap_or(i64::MAX)
+}
+
+/// How long one ration of revocations must do.
+const PACE: Duration = Duration::from_millis(100);
 
 impl Default for Options {
     fn default() -> Options {

@@ -28,8 +28,9 @@ use async_io::Timer;
 use crate::{
     raft::Role,
     replica::{Answer, Effect, Event, Replica, RequestId},
+    store::Store,
     types::{
-        AlarmAction, AlarmKind, AlarmRequest, Bytes, Command, Error, Index, Membership, NodeId, Outcome,
+        AlarmAction, AlarmKind, AlarmRequest, Bytes, Command, Error, Index, Membership, NodeId, Outcome, Term,
     },
 };
 
@@ -38,14 +39,17 @@ use super::{
     compactor::Compactor,
     directory::{DataDir, Identity},
     inbox::{AppliedReport, Inbox, Report},
+    leases::Leases,
     log_thread::LogJob,
-    open::Opened,
+    news::ScanQuery,
+    open::{Opened, TRANSFER_PIECE_BYTES},
     pins::Pin,
     pulse::{Beats, Pulse},
     quota::Quota,
     reply::{Query, Slot},
-    store_thread::{StoreJob, names_places},
+    store_thread::{self, StoreJob, names_places},
     threads::Threads,
+    watches::Watches,
 };
 
 /// Why a member ended that was not asked to: what happened to this board, and what to do.
@@ -77,13 +81,28 @@ pub(super) enum Ask {
         to: Option<NodeId>,
         slot: Rc<Slot<Result<(), Error>>>,
     },
+    /// The lessor's.
+    Lease {
+        command: Command,
+        slot: Option<Rc<Slot<Result<(), Error>>>>,
+    },
     Store(StoreJob),
 }
 
 /// Who waits for the replica's answer.
 enum Waiter {
-    Proposal { what: &'static str, slot: Rc<Slot<Result<Applied, Error>>>, asked_at: Instant },
+    Proposal {
+        what: &'static str,
+        slot: Rc<Slot<Result<Applied, Error>>>,
+        asked_at: Instant,
+    },
     Read(Box<dyn Query>),
+    Lease {
+        command: Command,
+        slot: Option<Rc<Slot<Result<(), Error>>>>,
+    },
+    /// The lessor: may it lead?
+    Lead,
     Done(Rc<Slot<Result<(), Error>>>),
 }
 
@@ -121,8 +140,12 @@ pub(super) struct Core {
     pub(super) figures: Figures,
     pub(super) quota: Quota,
     pub(super) alarms: Vec<(NodeId, AlarmKind)>,
+    pub(super) watches: Watches,
+    pub(super) leases: Leases,
     /// It has been proposed, and nothing has come of it yet.
     alarm_asked: bool,
+    /// This board's alarm is about room that was lacking.
+    raised_for_room: bool,
     pub(super) applied: Index,
     pub(super) flushed: Index,
     compactor: Option<Compactor>,
@@ -154,7 +177,7 @@ impl Engine {
     pub(super) fn start(opened: Opened) -> Rc<Engine> {
         let inbox = Arc::new(Inbox::default());
         let beats = Beats::new();
-        let Opened { options, identity, mut replica, store, usage, backend, log, rng: _, dir } = opened;
+        let Opened { options, identity, mut replica, store, leases, backend, log, dir } = opened;
         let header = Header {
             cluster: identity.cluster,
             member: identity.member,
@@ -162,8 +185,16 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, usage, &options);
-        let threads = Threads::start(&options, identity.member, store, backend, log, &inbox, &beats);
+        let mut core = Core::new(replica, &store, leases, &options);
+        let replay_until = core.replica.node().last().index.next();
+        let keeper = store_thread::Options {
+            origin: identity.member,
+            replay_until,
+            piece_bytes: TRANSFER_PIECE_BYTES,
+            flush_interval: options.flush_interval,
+            pending_bytes_max: options.store.pending_bytes_max,
+        };
+        let threads = Threads::start(keeper, store, backend, log, &inbox, &beats);
         effects.into_iter().for_each(|effect| core.carry_out(effect));
         Rc::new(Engine {
             options,
@@ -187,9 +218,14 @@ impl Engine {
         let mut asked = self.asked.borrow_mut();
         asked.push(ask);
         if asked.len() == 1 {
-            let waker = self.waker.borrow();
-            waker.iter().for_each(Waker::wake_by_ref);
+            self.nudge();
         }
+    }
+
+    /// There is something to do that nobody asked for: a turn is made soon.
+    pub(super) fn nudge(&self) {
+        let waker = self.waker.borrow();
+        waker.iter().for_each(Waker::wake_by_ref);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -245,12 +281,12 @@ impl Engine {
         watching.into_iter().for_each(Waker::wake);
     }
 
-    fn poll(&self, context: &mut Context<'_>, timer: &mut Timer) -> Poll<Result<(), Failure>> {
+    fn poll(&self, context: &mut Context<'_>, clock: &mut Clock) -> Poll<Result<(), Failure>> {
         self.keep_waker(context.waker());
         if self.stage.get() == Stage::Stopped {
             return Poll::Ready(Ok(()));
         }
-        let ticked = self.poll_timer(context, timer);
+        let ticked = self.poll_timer(context, &mut clock.tick);
         let mut core = self.core.borrow_mut();
         self.inbox.take(&mut core.reports, context.waker());
         let asked = mem::take(&mut *self.asked.borrow_mut());
@@ -261,6 +297,7 @@ impl Engine {
         self.threads.log.send_all(&mut core.to_log);
         self.threads.store.send_all(&mut core.to_store);
         self.show(&core);
+        clock.wake_at(core.deadline(), context);
         drop(core);
         if is_news {
             self.wake_watching();
@@ -296,6 +333,30 @@ impl Engine {
     }
 }
 
+/// What the engine wakes for by itself.
+struct Clock {
+    tick: Timer,
+    /// For what is due at its own moment: leases, watches that want to hear of progress.
+    alarm: Timer,
+    alarm_at: Option<Instant>,
+}
+
+impl Clock {
+    fn wake_at(&mut self, moment: Option<Instant>, context: &mut Context<'_>) {
+        if moment == self.alarm_at {
+            return;
+        }
+        self.alarm_at = moment;
+        match moment {
+            Some(moment) => self.alarm.set_at(moment),
+            None => self.alarm = Timer::never(),
+        }
+        if std::pin::Pin::new(&mut self.alarm).poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+    }
+}
+
 /// How long a stop may flush. systemd kills after 90 s unless it is told otherwise.
 const STOP_FLUSH_MAX: Duration = Duration::from_secs(20);
 
@@ -314,8 +375,9 @@ pub(super) async fn within(time: Duration, work: impl Future<Output = ()>) -> bo
 
 /// The member's life.
 pub(super) async fn run(engine: Rc<Engine>) -> Result<(), Failure> {
-    let mut timer = Timer::after(engine.options.heartbeat);
-    poll_fn(|context| engine.poll(context, &mut timer)).await
+    let mut clock =
+        Clock { tick: Timer::after(engine.options.heartbeat), alarm: Timer::never(), alarm_at: None };
+    poll_fn(|context| engine.poll(context, &mut clock)).await
 }
 
 /// Nobody else can be elected where there is one voter: no need to wait for a time-out.
@@ -335,17 +397,14 @@ fn stand_at_once(replica: &mut Replica, options: &Options) -> Vec<Effect> {
 }
 
 impl Core {
-    fn new(
-        replica: Replica,
-        store: &crate::store::Store,
-        usage: crate::store::Usage,
-        options: &Options,
-    ) -> Core {
+    fn new(replica: Replica, store: &Store, leases: Leases, options: &Options) -> Core {
+        let usage = store.usage();
         let now = Instant::now();
         let quota = Quota::new(options.quota_bytes, usage.used_bytes, store.pending_bytes());
         let figures = Figures {
             revision: store.revision(),
             compacted: store.compacted(),
+            db_file_bytes: usage.file_bytes,
             db_used_bytes: usage.used_bytes,
             quota_bytes: options.quota_bytes,
             ..Figures::default()
@@ -355,7 +414,10 @@ impl Core {
             figures,
             quota,
             alarms: store.alarms().collect(),
+            watches: Watches::new(store.revision(), store.compacted()),
+            leases,
             alarm_asked: false,
+            raised_for_room: false,
             applied: store.applied().index,
             flushed: store.flushed().index,
             compactor: options.auto_compaction.and_then(Compactor::new),
@@ -397,8 +459,55 @@ impl Core {
         }
         self.reports = reports;
         asked.into_iter().for_each(|ask| self.ask(ask));
+        self.keep_leases();
+        self.keep_watches();
         self.tell_durable();
         Ok(())
+    }
+
+    fn leader_term(&self) -> Option<Term> {
+        self.is_leader().then(|| self.replica.node().term())
+    }
+
+    /// The lessor leads when this member does and serves; what it finds due is proposed.
+    fn keep_leases(&mut self) {
+        let term = self.leader_term();
+        if self.leases.led_by_us(term) {
+            let request = self.wait(Waiter::Lead);
+            self.feed(Event::Read { request });
+        }
+        for command in self.leases.due() {
+            self.propose_lease(command, None);
+        }
+    }
+
+    fn propose_lease(&mut self, command: Command, slot: Option<Rc<Slot<Result<(), Error>>>>) {
+        let data = command.encode();
+        let request = self.wait(Waiter::Lease { command, slot });
+        self.feed(Event::Propose { request, data });
+    }
+
+    fn answer_lease(&mut self, command: &Command, slot: Option<Rc<Slot<Result<(), Error>>>>, answer: Answer) {
+        match &answer {
+            Answer::Refused(_) => self.leases.refused(command, false),
+            Answer::Applied(Outcome::Refused(_)) => self.leases.refused(command, true),
+            _ => {}
+        }
+        let result = self.result_of(answer).map(drop);
+        slot.into_iter().for_each(|slot| slot.put(result.clone()));
+    }
+
+    fn keep_watches(&mut self) {
+        let now = self.leases.now();
+        if let Some(scan) = self.watches.turn(now) {
+            self.to_store.push(StoreJob::Query(Box::new(ScanQuery(scan))));
+        }
+    }
+
+    /// When there is something to do though nothing happens.
+    fn deadline(&self) -> Option<Instant> {
+        let (lease, watch) = (self.leases.lessor().deadline(), self.watches.hub().deadline());
+        lease.into_iter().chain(watch).min().map(|moment| self.leases.at(moment))
     }
 
     fn tick(&mut self) {
@@ -412,7 +521,9 @@ impl Core {
         }
         if now.saturating_duration_since(self.last_beat) >= BEAT_EVERY {
             self.last_beat = now;
+            // Should it have come to nothing.
             self.alarm_asked = false;
+            self.tend_room_alarm();
             self.to_log.push(LogJob::Beat);
             self.to_store.push(StoreJob::Beat);
         }
@@ -442,11 +553,13 @@ impl Core {
                 let request = self.wait(Waiter::Proposal { what, slot, asked_at });
                 self.feed(Event::Propose { request, data });
             }
+            Ask::Read(query) if self.answers_alone() => self.to_store.push(StoreJob::Query(query)),
             Ask::Read(query) => {
                 let request = self.wait(Waiter::Read(query));
                 self.feed(Event::Read { request });
             }
             Ask::ReadAny(query) => self.to_store.push(StoreJob::Query(query)),
+            Ask::Barrier(slot) if self.answers_alone() => slot.put(Ok(())),
             Ask::Barrier(slot) => {
                 let request = self.wait(Waiter::Done(slot));
                 self.feed(Event::Read { request });
@@ -455,8 +568,18 @@ impl Core {
                 let request = self.wait(Waiter::Done(slot));
                 self.feed(Event::TransferLeader { request, to });
             }
+            Ask::Lease { command, slot } => self.propose_lease(command, slot),
             Ask::Store(job) => self.to_store.push(job),
         }
+    }
+
+    /// Whatever was acknowledged to anybody has been applied here: there is nobody else who could have acknowledged it, and
+    /// of what was acknowledged in earlier terms all has been applied once anything of this one is. So a read need not wait
+    /// for what is committed and, while the card is full, cannot be applied.
+    fn answers_alone(&self) -> bool {
+        let node = self.replica.node();
+        let is_alone = node.membership().members().eq([node.id()]);
+        is_alone && self.is_leader() && node.term_at(node.applied_index()) == Some(node.term())
     }
 
     /// The flush is behind: who puts waits for it.
@@ -496,11 +619,13 @@ impl Core {
             Report::StoreRoom(room) => self.set_store_room(room),
             Report::DatabaseRoom(room) => self.set_database_room(room),
             Report::Applied(report) => self.applied(*report),
+            Report::Scanned(scanned) => self.watches.scanned(scanned),
             Report::Transfer(done) => self.feed(Event::Transfer(done)),
             Report::Answered(answered) => answered.iter().for_each(|answered| answered.wake()),
             Report::Flushed { index, usage, took } => {
                 self.flushed = index;
-                self.figures.flushes.add(took);
+                took.into_iter().for_each(|took| self.figures.flushes.add(took));
+                self.figures.db_file_bytes = usage.file_bytes;
                 self.figures.db_used_bytes = usage.used_bytes;
                 self.quota.flushed(usage.used_bytes);
                 self.to_log.push(LogJob::Release(index));
@@ -522,8 +647,22 @@ impl Core {
 
     fn set_database_room(&mut self, room: bool) {
         if self.quota.set_room(room) {
-            let action = if room { AlarmAction::Deactivate } else { AlarmAction::Activate };
-            self.change_own_alarm(action);
+            self.raised_for_room |= !room;
+            self.tend_room_alarm();
+        }
+    }
+
+    /// What is lacking room for what may be pending is raised as an alarm, so that nobody acknowledges what this board could
+    /// not keep; and lifted again, since nobody but this board knows when there is room.
+    fn tend_room_alarm(&mut self) {
+        if !self.raised_for_room || self.alarm_asked {
+            return;
+        }
+        match (self.quota.has_room(), self.has_own_alarm()) {
+            (false, false) => self.change_own_alarm(AlarmAction::Activate),
+            (true, true) => self.change_own_alarm(AlarmAction::Deactivate),
+            (true, false) => self.raised_for_room = false,
+            (false, true) => {}
         }
     }
 
@@ -532,7 +671,6 @@ impl Core {
         if self.alarm_asked || self.has_own_alarm() {
             return;
         }
-        self.alarm_asked = true;
         log::error!(
             "the store has reached its quota of {} bytes, puts are refused (NOSPACE): `solder compaction REVISION`, then \
              `solder defrag`, then `solder alarm disarm`; or raise --quota-backend-bytes",
@@ -546,10 +684,9 @@ impl Core {
     }
 
     fn change_own_alarm(&mut self, action: AlarmAction) {
-        if self.has_own_alarm() != (action == AlarmAction::Activate) {
-            let member = self.replica.node().id();
-            self.propose_own(&Command::Alarm(AlarmRequest { action, member, kind: AlarmKind::NoSpace }));
-        }
+        self.alarm_asked = true;
+        let member = self.replica.node().id();
+        self.propose_own(&Command::Alarm(AlarmRequest { action, member, kind: AlarmKind::NoSpace }));
     }
 
     fn applied(&mut self, report: AppliedReport) {
@@ -561,9 +698,12 @@ impl Core {
         if let Some(alarms) = report.alarms {
             self.alarms = alarms;
             self.alarm_asked = false;
+            self.tend_room_alarm();
         }
         self.applied = report.index;
         self.applied_times = (report.handed_at, report.took);
+        self.watches.applied(report.news, &report.state);
+        self.leases.applied(&report.leases);
         self.pin = report.pin.map(Rc::new);
         self.feed(Event::Applied { index: report.index, outcomes: report.outcomes });
         self.pin = None;
@@ -613,6 +753,11 @@ impl Core {
                 Answer::ReadAt(_) => self.to_store.push(StoreJob::Query(query)),
                 answer => query.refuse(error_of(answer)),
             },
+            Waiter::Lease { command, slot } => self.answer_lease(&command, slot, answer),
+            Waiter::Lead => {
+                let term = self.leader_term();
+                self.leases.serves(matches!(answer, Answer::ReadAt(_)), term);
+            }
             Waiter::Done(slot) => slot.put(match answer {
                 Answer::ReadAt(_) | Answer::Accepted => Ok(()),
                 answer => Err(error_of(answer)),

@@ -24,6 +24,9 @@ pub struct Figures {
     pub flushes: Histogram,
     pub revision: Revision,
     pub compacted: Revision,
+    /// The file.
+    pub db_file_bytes: u64,
+    /// Those of its pages that hold something, as of the last flush.
     pub db_used_bytes: u64,
     pub pending_bytes: u64,
     pub quota_bytes: u64,

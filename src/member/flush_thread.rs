@@ -1,4 +1,6 @@
 //! Flushing: when, by the store's thread; and the work itself, by a thread of its own, as slow as the card likes.
+//!
+//! Defragmenting is this thread's too: while it lasts there is no flush.
 
 use std::{
     sync::Arc,
@@ -6,7 +8,9 @@ use std::{
 };
 
 use crate::{
-    store::{Backend, FlushJob, FlushReport, Store, StoreError},
+    store::{
+        Backend, DefragmentJob, DefragmentReport, Defragmented, FlushJob, FlushReport, Store, StoreError,
+    },
     types::Index,
 };
 
@@ -23,19 +27,28 @@ const NOT_YET: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Work for the flush thread.
-pub(super) struct Flush(FlushJob);
+pub(super) enum Flush {
+    Pending(FlushJob),
+    Defragment(DefragmentJob),
+}
 
 /// The thread. Ends when its mailbox is closed.
 pub(super) fn run(backend: &dyn Backend, mailbox: &Mailbox<Flush>, store: &Mailbox<StoreJob>) {
     lower_priority();
     let mut jobs = Vec::new();
     while mailbox.take(&mut jobs, None) {
-        for Flush(job) in jobs.drain(..) {
+        for job in jobs.drain(..) {
             let started = Instant::now();
-            let result = job.run(backend);
-            // The layer is shared with the store, which is to be the last to let it go.
-            drop(job);
-            store.send(StoreJob::FlushDone { result, took: started.elapsed() });
+            let done = match job {
+                Flush::Pending(job) => {
+                    let result = job.run(backend);
+                    // The layer is shared with the store, which is to be the last to let it go.
+                    drop(job);
+                    StoreJob::FlushDone { result, took: started.elapsed() }
+                }
+                Flush::Defragment(job) => StoreJob::DefragmentDone(job.run(backend)),
+            };
+            store.send(done);
         }
     }
 }
@@ -100,10 +113,30 @@ impl FlushPlan {
         match store.start_flush(durable) {
             Some(job) => {
                 self.is_out = true;
-                self.mailbox.send(Flush(job));
+                self.mailbox.send(Flush::Pending(job));
             }
             None => self.not_before = Some(now + NOT_YET),
         }
+    }
+
+    /// False: something else is out, or the store is catching up.
+    pub(super) fn start_defragment(&mut self, store: &mut Store) -> bool {
+        if self.is_out {
+            return false;
+        }
+        let job = store.start_defragment();
+        self.is_out = job.is_some();
+        job.into_iter().for_each(|job| self.mailbox.send(Flush::Defragment(job)));
+        self.is_out
+    }
+
+    pub(super) fn defragment_done(
+        &mut self,
+        store: &mut Store,
+        result: Result<DefragmentReport, StoreError>,
+    ) -> Result<Defragmented, StoreError> {
+        self.is_out = false;
+        store.finish_defragment(result)
     }
 
     fn note_pending(&mut self, store: &Store, now: Instant) {

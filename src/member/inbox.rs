@@ -10,13 +10,18 @@ use std::{
 };
 
 use crate::{
+    lease::Change,
     raft::Ticket,
     replica::TransferDone,
-    store::{Lease, RevRecord, Usage},
-    types::{AlarmKind, Index, LeaseId, NodeId, Outcome, ProposalId, Revision},
+    store::Usage,
+    types::{AlarmKind, Index, NodeId, Outcome, ProposalId, Revision},
 };
 
-use super::{pins::Pin, reply::Answered};
+use super::{
+    news::{News, Scanned},
+    pins::Pin,
+    reply::Answered,
+};
 
 pub(super) enum Report {
     /// The log has synced all up to here; so long it took.
@@ -30,12 +35,15 @@ pub(super) enum Report {
     DatabaseRoom(bool),
     Applied(Box<AppliedReport>),
     Transfer(TransferDone),
+    /// A slice of history, for those who watch and are behind.
+    Scanned(Scanned),
     /// These who asked the store can look at their answers.
     Answered(Vec<Arc<dyn Answered>>),
+    /// The database has all up to here, and is so large now; so long its transaction took, if there was one.
     Flushed {
         index: Index,
         usage: Usage,
-        took: Duration,
+        took: Option<Duration>,
     },
     /// This board cannot go on; why, and what to do.
     Failed(String),
@@ -53,9 +61,9 @@ pub(super) struct AppliedReport {
     pub(super) took: Duration,
     pub(super) entries: u64,
     /// What became of the leases that these entries were about.
-    pub(super) leases: Vec<(LeaseId, Option<Lease>)>,
-    /// What changed, if somebody watches.
-    pub(super) news: Option<News>,
+    pub(super) leases: Vec<Change>,
+    /// What changed, as far as somebody watches.
+    pub(super) news: News,
     /// All alarms, if they may have changed.
     pub(super) alarms: Option<Vec<(NodeId, AlarmKind)>>,
 }
@@ -66,14 +74,6 @@ pub(super) struct StoreState {
     pub(super) revision: Revision,
     pub(super) compacted: Revision,
     pub(super) pending_bytes: u64,
-}
-
-/// What has changed since the news before.
-pub(super) struct News {
-    /// All changes of these revisions, in order.
-    pub(super) events: Vec<RevRecord>,
-    /// False: there were too many for one report, and `events` is empty. History has them.
-    pub(super) whole: bool,
 }
 
 #[derive(Default)]

@@ -15,6 +15,7 @@
 //! | `engine` | the loop: what has come in, what is to be done |
 //! | `log_thread`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
 //! | `mailbox`, `inbox`, `reply` | how threads are told, and tell |
+//! | `news` | what the store tells watchers |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `requests` | what doors can ask for |
 //!
@@ -33,6 +34,7 @@ mod inbox;
 mod leases;
 mod log_thread;
 mod mailbox;
+mod news;
 mod open;
 mod options;
 mod pins;

@@ -12,9 +12,9 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    raft,
+    lease, raft,
     replica::{self, Replica, boot},
-    store::{Backend, Lmdb, Store, StoreError, Usage},
+    store::{Backend, Lmdb, Store, StoreError},
     types::{ClusterId, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
@@ -23,6 +23,7 @@ use super::{
     AutoCompaction, Failure, Member, Options,
     directory::{DataDir, Identity, io_error},
     engine::{self, Engine},
+    leases::Leases,
     log_thread::{Log, LogOf},
 };
 
@@ -110,10 +111,9 @@ pub struct Opened {
     pub(super) identity: Identity,
     pub(super) replica: Replica,
     pub(super) store: Store,
-    pub(super) usage: Usage,
+    pub(super) leases: Leases,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) log: Box<dyn Log>,
-    pub(super) rng: fastrand::Rng,
     /// Let go last.
     pub(super) dir: DataDir,
 }
@@ -160,9 +160,10 @@ fn assemble<D: Disk + Send + 'static>(
     let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
     let members = store.membership().clone();
     let replica = Replica::new(replica_options(&options, member), boot, rng.fork());
-    let usage = store.usage();
     let log = Box::new(LogOf { wal, members });
-    Ok(Opened { options, identity, replica, store, usage, backend, log, rng, dir })
+    let ttl_min_s = lease::ttl_min_s(options.election);
+    let leases = Leases::new(lease::Options { ttl_min_s, ..options.lease }, &store)?;
+    Ok(Opened { options, identity, replica, store, leases, backend, log, dir })
 }
 
 fn open_log<D: Disk>(

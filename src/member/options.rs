@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{store, types::Bugs, wal};
+use crate::{lease, store, types::Bugs, wal};
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -39,6 +39,8 @@ pub struct Options {
     pub tail_bytes_max: u64,
     /// What takes longer is named in the log, with what it waited for.
     pub slow_request: Duration,
+    /// The shortest TTL follows from `election`.
+    pub lease: lease::Options,
     pub bugs: Bugs,
 }
 
@@ -75,6 +77,7 @@ impl Options {
             unapplied_bytes_max: 8 << 20,
             tail_bytes_max: 1 << 20,
             slow_request: Duration::from_millis(100),
+            lease: lease::Options::default(),
             bugs: Bugs::default(),
         }
     }

@@ -23,6 +23,7 @@ pub struct RangeReader {
     engine: Rc<Engine>,
     revision: Revision,
     first: Option<RangeSlice>,
+    /// `None`: all is read, or an answer was not waited for, or there was an error.
     rest: Option<Rest>,
 }
 
@@ -74,14 +75,14 @@ impl RangeReader {
 
     /// The next slice, until one has an `end`.
     ///
-    /// Errors: `Timeout` if nothing was asked for so long that what was pinned has been let go.
+    /// Errors: `Timeout` if nothing was asked for so long that what was pinned has been let go. Not to be read on after one,
+    /// nor after the end, nor after a slice that was not waited for.
     pub async fn next(&mut self) -> Result<RangeSlice, Error> {
         if let Some(slice) = self.first.take() {
             return Ok(slice);
         }
-        let Some(mut rest) = self.rest.take() else {
-            return Ok(RangeSlice { rows: Vec::new(), end: Some(Default::default()) });
-        };
+        // Never a short answer.
+        let mut rest = self.rest.take().ok_or(Error::Timeout)?;
         let (slice, rest) = self
             .engine
             .query(move |keeper| {

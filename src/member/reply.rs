@@ -36,6 +36,10 @@ struct State<T> {
 }
 
 impl<T> Reply<T> {
+    fn new() -> Reply<T> {
+        Reply(Mutex::new(State { value: None, waker: None }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,6 +71,22 @@ impl<T: Send> Answered for Reply<T> {
     }
 }
 
+/// An answer that somebody owes.
+pub(super) struct Promise<T>(Arc<Reply<T>>);
+
+impl<T: Send + 'static> Promise<T> {
+    pub(super) fn keep(self, value: T) -> Arc<dyn Answered> {
+        self.0.put(Ok(value));
+        self.0
+    }
+}
+
+/// For what is done step by step.
+pub(super) fn promise<T>() -> (Promise<T>, Arc<Reply<T>>) {
+    let reply = Arc::new(Reply::new());
+    (Promise(reply.clone()), reply)
+}
+
 struct Asked<T, F> {
     work: F,
     reply: Arc<Reply<T>>,
@@ -78,7 +98,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Keeper) -> Result<T, ReadError> + Send + 'static,
 {
-    let reply = Arc::new(Reply(Mutex::new(State { value: None, waker: None })));
+    let reply = Arc::new(Reply::new());
     (Box::new(Asked { work, reply: reply.clone() }), reply)
 }
 
@@ -93,8 +113,7 @@ where
             return None;
         }
         let value = if keeper.store().receive_mark().is_some() {
-            // Between two states: whoever leads can answer.
-            Err(Error::NoLeader)
+            Err(Error::NotReady)
         } else {
             match work(keeper) {
                 Ok(value) => Ok(value),

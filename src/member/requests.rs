@@ -244,14 +244,12 @@ impl Member {
     }
 
     pub async fn status(&self) -> Result<Status, Error> {
-        let usage = self.engine.query(|keeper| Ok(keeper.store().usage())).await?;
-        let quota_bytes = self.engine.options.quota_bytes;
         Ok(self.engine.look(|core| {
-            let node = core.replica.node();
+            let (node, figures) = (core.replica.node(), core.figures());
             Status {
-                db_size_bytes: usage.file_bytes,
-                db_in_use_bytes: usage.used_bytes,
-                quota_bytes,
+                db_size_bytes: figures.db_file_bytes,
+                db_in_use_bytes: figures.db_used_bytes,
+                quota_bytes: figures.quota_bytes,
                 leader: node.leader(),
                 raft_index: node.commit().0,
                 applied_index: core.applied.0,

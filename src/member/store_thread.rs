@@ -16,28 +16,24 @@ use std::{
 };
 
 use crate::{
+    lease::Change,
     replica::{TransferJob, jobs},
-    store::{FlushReport, ReadError, SliceLimits, Store, StoreError},
-    types::{
-        Command, Entry, Error, Index, KeyRange, KeyRev, LeaseId, NodeId, Outcome, Payload, ProposalId,
-        Revision, TxnPart,
-    },
+    store::{DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
+    types::{Entry, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
 };
 
 use super::{
     flush_thread::{Flush, FlushPlan},
-    inbox::{AppliedReport, Inbox, News, Report, StoreState},
+    inbox::{AppliedReport, Inbox, Report, StoreState},
     mailbox::Mailbox,
+    news::Teller,
     pins::{Pin, Pins},
     pulse::Beat,
-    reply::{Answered, Query},
+    reply::{Answered, Promise, Query},
 };
 
 /// Answers are reported together, but none waits for longer than this while others are worked out.
 const REPORT_AFTER: Duration = Duration::from_micros(300);
-
-/// What changed is told along with "applied" up to this size; beyond it watchers read history.
-const NEWS_LIMITS: SliceLimits = SliceLimits { rows: 4096, bytes: 1 << 20 };
 
 /// A transfer whose step found no room, or a flush in its way, is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
@@ -57,8 +53,8 @@ pub(super) enum StoreJob {
         result: Result<FlushReport, StoreError>,
         took: Duration,
     },
-    /// Tell what changes from now on, or no longer.
-    Watch(bool),
+    Defragment(Promise<Result<(), String>>),
+    DefragmentDone(Result<DefragmentReport, StoreError>),
     /// Bring all that is pending into the database as soon as possible, rather than when it is due.
     FlushAll,
     Beat,
@@ -66,6 +62,9 @@ pub(super) enum StoreJob {
 
 pub(super) struct Options {
     pub(super) origin: NodeId,
+    /// What the log held at the start, and the first entry after it. It is applied whatever is pending: until it is, nothing
+    /// can be read, and on a full card that would be never. Its size was bounded when it was written.
+    pub(super) replay_until: Index,
     pub(super) piece_bytes: u64,
     pub(super) flush_interval: Duration,
     pub(super) pending_bytes_max: u64,
@@ -85,8 +84,13 @@ pub(super) struct Keeper {
     flush: FlushPlan,
     durable: Index,
     has_room: bool,
-    is_watched: bool,
+    teller: Teller,
+    /// A query that waits until the store is whole.
+    put_off: Option<Box<dyn Query>>,
     failed: bool,
+    /// Those who wait for a defragmentation, and whether it is under way.
+    defragments: Vec<Promise<Result<(), String>>>,
+    defragmenting: bool,
     work_not_before: Option<Instant>,
 }
 
@@ -104,6 +108,7 @@ impl Keeper {
         inbox: Arc<Inbox>,
         beat: Beat,
     ) -> Keeper {
+        let teller = Teller::new(&store);
         let flush = FlushPlan::new(flushes, options.flush_interval, options.pending_bytes_max);
         Keeper {
             store,
@@ -118,8 +123,11 @@ impl Keeper {
             flush,
             durable: Index(0),
             has_room: true,
-            is_watched: false,
+            teller,
+            put_off: None,
             failed: false,
+            defragments: Vec::new(),
+            defragmenting: false,
             work_not_before: None,
         }
     }
@@ -143,10 +151,6 @@ impl Keeper {
         &self.store
     }
 
-    pub(super) fn store_mut(&mut self) -> &mut Store {
-        &mut self.store
-    }
-
     /// What is readable at `revision` stays so, as long as the pin is used.
     pub(super) fn pin(&mut self, revision: Revision) -> Pin {
         self.pins.pin(&mut self.store, revision, &self.mailbox)
@@ -158,6 +162,20 @@ impl Keeper {
             true => Ok(()),
             false => Err(Error::Timeout.into()),
         }
+    }
+
+    pub(super) fn teller_mut(&mut self) -> &mut Teller {
+        &mut self.teller
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        self.inbox.send(report);
+    }
+
+    /// To be done once the store has been brought up to date. There is one such query at most.
+    pub(super) fn put_off(&mut self, query: Box<dyn Query>) {
+        let before = self.put_off.replace(query);
+        assert!(before.is_none(), "two queries are put off");
     }
 
     /// This board cannot go on.
@@ -184,7 +202,8 @@ impl Keeper {
             StoreJob::Query(query) => self.queries.push_back(query),
             StoreJob::Unpin(id) => self.pins.unpin(&mut self.store, id),
             StoreJob::FlushDone { result, took } => self.flush_done(result, took),
-            StoreJob::Watch(is_watched) => self.is_watched = is_watched,
+            StoreJob::Defragment(promise) => self.defragments.push(promise),
+            StoreJob::DefragmentDone(result) => self.defragment_done(result),
             StoreJob::FlushAll => self.flush.hurry(),
             StoreJob::Beat => {}
         }
@@ -245,14 +264,15 @@ impl Keeper {
     /// Gives back what there was no room for.
     fn apply(&mut self, mut entries: VecDeque<Entry>, handed_at: Instant) -> Option<Work> {
         let started = Instant::now();
-        let mut batch = Batch { before: self.store.revision(), ..Batch::default() };
-        while !self.store.pending_full()
-            && let Some(entry) = entries.pop_front()
+        let mut batch = Batch::default();
+        while let Some(entry) = entries.front()
+            && self.may_apply(entry.index())
         {
-            if let Err(error) = self.apply_one(&entry, &mut batch) {
+            if let Err(error) = self.apply_one(entry, &mut batch) {
                 self.fail(&error);
                 return None;
             }
+            entries.pop_front();
         }
         if batch.entries > 0
             && let Err(error) = self.report_applied(batch, handed_at, started)
@@ -264,13 +284,23 @@ impl Keeper {
         (!entries.is_empty()).then_some(Work::Apply { entries, handed_at })
     }
 
+    fn may_apply(&self, index: Index) -> bool {
+        index <= self.options.replay_until || !self.store.pending_full()
+    }
+
     fn apply_one(&mut self, entry: &Entry, batch: &mut Batch) -> Result<(), StoreError> {
+        if is_compaction(entry) {
+            // What watchers are to be told of must still be there.
+            self.teller.look(&self.store)?;
+        }
         let outcome = self.store.apply(entry)?;
         batch.entries += 1;
         let (Payload::Command { id, .. } | Payload::Membership { id, .. }) = entry.payload else {
             return Ok(());
         };
-        batch.note_leases(entry);
+        if let Payload::Command { data, .. } = &entry.payload {
+            batch.leases.extend(Change::of(data, &outcome));
+        }
         batch.alarms |= matches!(outcome, Outcome::Alarm { .. });
         if id.origin == self.options.origin {
             if let Some(revision) = names_places(&outcome) {
@@ -288,14 +318,8 @@ impl Keeper {
         handed_at: Instant,
         started: Instant,
     ) -> Result<(), StoreError> {
-        let mut leases = Vec::with_capacity(batch.leases.len());
-        for id in batch.leases {
-            leases.push((id, self.store.lease(id)?));
-        }
-        let news = match self.is_watched && self.store.revision() > batch.before {
-            true => Some(self.news(batch.before)?),
-            false => None,
-        };
+        self.teller.look(&self.store)?;
+        let news = self.teller.take();
         let pin = batch.pin.map(|revision| self.pin(revision));
         self.inbox.send(Report::Applied(Box::new(AppliedReport {
             index: self.store.applied().index,
@@ -305,21 +329,11 @@ impl Keeper {
             handed_at,
             took: started.elapsed(),
             entries: batch.entries,
-            leases,
+            leases: batch.leases,
             news,
             alarms: batch.alarms.then(|| self.store.alarms().collect()),
         })));
         Ok(())
-    }
-
-    fn news(&self, before: Revision) -> Result<News, StoreError> {
-        let from = KeyRev { main: before.next(), sub: 0 };
-        match self.store.history(from, &KeyRange::all(), NEWS_LIMITS) {
-            Ok(slice) if slice.done => Ok(News { events: slice.events, whole: true }),
-            // Compacted already by an entry of the same batch: history tells who asks.
-            Ok(_) | Err(ReadError::Refused(_)) => Ok(News { events: Vec::new(), whole: false }),
-            Err(ReadError::Store(error)) => Err(error),
-        }
     }
 
     pub(super) fn state(&self) -> StoreState {
@@ -344,6 +358,9 @@ impl Keeper {
         match jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes) {
             Ok(done) => {
                 done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
+                if self.store.receive_mark().is_none() {
+                    self.queries.extend(self.put_off.take());
+                }
                 None
             }
             Err(StoreError::Full { .. }) => {
@@ -358,18 +375,52 @@ impl Keeper {
     }
 
     fn start_flush(&mut self) {
+        if !self.defragments.is_empty() && !self.defragmenting {
+            self.start_defragment();
+        }
         self.flush.start(&mut self.store, self.durable, Instant::now());
     }
 
     fn flush_done(&mut self, result: Result<FlushReport, StoreError>, took: Duration) {
         match self.flush.done(&mut self.store, result, took, Instant::now()) {
-            Ok(true) => self.report_flushed(took),
+            Ok(true) => self.report_flushed(Some(took)),
             Ok(false) => self.inbox.send(Report::DatabaseRoom(false)),
             Err(error) => self.fail(&error),
         }
     }
 
-    fn report_flushed(&mut self, took: Duration) {
+    fn start_defragment(&mut self) {
+        if self.store.receive_mark().is_some() {
+            return self.answer_defragments(&Err(Error::NotReady.to_string()));
+        }
+        // Else a flush is out, and its end comes here again.
+        self.defragmenting = self.flush.start_defragment(&mut self.store);
+    }
+
+    fn defragment_done(&mut self, result: Result<DefragmentReport, StoreError>) {
+        self.defragmenting = false;
+        let answer = match self.flush.defragment_done(&mut self.store, result) {
+            Ok(Defragmented { before, after }) => {
+                log::info!(
+                    "defragmented: the database had {} bytes, it has {}",
+                    before.file_bytes,
+                    after.file_bytes
+                );
+                Ok(())
+            }
+            Err(StoreError::Full { what }) => Err(what),
+            Err(error) => return self.fail(&error),
+        };
+        self.answer_defragments(&answer);
+        self.report_flushed(None);
+    }
+
+    fn answer_defragments(&mut self, answer: &Result<(), String>) {
+        let waiting = mem::take(&mut self.defragments);
+        self.answered.extend(waiting.into_iter().map(|promise| promise.keep(answer.clone())));
+    }
+
+    fn report_flushed(&mut self, took: Option<Duration>) {
         let (index, usage) = (self.store.flushed().index, self.store.usage());
         self.inbox.send(Report::Flushed { index, usage, took });
         self.look_at_room();
@@ -390,31 +441,17 @@ impl Keeper {
 /// What some entries led to.
 #[derive(Default)]
 struct Batch {
-    before: Revision,
     entries: u64,
     outcomes: Vec<(ProposalId, Outcome)>,
     pin: Option<Revision>,
-    leases: Vec<LeaseId>,
+    leases: Vec<Change>,
     alarms: bool,
 }
 
-impl Batch {
-    fn note_leases(&mut self, entry: &Entry) {
-        let Payload::Command { data, .. } = &entry.payload else { return };
-        // Only few commands are about leases, and their variant tells.
-        const LEASE_COMMANDS: std::ops::RangeInclusive<u8> = 4..=6;
-        if !data.get(1).is_some_and(|variant| LEASE_COMMANDS.contains(variant)) {
-            return;
-        }
-        match Command::decode(data) {
-            Ok(Command::LeaseGrant { id, .. } | Command::LeaseRevoke { id, .. }) => self.leases.push(id),
-            Ok(Command::LeaseCheckpoint { leases, .. }) => {
-                self.leases.extend(leases.iter().map(|lease| lease.id));
-            }
-            Ok(_) => unreachable!("the variants from 4 to 6 are about leases"),
-            Err(error) => unreachable!("what was applied could be read: {error}"),
-        }
-    }
+/// Is it a command that makes history shorter? Its variant tells.
+fn is_compaction(entry: &Entry) -> bool {
+    const COMPACT: u8 = 3;
+    matches!(&entry.payload, Payload::Command { data, .. } if data.get(1) == Some(&COMPACT))
 }
 
 /// Does the outcome name places in history? Its revision.
@@ -439,37 +476,18 @@ fn part_names_places(part: &TxnPart) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{AlarmAction, AlarmKind, AlarmRequest, LeaseRemaining, PutRequest};
+    use crate::types::{Command, PutRequest};
 
     #[test]
-    fn lease_commands_are_known_by_their_variant() {
-        let lease = LeaseId(7);
-        let commands = [
-            (Command::LeaseGrant { id: lease, ttl_s: 5 }, true),
-            (Command::LeaseRevoke { id: lease, only_in: None }, true),
-            (
-                Command::LeaseCheckpoint {
-                    leases: vec![LeaseRemaining { id: lease, remaining_s: 1 }],
-                    only_in: None,
-                },
-                true,
-            ),
-            (Command::Put(PutRequest { key: "a".into(), lease, ..PutRequest::default() }), false),
-            (Command::Compact { revision: Revision(1) }, false),
-            (
-                Command::Alarm(AlarmRequest {
-                    action: AlarmAction::Activate,
-                    member: NodeId(1),
-                    kind: AlarmKind::NoSpace,
-                }),
-                false,
-            ),
-        ];
-        for (command, is_noted) in commands {
-            let mut batch = Batch::default();
+    fn a_compaction_is_known_by_its_variant() {
+        let put = Command::Put(PutRequest { key: "a".into(), ..PutRequest::default() });
+        let grant = Command::LeaseGrant { id: crate::types::LeaseId(3), ttl_s: 3 };
+        for (command, expected) in
+            [(Command::Compact { revision: Revision(1) }, true), (put, false), (grant, false)]
+        {
             let (id, data) = (ProposalId::default(), command.encode());
-            batch.note_leases(&Entry { id: Default::default(), payload: Payload::Command { id, data } });
-            assert_eq!(batch.leases, if is_noted { vec![lease] } else { vec![] }, "{command:?}");
+            let entry = Entry { id: Default::default(), payload: Payload::Command { id, data } };
+            assert_eq!(is_compaction(&entry), expected, "{command:?}");
         }
     }
 }

@@ -5,18 +5,13 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use crate::{
-    store::{Backend, Store},
-    types::NodeId,
-};
+use crate::store::{Backend, Store};
 
 use super::{
-    Options,
     flush_thread::{self, Flush},
     inbox::{Inbox, Report},
     log_thread::{Log, LogJob},
     mailbox::Mailbox,
-    open::TRANSFER_PIECE_BYTES,
     pulse::Beats,
     store_thread::{self, Keeper, StoreJob},
 };
@@ -33,8 +28,7 @@ pub(super) struct Threads {
 
 impl Threads {
     pub(super) fn start(
-        options: &Options,
-        member: NodeId,
+        options: store_thread::Options,
         store: Store,
         backend: Arc<dyn Backend>,
         log: Box<dyn Log>,
@@ -44,15 +38,9 @@ impl Threads {
         let log_box = Arc::new(Mailbox::new());
         let store_box = Arc::new(Mailbox::new());
         let flush_box = Arc::new(Mailbox::new());
-        let keeper_options = store_thread::Options {
-            origin: member,
-            piece_bytes: TRANSFER_PIECE_BYTES,
-            flush_interval: options.flush_interval,
-            pending_bytes_max: options.store.pending_bytes_max,
-        };
         let keeper = Keeper::new(
             store,
-            keeper_options,
+            options,
             store_box.clone(),
             flush_box.clone(),
             inbox.clone(),

@@ -13,3 +13,9 @@ message! {
         auth_revision: u64 = "authRevision",
     }
 }
+
+message! {
+    pub struct AuthUserGetRequest {
+        name: String,
+    }
+}

@@ -37,7 +37,7 @@ mod tests;
 mod watch;
 mod write;
 
-pub use auth::{AuthStatusRequest, AuthStatusResponse};
+pub use auth::{AuthStatusRequest, AuthStatusResponse, AuthUserGetRequest};
 pub use cluster::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
     MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,

@@ -24,7 +24,7 @@
 //! it to 32 KiB, so that equal states make equal bytes.
 //!
 //! An empty store's file begins `53 6f 6c 64 65 72 53 6e  01 00 00 00  01 ..`, and whole ones stand in
-//! `tests/data/*/snapshot.golden`.
+//! `tests/data/*/snapshot`.
 //!
 //! - A snapshot is the state as of one applied entry, exactly, whatever is written and compacted while it is read.
 //! - The stream is all but the sha256, which whoever sends it says last, as etcd does. A file that holds what came, in order,

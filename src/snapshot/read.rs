@@ -94,7 +94,7 @@ impl Reader {
     }
 
     /// The next block. `None`: that was all, and all of it is as it was saved.
-    pub fn next(&mut self) -> Result<Option<Block>, SnapshotError> {
+    pub fn next_block(&mut self) -> Result<Option<Block>, SnapshotError> {
         let at = self.offset;
         let mut header = [0; BLOCK_HEADER_BYTES];
         self.fill(&mut header)?;
@@ -202,7 +202,7 @@ impl Reader {
 
     /// The block that every snapshot begins with.
     pub(super) fn head(&mut self) -> Result<Box<Head>, SnapshotError> {
-        match self.next()? {
+        match self.next_block()? {
             Some(Block::Head(head)) => Ok(head),
             other => unreachable!("`check_order` lets nothing come first but the head: {other:?}"),
         }
@@ -213,6 +213,6 @@ impl Reader {
 pub fn verify(path: &Path, skip_hash_check: bool) -> Result<Summary, SnapshotError> {
     let mut reader = Reader::open(path, skip_hash_check)?;
     let head = reader.head()?;
-    while reader.next()?.is_some() {}
+    while reader.next_block()?.is_some() {}
     Ok(reader.summary(&head))
 }

@@ -165,7 +165,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 fn fill_store(reader: &mut Reader, db: &Path, options: &RestoreOptions) -> Result<Restored, SnapshotError> {
     let head = reader.head()?;
     let mut filling = Filling::begin(&head, db, options)?;
-    while let Some(block) = reader.next()? {
+    while let Some(block) = reader.next_block()? {
         let kept = match block {
             Block::Head(_) => unreachable!("there is one, and it was first"),
             // They were the old cluster's.

@@ -17,7 +17,7 @@ use super::{
     Event, Hub, Interest, Message, News,
     index::{Group, Number},
     watcher::State,
-    window::collect,
+    window::{Taken, collect},
 };
 
 /// What the store is asked to read: the changes from a revision on that `read` speaks of, so many as are a slice, but
@@ -197,7 +197,7 @@ impl<E: Event> Hub<E> {
         let watcher = &mut self.watchers[number];
         let (before, name) = (std::mem::replace(&mut watcher.cursor, cursor), watcher.stream);
         watcher.state = State::Live;
-        self.streams[name].behind.remove(&(before, number));
+        self.streams[name].leave_behind(before, number);
         self.register(name);
     }
 
@@ -210,12 +210,12 @@ impl<E: Event> Hub<E> {
         let held = self.catch_up.held.as_mut().expect("somebody waits in the slice");
         held.touched = self.now;
         let start = held.slice.events.partition_point(|event| event.rev().main < cursor);
-        let (events, more) = collect(held.slice.events[start..].iter(), wants, limits);
-        let next = more.unwrap_or(held.slice.upto.next());
+        let Taken { events, rest } = collect(held.slice.events[start..].iter(), wants, usize::MAX, limits);
+        let next = rest.map_or(held.slice.upto.next(), |(_, revision)| revision);
         let watcher = &mut self.watchers[number];
         watcher.spoke();
         watcher.cursor = next;
-        if more.is_some() {
+        if rest.is_some() {
             self.enqueue(number);
         } else {
             self.settle(number);

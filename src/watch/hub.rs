@@ -11,7 +11,7 @@ use super::{
     slab::Slab,
     stream::Stream,
     watcher::{Filter, Notify, State, Watcher},
-    window::{MessageLimits, Window, collect},
+    window::{MessageLimits, Taken, Window, collect},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +88,11 @@ impl<E: Event> Hub<E> {
         self.revision
     }
 
+    /// What is before cannot be read any more.
+    pub fn compacted(&self) -> Revision {
+        self.compacted
+    }
+
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
@@ -131,6 +136,8 @@ impl<E: Event> Hub<E> {
             cursor: if start.0 == 0 { self.revision.next() } else { start.max(Revision(1)) },
             state: State::Live,
             filter: Filter { prev_kv, no_put, no_delete },
+            waiting: 0,
+            first: 0,
             queued: false,
             owes_progress: false,
             notify,
@@ -190,7 +197,7 @@ impl<E: Event> Hub<E> {
                 self.trim_window();
             }
             State::Behind => {
-                self.streams[stream].behind.remove(&(cursor, number));
+                self.streams[stream].leave_behind(cursor, number);
                 self.register(stream);
             }
             State::InSlice => self.leave_slice(),
@@ -274,28 +281,35 @@ impl<E: Event> Hub<E> {
     /// Is the event for anybody who is live?
     fn mark(&mut self, event: &E) -> bool {
         let main = event.rev().main;
-        let (mut wanted, mut first) = (false, Vec::new());
+        let (mut found, mut fresh) = (false, Vec::new());
         let Hub { index, watchers, .. } = self;
         index.groups_of(event.key(), &mut |group| {
             for number in index.members(group) {
-                let watcher = &watchers[number];
+                let watcher = &mut watchers[number];
                 if watcher.cursor > main || !watcher.filter.passes(event) {
                     continue;
                 }
-                wanted |= watcher.state == State::InWindow;
-                if watcher.state == State::Live {
-                    first.push(number);
+                match watcher.state {
+                    State::InWindow => watcher.waiting += 1,
+                    State::Live => fresh.push(number),
+                    State::Behind | State::InSlice | State::Doomed => continue,
                 }
+                found = true;
             }
         });
-        wanted |= !first.is_empty();
-        for number in first {
-            let watcher = &mut self.watchers[number];
-            (watcher.state, watcher.cursor) = (State::InWindow, main);
-            self.in_window.insert((main, number));
-            self.enqueue(number);
+        for number in fresh {
+            self.wait_in_window(number, main);
         }
-        wanted
+        found
+    }
+
+    /// The next event is the first that waits for this one.
+    fn wait_in_window(&mut self, number: Number, cursor: Revision) {
+        let watcher = &mut self.watchers[number];
+        (watcher.state, watcher.cursor) = (State::InWindow, cursor);
+        (watcher.waiting, watcher.first) = (1, self.window.end());
+        self.in_window.insert((cursor, number));
+        self.enqueue(number);
     }
 
     /// What happened after `told` is only in history.
@@ -377,22 +391,25 @@ impl<E: Event> Hub<E> {
 
     fn say_events(&mut self, number: Number) -> Message<E> {
         let watcher = &self.watchers[number];
-        let (watch, cursor) = (watcher.id, watcher.cursor);
+        let (watch, cursor, most) = (watcher.id, watcher.cursor, watcher.waiting as usize);
         let (range, filter) = (self.index.range(watcher.group), watcher.filter);
         let wants = |event: &E| range.contains(event.key()) && filter.passes(event);
-        let (events, more) = collect(self.window.from(cursor), wants, self.message_limits());
+        let Taken { events, rest } =
+            collect(self.window.from(watcher.first), wants, most, self.message_limits());
         self.in_window.remove(&(cursor, number));
         let watcher = &mut self.watchers[number];
-        watcher.cursor = more.unwrap_or(self.revision.next());
         watcher.spoke();
-        let told = Revision(watcher.cursor.0 - 1);
-        match more {
-            Some(next) => {
-                self.in_window.insert((next, number));
+        match rest {
+            Some((passed, revision)) => {
+                watcher.cursor = revision;
+                watcher.waiting -= events.len() as u32;
+                watcher.first += passed as u64;
+                self.in_window.insert((revision, number));
                 self.enqueue(number);
             }
-            None => watcher.state = State::Live,
+            None => (watcher.state, watcher.cursor) = (State::Live, self.revision.next()),
         }
+        let told = Revision(self.watchers[number].cursor.0 - 1);
         self.trim_window();
         Message { watch, revision: told, what: News::Events(events) }
     }

@@ -19,6 +19,10 @@ impl<T> Slab<T> {
             self.places[number as usize] = Some(thing);
             return number;
         }
+        if self.places.len() == self.places.capacity() {
+            // By a quarter, not by all: what is not used is not free.
+            self.places.reserve_exact(self.places.len() / 4 + 4);
+        }
         self.places.push(Some(thing));
         u32::try_from(self.places.len() - 1).expect("memory ends before four billion")
     }

@@ -33,7 +33,13 @@ impl Stream {
     pub(super) fn add(&mut self, id: WatchId, watcher: Number) {
         match self.watches.binary_search_by_key(&id, |&(id, _)| id) {
             Ok(_) => panic!("{id:?} is in use on its stream"),
-            Err(place) => self.watches.insert(place, (id, watcher)),
+            Err(place) => {
+                // Most streams have one.
+                if self.watches.is_empty() {
+                    self.watches.reserve_exact(1);
+                }
+                self.watches.insert(place, (id, watcher));
+            }
         }
     }
 
@@ -43,6 +49,15 @@ impl Stream {
 
     pub(super) fn numbers(&self) -> Vec<Number> {
         self.watches.iter().map(|&(_, watcher)| watcher).collect()
+    }
+
+    /// A watcher is not behind any more, or not there.
+    pub(super) fn leave_behind(&mut self, cursor: Revision, watcher: Number) {
+        self.behind.remove(&(cursor, watcher));
+        if self.behind.is_empty() {
+            // An empty set keeps its memory.
+            self.behind = BTreeSet::new();
+        }
     }
 
     /// The lowest cursor of those who are behind, if somebody waits for what they have to say.

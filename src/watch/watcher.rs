@@ -24,6 +24,9 @@ pub(super) struct Watcher {
     pub(super) cursor: Revision,
     pub(super) state: State,
     pub(super) filter: Filter,
+    /// Of the events in the window, so many are for it, the first at this place.
+    pub(super) waiting: u32,
+    pub(super) first: u64,
     /// Its stream has it in its queue of those who have something to say.
     pub(super) queued: bool,
     pub(super) owes_progress: bool,

@@ -9,6 +9,8 @@ use super::Event;
 /// What is left of the events that somebody was to get.
 pub(super) struct Window<E> {
     events: VecDeque<E>,
+    /// The place of the first; each event's place is one more than that of the event before.
+    start: u64,
     pub(super) bytes: u64,
 }
 
@@ -22,7 +24,7 @@ pub(super) struct MessageLimits {
 
 impl<E> Default for Window<E> {
     fn default() -> Window<E> {
-        Window { events: VecDeque::new(), bytes: 0 }
+        Window { events: VecDeque::new(), start: 0, bytes: 0 }
     }
 }
 
@@ -32,9 +34,14 @@ impl<E: Event> Window<E> {
         self.events.push_back(event);
     }
 
-    pub(super) fn from(&self, revision: Revision) -> impl Iterator<Item = &E> {
-        let start = self.events.partition_point(|event| event.rev().main < revision);
-        self.events.range(start..)
+    /// The place of the next event.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.events.len() as u64
+    }
+
+    pub(super) fn from(&self, place: u64) -> impl Iterator<Item = &E> {
+        assert!(place >= self.start, "{place} is not held any more, {} is", self.start);
+        self.events.range((place - self.start) as usize..)
     }
 
     /// Forgets what is before a revision.
@@ -42,6 +49,7 @@ impl<E: Event> Window<E> {
         while self.events.front().is_some_and(|event| event.rev().main < revision) {
             let event = self.events.pop_front().expect("there is a front");
             self.bytes -= event.weight_bytes();
+            self.start += 1;
         }
         if self.events.is_empty() {
             self.events = VecDeque::new();
@@ -49,7 +57,7 @@ impl<E: Event> Window<E> {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Window::default();
+        *self = Window { start: self.end(), ..Window::default() };
     }
 
     /// The oldest revision, unless it is the only one.
@@ -59,22 +67,33 @@ impl<E: Event> Window<E> {
     }
 }
 
-/// Whole revisions of what a watcher wants, up to the limits; and the revision to go on with, if that was not all.
+/// What a watcher is told at once.
+pub(super) struct Taken<E> {
+    pub(super) events: Vec<E>,
+    /// If that was not all: how many events were passed, and the revision to go on with.
+    pub(super) rest: Option<(usize, Revision)>,
+}
+
+/// Whole revisions of what a watcher wants, up to the limits; it wants `most` of these events at the most.
 pub(super) fn collect<'a, E: Event + 'a>(
     events: impl Iterator<Item = &'a E>,
     wants: impl Fn(&E) -> bool,
+    most: usize,
     limits: MessageLimits,
-) -> (Vec<E>, Option<Revision>) {
+) -> Taken<E> {
     let mut taken: Vec<E> = Vec::new();
     let mut bytes = 0;
-    for event in events.filter(|event| wants(event)) {
+    for (passed, event) in events.enumerate().filter(|(_, event)| wants(event)) {
         let main = event.rev().main;
         let full = taken.len() >= limits.events || bytes >= limits.bytes;
         if full && taken.last().is_some_and(|last| last.rev().main != main) {
-            return (taken, Some(main));
+            return Taken { events: taken, rest: Some((passed, main)) };
         }
         bytes += event.weight_bytes();
         taken.push(event.clone());
+        if taken.len() == most {
+            break;
+        }
     }
-    (taken, None)
+    Taken { events: taken, rest: None }
 }

@@ -165,3 +165,71 @@ impl Book {
         assert_eq!(rows.len(), self.state.len(), "keys that nobody wrote");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+    use crate::support::client::Row;
+
+    fn attempt(key: &str, value: &str, acknowledged: Option<i64>) -> Attempt {
+        Attempt { key: key.into(), value: value.into(), acknowledged }
+    }
+
+    fn change(revision: i64, key: &str, value: &str) -> Change {
+        Change { revision, key: key.into(), value: Some(value.into()) }
+    }
+
+    fn row(key: &str, value: &str, modified: i64) -> Row {
+        Row { key: key.into(), value: value.into(), created: 2, modified, version: 1 }
+    }
+
+    /// The complaint; nothing: it is a good account.
+    fn audit(
+        attempts: &[Attempt],
+        changes: &[Change],
+        revision: i64,
+        rows: &[(&str, &str, i64)],
+    ) -> Option<String> {
+        let rows = rows.iter().map(|(key, value, modified)| row(key, value, *modified)).collect();
+        let there = Rows { revision, rows, more: false, count: 0 };
+        let audited = catch_unwind(|| Book::new(1).audit(attempts, changes, &there));
+        audited.err().map(|panic| panic.downcast_ref::<String>().expect("it says why").clone())
+    }
+
+    #[track_caller]
+    fn refused(complaint: Option<String>, why: &str) {
+        let complaint = complaint.expect("it is no good account");
+        assert!(complaint.contains(why), "{complaint}");
+    }
+
+    #[test]
+    fn good_accounts() {
+        assert_eq!(audit(&[], &[], 1, &[]), None);
+        let told = [change(2, "a", "1"), change(3, "b", "2"), change(4, "a", "3")];
+        let tried = || [attempt("a", "1", Some(2)), attempt("b", "2", Some(3)), attempt("b", "4", None)];
+        let unknown = [attempt("a", "3", None)];
+        let tried: Vec<Attempt> = tried().into_iter().chain(unknown).collect();
+        assert_eq!(audit(&tried, &told, 4, &[("a", "3", 4), ("b", "2", 3)]), None);
+    }
+
+    #[test]
+    fn bad_accounts() {
+        let tried = [attempt("a", "1", Some(2)), attempt("a", "2", Some(3))];
+        let told = [change(2, "a", "1"), change(3, "a", "2")];
+        let there = [("a", "2", 3)];
+        refused(audit(&tried, &told[1..], 3, &there), "has a gap");
+        refused(audit(&tried, &[told[0].clone(), told[0].clone()], 3, &there), "repeats itself");
+        refused(audit(&tried, &told[..1], 2, &[("a", "1", 2)]), "acknowledged as revision 3");
+        refused(audit(&tried, &told, 2, &there), "the store's revision");
+        refused(audit(&tried[..1], &told, 3, &there), "written by nobody");
+        refused(audit(&tried, &told, 3, &[("a", "1", 2)]), "not what was written last");
+        refused(audit(&tried, &told, 3, &[("a", "2", 3), ("b", "2", 3)]), "keys that nobody wrote");
+        let twice = [attempt("a", "2", None)];
+        refused(
+            audit(&twice, &[change(2, "a", "2"), change(3, "a", "2")], 3, &there),
+            "written by nobody, or twice",
+        );
+    }
+}

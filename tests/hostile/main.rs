@@ -144,21 +144,34 @@ fn json_nested_100_000_deep() {
     let nest = |open: &str, inner: &str, close: &str, depth: usize| {
         format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
     };
-    let bodies = [
+    let broken = [
         nest("[", "", "]", DEPTH),
         nest("[", "", "", DEPTH),
-        nest("{\"a\":", "1", "}", DEPTH),
-        format!("{{\"key\":\"aw==\",\"x\":{}}}", nest("[", "", "]", DEPTH)),
-        format!("{{\"key\":\"aw==\",\"x\":{}}}", nest("{\"x\":", "{}", "}", DEPTH)),
+        nest("{\"a\":", "1", "", DEPTH),
+        format!("{{\"key\":\"aw==\",\"x\":{}}}", nest("[", "", "", DEPTH)),
+    ];
+    let too_deep = [
         nest("{\"success\":[{\"request_txn\":", "{}", "}]}", DEPTH_TXN),
         nest("{\"success\":[{\"requestTxn\":", "", "", DEPTH_TXN),
+        nest("{\"success\":[{\"request_txn\":", "{\"compare\":[{\"key\":[", "]}]}}]}", DEPTH_TXN),
     ];
-    let paths = ["/v3/kv/range", "/v3/kv/txn", "/v3/lease/grant", "/v3/watch", "/v3/lease/keepalive"];
-    let mut connection = Connection::open(server.address()).expect("it accepts");
-    for (path, body) in paths.iter().flat_map(|path| bodies.iter().map(move |body| (path, body))) {
+    // What nobody knows is skipped, if it is well-formed.
+    let unknown = [
+        format!("{{\"key\":\"aw==\",\"x\":{}}}", nest("[", "", "]", DEPTH)),
+        format!("{{\"key\":\"aw==\",\"x\":{}}}", nest("{\"x\":", "{}", "}", DEPTH)),
+    ];
+    let everywhere = ["/v3/kv/range", "/v3/kv/txn", "/v3/lease/grant", "/v3/watch", "/v3/lease/keepalive"];
+    let everywhere = everywhere.iter().flat_map(|path| broken.iter().map(move |body| (*path, body, true)));
+    let asked = everywhere
+        .chain(too_deep.iter().map(|body| ("/v3/kv/txn", body, true)))
+        .chain(unknown.iter().map(|body| ("/v3/kv/range", body, false)));
+    for (path, body, is_wrong) in asked {
+        // Whom the server does not believe any more it may cut off: each has a connection of its own.
+        let mut connection = Connection::open(server.address()).expect("it accepts");
         let answer = connection.call(&Request::post(path, body.as_bytes()));
         let answer = answer.unwrap_or_else(|error| panic!("{path}: {:?}...: {error}", &body[..40]));
-        assert_eq!(answer.status, 400, "{path}: {:?}...: {}", &body[..40], answer.text());
+        let is_fine = answer.status == 400 || !is_wrong && answer.status == 200;
+        assert!(is_fine, "{path}: {:?}...: {} {}", &body[..40], answer.status, answer.text());
     }
     witness.finish("JSON nested 100 000 deep", ITSELF_BYTES + BODY_BYTES);
 }
@@ -168,7 +181,7 @@ fn descriptors(wanted: u64) -> u64 {
     const OTHERS: u64 = 500;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit.clone()).expect("as many as are allowed");
+    setrlimit(Resource::Nofile, limit).expect("as many as are allowed");
     let allowed = limit.current.map_or(wanted, |current| current.saturating_sub(OTHERS));
     if allowed < wanted {
         eprintln!("FEWER: {allowed} connections instead of {wanted}, by the limit of open files");

@@ -1,6 +1,7 @@
 //! Who looks on while a server is ill-treated: one client that behaves, and one that watches the memory.
 
 use std::{
+    env,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -61,12 +62,17 @@ impl Witness {
             2 * times.len(),
             times[times.len() - 1],
         );
-        if is_etcd() {
+        if !is_judged() {
             return;
         }
         assert!(most <= bytes_max, "{what}: {most} bytes of memory, {bytes_max} are its bound");
         assert!(p99 <= P99_MAX, "{what}: p99 {p99:?} for a client that behaves");
     }
+}
+
+/// Of etcd only the harness is proven; of an emulated processor memory and time are the emulator's.
+fn is_judged() -> bool {
+    !is_etcd() && env::var_os("SOLDER_RUNNER").is_none_or(|runner| runner.is_empty())
 }
 
 /// The most that is seen until told to stop. `None`: the process has ended.

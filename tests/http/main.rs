@@ -1,4 +1,9 @@
 //! The HTTP server against real sockets.
 
 mod answers;
+mod hostile;
+mod random;
+mod refusals;
 mod server;
+mod stop;
+mod websockets;

@@ -39,7 +39,7 @@ impl Server {
         let (told, gone) = channel();
         let thread = std::thread::spawn(move || {
             let executor = Rc::new(LocalExecutor::new());
-            let stop = async move { drop(stopped.recv().await) };
+            let stop = async move { _ = stopped.recv().await };
             let handler = Rc::new(Little { told });
             let serving = serve(vec![listener], options, handler, executor.clone(), stop);
             async_io::block_on(executor.run(serving));

@@ -1,4 +1,7 @@
 //! A member with its threads, on a real log and a real database.
 
 mod basics;
+mod directory;
 mod support;
+mod trouble;
+mod watching;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use solder::{store::*, types::*};
+use solder::{
+    snapshot::{SnapshotCursor, next_piece},
+    store::*,
+    types::*,
+};
 
 use crate::{chance::Chance, model::Model};
 
@@ -69,6 +73,22 @@ impl Subject {
             Err(error) => panic!("{error}"),
         }
         false
+    }
+
+    /// As a flush: it ends, fails, or the store crashes, before the exchange or after.
+    pub(crate) fn defragment(&mut self, chance: &mut Chance) -> bool {
+        let Some(job) = self.store.start_defragment() else { return false };
+        assert!(self.store.start_flush(Index(u64::MAX)).is_none(), "one job at a time");
+        self.set_fault(chance.one_in(4).then_some(Fault::Full));
+        let result = job.run(&*self.backend);
+        self.set_fault(None);
+        if chance.one_in(4) {
+            return true;
+        }
+        match self.store.finish_defragment(result) {
+            Ok(_) | Err(StoreError::Full { .. }) => chance.one_in(4),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn set_fault(&self, fault: Option<Fault>) {
@@ -347,7 +367,7 @@ pub(crate) fn command_of(entry: &Entry) -> Option<Command> {
     }
 }
 
-/// A range and a hash that take their time: pinned, they end as they would have at once.
+/// A range, a hash and a snapshot that take their time: pinned, they end as they would have at once.
 struct Long {
     pin: PinId,
     range: RangeAt,
@@ -355,18 +375,43 @@ struct Long {
     rows: Vec<RevRecord>,
     hash: HashCursor,
     expected_hash: HashAt,
+    snapshot: SnapshotCursor,
+    stream: Vec<u8>,
+    expected_stream: Vec<u8>,
+}
+
+/// What is left of a snapshot.
+fn rest(store: &Store, cursor: &mut SnapshotCursor) -> Vec<u8> {
+    let mut stream = Vec::new();
+    while let Some(piece) = next_piece(store, cursor, 1000).expect("pinned") {
+        stream.extend(piece);
+    }
+    stream
 }
 
 impl Long {
-    fn begin(machine: &mut Machine, store: &mut Store) -> Option<Long> {
+    /// What another store of the same entries holds by now must be the same.
+    fn begin(machine: &mut Machine, store: &mut Store, other: &Store) -> Option<Long> {
         let request = machine.chance.read(machine.model.revision);
         let range = store.range_at(&request).ok().filter(|_| check_range(&request).is_ok())?;
         let cursor = RangeCursor::new(range.clone());
         let revision = Revision(0);
         let hash_cursor = store.hash_at(revision).expect("the newest");
         let expected_hash = hash(store, revision, machine.limits()).expect("the newest");
-        let pin = store.pin(hash_cursor.pinned().min(cursor.at().main));
-        Some(Long { pin, range, cursor, rows: Vec::new(), hash: hash_cursor, expected_hash })
+        let snapshot = SnapshotCursor::begin(store).expect("it serves");
+        let expected_stream = rest(other, &mut SnapshotCursor::begin(other).expect("it serves"));
+        let pin = store.pin(hash_cursor.pinned().min(cursor.at().main).min(snapshot.pinned()));
+        Some(Long {
+            pin,
+            range,
+            cursor,
+            rows: Vec::new(),
+            hash: hash_cursor,
+            expected_hash,
+            snapshot,
+            stream: Vec::new(),
+            expected_stream,
+        })
     }
 
     /// One slice of each. True: both have ended, or the one that takes longer.
@@ -375,6 +420,8 @@ impl Long {
         let slice = store.range(&mut self.cursor, limits).expect("pinned");
         self.rows.extend(slice.rows);
         let Some(end) = slice.end else {
+            self.stream
+                .extend(next_piece(store, &mut self.snapshot, 100).expect("pinned").unwrap_or_default());
             let hash = store.hash(&mut self.hash, limits).expect("pinned");
             assert!(hash.is_none_or(|hash| hash == self.expected_hash), "{hash:?}, {:?}", self.expected_hash);
             return false;
@@ -387,6 +434,8 @@ impl Long {
             }
         };
         assert_eq!(hash, self.expected_hash);
+        self.stream.extend(rest(store, &mut self.snapshot));
+        assert!(self.stream == self.expected_stream, "{:?}", self.snapshot);
         store.unpin(self.pin);
         true
     }
@@ -410,6 +459,7 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
         for subject in &mut subjects {
             let full = subject.store.pending_full();
             if (full || machine.chance.one_in(6)) && subject.flush(&mut machine.chance)
+                || machine.chance.one_in(60) && subject.defragment(&mut machine.chance)
                 || machine.chance.one_in(300)
             {
                 subject.crash();
@@ -419,7 +469,10 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
             }
         }
         long = match long {
-            None if machine.chance.one_in(20) => Long::begin(&mut machine, &mut subjects[0].store),
+            None if machine.chance.one_in(20) => {
+                let [one, other] = &mut subjects;
+                Long::begin(&mut machine, &mut one.store, &other.store)
+            }
             None => None,
             Some(mut long) => (!long.go_on(&machine, &mut subjects[0].store)).then_some(long),
         };

@@ -6,7 +6,7 @@
 //! open STREAM..   close STREAM      watch STREAM ID KEY [END] [start=] [prev_kv] [no_put] [no_delete] [notify=SECONDS]
 //! cancel STREAM ID                  rest STREAM                  synced STREAM..
 //! take STREAM..                     what each has to say, until it waits        take_one STREAM
-//! put KEY VALUE [size=BYTES]        delete KEY                   txn KEY=VALUE..  (one revision)
+//! put KEY VALUE [size=BYTES]        delete KEY                   txn KEY=VALUE..  (one revision; none: deleted)
 //! many N [KEY] [at_once]            N revisions of a key         compact REVISION
 //! slice EVENTS    publish EVENTS    what the store reads, or tells with what it applies, at most
 //! hold            the store does what it is asked only at `answer`              answer
@@ -225,7 +225,7 @@ impl Story {
                 let changes = words
                     .named
                     .drain(..)
-                    .map(|(key, value)| (bytes(&key), Some(value).filter(|value| value != "-")));
+                    .map(|(key, value)| (bytes(&key), Some(value).filter(|value| value != "none")));
                 let changes = changes.collect();
                 self.world.store.write(changes)
             }

@@ -4,8 +4,9 @@ use super::{Answer, Health, Snapshot, line, simple::event_name};
 use crate::{
     cli::go::{duration, quote},
     rpc::{
-        AlarmResponse, DeleteRangeResponse, HashKVResponse, KeyValue, LeaseTimeToLiveResponse, MemberListResponse,
-        PutResponse, RangeResponse, ResponseHeader, ResponseOp, StatusResponse, TxnResponse, WatchResponse,
+        AlarmResponse, DeleteRangeResponse, HashKVResponse, KeyValue, LeaseTimeToLiveResponse,
+        MemberListResponse, PutResponse, RangeResponse, ResponseHeader, ResponseOp, StatusResponse,
+        TxnResponse, WatchResponse,
     },
 };
 

@@ -7,9 +7,9 @@ use super::{Answer, Health, Style};
 use crate::{
     cli::go,
     rpc::{
-        AlarmResponse, DeleteRangeResponse, Event, EventType, HashKVResponse, KeyValue, LeaseTimeToLiveResponse, Member,
-        MemberListResponse, PutResponse, RangeResponse, ResponseHeader, ResponseOp, StatusResponse, TxnResponse,
-        WatchResponse,
+        AlarmResponse, DeleteRangeResponse, Event, EventType, HashKVResponse, KeyValue,
+        LeaseTimeToLiveResponse, Member, MemberListResponse, PutResponse, RangeResponse, ResponseHeader,
+        ResponseOp, StatusResponse, TxnResponse, WatchResponse,
     },
 };
 
@@ -131,7 +131,9 @@ fn string(text: &str) -> String {
             '\t' => out += "\\t",
             '\x08' => out += "\\b",
             '\x0c' => out += "\\f",
-            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out += &format!("\\u{:04x}", u32::from(char)),
+            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out += &format!("\\u{:04x}", u32::from(char))
+            }
             char => out.push(char),
         }
     }

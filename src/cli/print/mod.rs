@@ -13,8 +13,8 @@ use std::time::Duration;
 use super::failure::{Failure, Status};
 use crate::rpc::{
     AlarmResponse, DeleteRangeResponse, HashKVResponse, LeaseGrantResponse, LeaseKeepAliveResponse,
-    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberListResponse, PutResponse, RangeResponse,
-    StatusResponse, TxnResponse, WatchResponse,
+    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberListResponse, PutResponse,
+    RangeResponse, StatusResponse, TxnResponse, WatchResponse,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

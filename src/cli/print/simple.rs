@@ -4,8 +4,8 @@ use super::{Answer, Style, line, rows};
 use crate::{
     cli::go,
     rpc::{
-        AlarmMember, DeleteRangeResponse, EventType, KeyValue, LeaseTimeToLiveResponse, PutResponse, RangeResponse,
-        ResponseOp, TxnResponse, WatchResponse,
+        AlarmMember, DeleteRangeResponse, EventType, KeyValue, LeaseTimeToLiveResponse, PutResponse,
+        RangeResponse, ResponseOp, TxnResponse, WatchResponse,
     },
 };
 
@@ -28,7 +28,9 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             line!(out, "found {} leases", response.leases.len());
             response.leases.iter().for_each(|lease| line!(out, "{:016x}", lease.id));
         }
-        Answer::Alarms(response) => response.alarms.iter().for_each(|alarm| line!(out, "{}", alarm_text(alarm))),
+        Answer::Alarms(response) => {
+            response.alarms.iter().for_each(|alarm| line!(out, "{}", alarm_text(alarm)))
+        }
         Answer::LeaderMoved { from, to } => line!(out, "Leadership transferred from {from:x} to {to:x}"),
         Answer::Health(all) => {
             for health in all.iter().filter(|health| health.error.is_none()) {
@@ -88,7 +90,7 @@ fn time_to_live(response: &LeaseTimeToLiveResponse, keys: bool, out: &mut Vec<u8
     out.extend(format!("lease {id:016x} granted with TTL({granted}s), remaining({left}s)").as_bytes());
     if keys {
         out.extend(b", attached keys([");
-        out.extend(response.keys.join(&b" "[..]));
+        out.extend(response.keys.iter().map(|key| &key[..]).collect::<Vec<_>>().join(&b" "[..]));
         out.extend(b"])");
     }
     out.push(b'\n');

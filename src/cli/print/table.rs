@@ -15,11 +15,13 @@ pub(super) fn print(answer: &Answer<'_>, out: &mut Vec<u8>) -> bool {
         })
         .collect();
     line!(out, "{}", rule(&widths, ["┌", "┬", "┐"]));
-    let centred: Vec<String> = heads.iter().zip(&widths).map(|(head, width)| format!("{head:^width$}")).collect();
+    let centred: Vec<String> =
+        heads.iter().zip(&widths).map(|(head, width)| format!("{head:^width$}")).collect();
     line!(out, "│ {} │", centred.join(" │ "));
     line!(out, "{}", rule(&widths, ["├", "┼", "┤"]));
     for row in &rows {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
         line!(out, "│ {} │", cells.join(" │ "));
     }
     line!(out, "{}", rule(&widths, ["└", "┴", "┘"]));

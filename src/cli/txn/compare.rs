@@ -71,7 +71,12 @@ impl Parts {
 
     fn shown(&self) -> String {
         let text = |part: &Option<Vec<u8>>| go::quote(part.as_deref().unwrap_or_default());
-        format!("({}) {} {}", text(&self.key), self.operator.as_deref().unwrap_or_default(), text(&self.value))
+        format!(
+            "({}) {} {}",
+            text(&self.key),
+            self.operator.as_deref().unwrap_or_default(),
+            text(&self.value)
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod compare;
 mod operation;
-mod words;
+pub(in crate::cli) mod words;
 
 use std::{
     fs::File,
@@ -14,6 +14,7 @@ use clap::Args;
 
 use super::{
     failure::{Failure, Status},
+    go,
     output::Output,
     print::Answer,
     session::Session,
@@ -33,7 +34,10 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), F
     let mut input: Box<dyn BufRead> = match &arguments.file {
         None => Box::new(std::io::stdin().lock()),
         Some(file) => Box::new(BufReader::new(File::open(file).map_err(|error| {
-            Failure::new(Status::InvalidInput, format_args!("cannot read {}: {error}", file.display()))
+            Failure::new(
+                Status::InvalidInput,
+                format_args!("cannot read {}: {}", file.display(), go::reason(&error)),
+            )
         })?)),
     };
     let request = read(&mut *input, &mut |prompt| {
@@ -61,7 +65,9 @@ fn part<T>(input: &mut dyn BufRead, parse: impl Fn(&[u8]) -> Result<T, Failure>)
     loop {
         let mut line = Vec::new();
         let read = input.read_until(b'\n', &mut line);
-        read.map_err(|error| Failure::new(Status::InvalidInput, format_args!("cannot read the input: {error}")))?;
+        read.map_err(|error| {
+            Failure::new(Status::InvalidInput, format_args!("cannot read the input: {error}"))
+        })?;
         if !line.ends_with(b"\n") {
             // Half a transaction must not be taken for a whole one.
             let text = "EOF: an empty line has to end each of the three parts";
@@ -81,12 +87,13 @@ mod tests {
 
     fn parsed(text: &str) -> Result<TxnRequest, (Status, String)> {
         read(&mut text.as_bytes(), &mut |_| ())
-            .map_err(|failure| (failure.status, failure.line.expect("a reason")))
+            .map_err(|failure| (failure.status, failure.line.expect("a reason").replacen("Error: ", "", 1)))
     }
 
     #[test]
     fn three_parts() {
-        let txn = parsed("mod(\"k1\") > \"7\"\n\nput k1 \"over \\\"x\\\"\\n\" --prev-kv\n\n\n").expect("a txn");
+        let txn =
+            parsed("mod(\"k1\") > \"7\"\n\nput k1 \"over \\\"x\\\"\\n\" --prev-kv\n\n\n").expect("a txn");
         let compare = Compare {
             result: CompareResult::Greater,
             target: CompareTarget::Mod,
@@ -94,8 +101,16 @@ mod tests {
             operand: CompareOperand::ModRevision(7),
             ..Compare::default()
         };
-        let put = PutRequest { key: b"k1".into(), value: b"over \"x\"\n".into(), prev_kv: true, ..PutRequest::default() };
-        assert_eq!(txn, TxnRequest { compare: vec![compare], success: vec![RequestOp::Put(put)], failure: vec![] });
+        let put = PutRequest {
+            key: b"k1".into(),
+            value: b"over \"x\"\n".into(),
+            prev_kv: true,
+            ..PutRequest::default()
+        };
+        assert_eq!(
+            txn,
+            TxnRequest { compare: vec![compare], success: vec![RequestOp::Put(put)], failure: vec![] }
+        );
     }
 
     #[test]

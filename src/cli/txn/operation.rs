@@ -27,7 +27,8 @@ pub(super) fn parse(line: &[u8]) -> Result<RequestOp, Failure> {
     if words.len() < 2 {
         return Err(invalid(format!("invalid txn compare request: {shown}")));
     }
-    let operation = Operation::try_parse_from(words).map_err(|_| invalid(format!("invalid txn request: {shown}")))?;
+    let operation =
+        Operation::try_parse_from(words).map_err(|_| invalid(format!("invalid txn request: {shown}")))?;
     Ok(match operation {
         // Standard input holds the transaction: there is no value to be had from it.
         Operation::Put(put) => RequestOp::Put(put.request(None)?),

@@ -71,6 +71,9 @@ mod tests {
             assert_eq!(split(line.as_bytes()), Some(words), "{line}");
         }
         assert_eq!(split(br#"put a "\q""#), None);
-        assert_eq!(split(b"put a \xff"), Some(vec!["put".into(), "a".into(), OsString::from_vec(vec![0xff])]));
+        assert_eq!(
+            split(b"put a \xff"),
+            Some(vec!["put".into(), "a".into(), OsString::from_vec(vec![0xff])])
+        );
     }
 }

@@ -84,7 +84,7 @@ impl Hook {
         let problem = match smol::unblock(move || command.status()).await {
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => ended(status),
-            Err(error) => error.to_string().to_lowercase(),
+            Err(error) => go::reason(&error),
         };
         let words: Vec<String> = self.command.iter().map(|word| go::quote(&bytes(word))).collect();
         eprintln!("command [{}] error ({problem})", words.join(" "));

@@ -74,7 +74,9 @@ impl<'a> Watches<'a, '_> {
             }
             Some("watch") => {
                 let line = Line::try_parse_from(rest).map_err(|error| {
-                    Failure::bad_arguments(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: "))
+                    Failure::bad_arguments(
+                        error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: "),
+                    )
                 })?;
                 let request = line.basic.request(defaults, rest.last().is_some_and(|last| last == "--"))?;
                 let watch = self.session.client.watch(request);

@@ -107,11 +107,15 @@ impl Basic {
     /// `separator`: the line ends with `--`, where a command should follow.
     fn request(&self, defaults: &Defaults, separator: bool) -> Result<WatchCreateRequest, Failure> {
         if separator && self.command.is_empty() {
-            return Err(Failure::bad_arguments("bad number of arguments (found separator --, but no commands)"));
+            return Err(Failure::bad_arguments(
+                "bad number of arguments (found separator --, but no commands)",
+            ));
         }
         let (key, range_end) = match (&self.key, &defaults.key) {
             (Some(_), Some(_)) => {
-                return Err(Failure::bad_arguments("bad number of arguments (found conflicting environment key)"));
+                return Err(Failure::bad_arguments(
+                    "bad number of arguments (found conflicting environment key)",
+                ));
             }
             (Some(key), None) => (key, &self.range_end),
             (None, Some(key)) => (key, &defaults.range_end),

@@ -1,0 +1,76 @@
+//! Writes those seeds of the corpora that are nobody's text: `UPDATE_GOLDENFILES=1 cargo test --test fuzz`.
+
+use std::{env, fs, sync::Arc};
+
+use solder::{
+    snapshot::{SnapshotCursor, next_piece},
+    store::{Lmdb, LmdbOptions, Options, Store},
+    types::{
+        AlarmAction, AlarmKind, AlarmRequest, ClusterId, Command, DeleteRangeRequest, Entry, EntryId, Index,
+        KeyRange, LeaseId, Membership, NodeId, Payload, ProposalId, PutRequest, Revision, TxnOp, TxnRequest,
+    },
+};
+use tempfile::TempDir;
+
+use crate::root;
+
+fn commands() -> Vec<(&'static str, Command)> {
+    let put = |key: &str, value: &str, lease| PutRequest {
+        key: key.into(),
+        value: value.into(),
+        lease: LeaseId(lease),
+        ..PutRequest::default()
+    };
+    let inner = TxnRequest { success: vec![TxnOp::Put(put("c", "3", 0))], ..TxnRequest::default() };
+    let txn = TxnRequest {
+        success: vec![TxnOp::Put(put("a", "2", 7)), TxnOp::Txn(Box::new(inner))],
+        ..TxnRequest::default()
+    };
+    let alarm = AlarmRequest { action: AlarmAction::Activate, member: NodeId(1), kind: AlarmKind::NoSpace };
+    vec![
+        ("lease_grant", Command::LeaseGrant { id: LeaseId(7), ttl_s: 60 }),
+        ("put", Command::Put(put("a", "1", 0))),
+        ("put_with_lease", Command::Put(put("b", "1", 7))),
+        ("txn", Command::Txn(txn)),
+        ("delete", Command::DeleteRange(DeleteRangeRequest { range: KeyRange::single(b"b"), prev_kv: true })),
+        ("compact", Command::Compact { revision: Revision(3) }),
+        ("alarm", Command::Alarm(alarm)),
+    ]
+}
+
+fn snapshot() -> Vec<u8> {
+    let home = TempDir::new().expect("a temporary directory");
+    let lmdb = LmdbOptions { map_bytes: 1 << 20, headroom_bytes: 0, ..LmdbOptions::default() };
+    let lmdb = Arc::new(Lmdb::open(home.path(), &lmdb).expect("a new database"));
+    let mut store = Store::open(lmdb, Options::default()).expect("a new store");
+    store.init(ClusterId(5), Membership::of_voters([NodeId(1)])).expect("room");
+    for (index, (_, command)) in (1..).zip(commands()) {
+        let id = ProposalId { origin: NodeId(1), number: 1 };
+        let payload = Payload::Command { id, data: command.encode() };
+        store.apply(&Entry { id: EntryId::new(1, index), payload }).expect("it is well-formed");
+    }
+    assert_eq!(store.applied().index, Index(7));
+    let mut cursor = SnapshotCursor::begin(&store).expect("it is not catching up");
+    let mut stream = Vec::new();
+    while let Some(piece) = next_piece(&store, &mut cursor, 4096).expect("it is pinned by nobody's writing") {
+        stream.extend(piece);
+    }
+    stream
+}
+
+#[test]
+fn seeds_are_written_when_asked_for() {
+    let mut seeds: Vec<(String, Vec<u8>)> = commands()
+        .into_iter()
+        .map(|(name, command)| (format!("command_decode/{name}"), command.encode().to_vec()))
+        .collect();
+    // Behind a first byte that asks for good checksums.
+    seeds.push(("snapshot_stream/small".to_owned(), [&[1], &snapshot()[..]].concat()));
+    for (name, bytes) in seeds {
+        let path = root().join("fuzz/corpus").join(&name);
+        if env::var("UPDATE_GOLDENFILES").as_deref() == Ok("1") {
+            fs::write(&path, &bytes).expect("the corpus can be written");
+        }
+        assert!(path.exists(), "{name} is missing: UPDATE_GOLDENFILES=1 cargo test --test fuzz");
+    }
+}

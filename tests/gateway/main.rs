@@ -1,0 +1,9 @@
+//! The API over real sockets, against a server in this process: what recorded cases do not say. They are in
+//! `tests/conformance`.
+
+mod calls;
+mod large;
+mod raw_values;
+mod server;
+mod sockets;
+mod streams;
