@@ -15,6 +15,7 @@ use super::{
     format::Version,
     layer::Pending,
     state::State,
+    tally::Tally,
     view::{Found, View},
     walk::{Bounds, Walk},
 };
@@ -31,6 +32,7 @@ pub(super) struct Apply<'a> {
     pub(super) base: &'a dyn Snapshot,
     pub(super) pending: &'a mut Pending,
     pub(super) state: &'a mut State,
+    tally: &'a mut Tally,
     hasher: Hasher,
     /// The changes of keys made so far: the next one's place in its revision.
     changes: u32,
@@ -55,9 +57,14 @@ impl From<StoreError> for Stop {
 }
 
 impl<'a> Apply<'a> {
-    pub(super) fn new(base: &'a dyn Snapshot, pending: &'a mut Pending, state: &'a mut State) -> Apply<'a> {
+    pub(super) fn new(
+        base: &'a dyn Snapshot,
+        pending: &'a mut Pending,
+        state: &'a mut State,
+        tally: &'a mut Tally,
+    ) -> Apply<'a> {
         let hasher = Hasher::new_with_initial(state.hash);
-        Apply { base, pending, state, hasher, changes: 0 }
+        Apply { base, pending, state, tally, hasher, changes: 0 }
     }
 
     pub(super) fn command(&mut self, command: &Command, term: Term) -> Result<Outcome, StoreError> {
@@ -237,7 +244,13 @@ impl<'a> Apply<'a> {
     /// The next change of this command's revision.
     fn change(&mut self, key: &[u8], version: &Version, value: &[u8]) {
         let rev = KeyRev { main: self.state.revision.next(), sub: self.changes };
-        self.set(Table::Keys, format::version_key(key, rev), Some(format::encode_version(version)));
+        let prefix = format::key_prefix(key);
+        match version {
+            Version { tombstone: true, .. } => self.tally.deleted(&prefix),
+            Version { version: 1, .. } => self.tally.created(&prefix),
+            _ => {}
+        }
+        self.set(Table::Keys, format::with_rev(prefix, rev), Some(format::encode_version(version)));
         let record = format::encode_record(rev, version, key, value);
         self.set(Table::Revs, format::rev_key(rev).to_vec(), Some(record));
         self.changes += 1;

@@ -195,10 +195,12 @@ fn take_inverted<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 pub(super) fn behind(prefix: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(prefix.len() + 3);
     bytes.extend_from_slice(prefix);
-    // The last row that there can be is that of revision 0.0: 0xff twice.
-    bytes.extend([0xff; 3]);
+    bytes.extend(BEHIND);
     bytes
 }
+
+/// The last row of a key that there can be is that of revision 0.0: 0xff twice.
+pub(super) const BEHIND: [u8; 3] = [0xff; 3];
 
 /// The prefix and the revision of a row of `keys`.
 pub(super) fn split_version_key(bytes: &[u8]) -> Result<(&[u8], KeyRev), StoreError> {

@@ -37,6 +37,7 @@ mod record;
 mod removal;
 mod sorted;
 mod state;
+mod tally;
 mod transfer;
 #[cfg(feature = "testing")]
 mod twin;
@@ -44,7 +45,7 @@ mod txn;
 mod view;
 mod walk;
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 pub use backend::{Backend, Inspect, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
 pub use check::{check, check_range, check_txn};
@@ -68,6 +69,7 @@ use self::{
     layer::Pending,
     removal::{Pins, Progress},
     state::{Meta, State},
+    tally::Tally,
     view::View,
 };
 use crate::types::{
@@ -108,6 +110,8 @@ pub struct Store {
     pending: Pending,
     /// As of the last applied entry. `None`: never initialised.
     state: Option<State>,
+    /// Of the state above. Counting learns.
+    tally: RefCell<Tally>,
     /// As of the last flush.
     flushed: Option<State>,
     progress: Progress,
@@ -133,6 +137,7 @@ impl Store {
             branch_pages: 0,
             pending: Pending::default(),
             state: None,
+            tally: RefCell::default(),
             flushed: None,
             progress: Progress::default(),
             removed: Revision(-1),
@@ -150,6 +155,7 @@ impl Store {
     fn load(&mut self) -> Result<(), StoreError> {
         let Meta { state, progress, mark } = Meta::load(&*self.backend)?;
         self.pending = Pending::default();
+        self.tally = RefCell::default();
         self.removed = state.as_ref().map_or(Revision(-1), |state| state.compacted);
         self.flushed.clone_from(&state);
         self.state = state;
@@ -257,7 +263,7 @@ impl Store {
     fn apply_next(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
         let snapshot = self.backend.read()?;
         let state = self.state.as_mut().expect("the store has been initialised");
-        let mut apply = Apply::new(&*snapshot, &mut self.pending, state);
+        let mut apply = Apply::new(&*snapshot, &mut self.pending, state, self.tally.get_mut());
         let outcome = match &entry.payload {
             Payload::Empty => Outcome::None,
             Payload::Command { data, .. } => {

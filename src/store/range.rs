@@ -7,9 +7,12 @@
 //! One key is one look-up. In the order of keys, up or down, a range is one walk: rows until the limit is reached, after
 //! that only counting. Any other order is in `sorted`.
 
+use std::cell::RefMut;
+
 use super::{
     ReadError, RevRecord, Store, StoreError, check_range, format,
     sorted::Sorted,
+    tally::Tally,
     view::View,
     walk::{self, Bounds, Live, Walk},
 };
@@ -140,7 +143,11 @@ impl Store {
         let snapshot = self.backend.read()?;
         let view = self.view(&*snapshot);
         let RangeCursor { range: RangeAt { request, at }, totals, order } = cursor;
-        let mut slice = Slice { view, request, at: *at, limits, totals, rows: Vec::new(), bytes: 0 };
+        // What is counted of the newest state is counted in stretches.
+        let is_newest = at.main >= self.revision() && at.sub == u32::MAX;
+        let tally = is_newest.then(|| self.tally.borrow_mut());
+        let (rows, bytes, looked) = (Vec::new(), 0, 0);
+        let mut slice = Slice { view, request, at: *at, limits, totals, tally, rows, bytes, looked };
         let ended = match order {
             Order::Single => slice.single()?,
             Order::Count(bounds) => slice.count(bounds)?,
@@ -148,8 +155,8 @@ impl Store {
             Order::Descending(bounds, given) => slice.descending(bounds, given)?,
             Order::Sorted(sorted) => slice.sorted(sorted)?,
         };
-        let rows = slice.rows;
-        Ok(RangeSlice { rows, end: ended.then_some(*totals) })
+        let end = ended.then_some(*slice.totals);
+        Ok(RangeSlice { rows: slice.rows, end })
     }
 
     /// The version of a key at a place in history, unless it is deleted there.
@@ -171,6 +178,46 @@ impl Store {
     }
 }
 
+/// What a walk that counts can learn: it goes from `from` to the next boundary, or sets one.
+struct Stretch {
+    from: Vec<u8>,
+    /// Where the next boundary is.
+    end: Vec<u8>,
+    /// `from` is a boundary, so that what is counted up to the next one is to be kept.
+    is_whole: bool,
+    /// A boundary is set after so many keys.
+    keys_max: u32,
+}
+
+impl Stretch {
+    fn at(tally: &Tally, bounds: &Bounds) -> Stretch {
+        let from = bounds.from().to_vec();
+        let end = tally.boundary_after(&from).to_vec();
+        let keys_max = if tally.is_known_around(&from) { u32::MAX } else { tally.stride() };
+        Stretch { is_whole: tally.is_boundary(&from), from, end, keys_max }
+    }
+
+    /// Does the stretch end before this key?
+    fn stop(&self, prefix: &[u8], count: u32) -> Option<Vec<u8>> {
+        match prefix {
+            _ if prefix >= &self.end[..] => Some(self.end.clone()),
+            _ if count >= self.keys_max => Some(prefix.to_vec()),
+            _ => None,
+        }
+    }
+
+    fn learn(&self, tally: &mut Tally, stop: &[u8], count: u32) {
+        let is_split = count >= self.keys_max && stop < &self.end[..];
+        if is_split {
+            tally.split(stop);
+        }
+        // Splitting may have made room by forgetting everything.
+        if self.is_whole && (is_split || stop == &self.end[..]) && tally.is_boundary(&self.from) {
+            tally.learn(&self.from, count);
+        }
+    }
+}
+
 /// One slice being made.
 pub(super) struct Slice<'a> {
     pub(super) view: View<'a>,
@@ -178,8 +225,11 @@ pub(super) struct Slice<'a> {
     pub(super) at: KeyRev,
     pub(super) limits: SliceLimits,
     pub(super) totals: &'a mut RangeDone,
+    tally: Option<RefMut<'a, Tally>>,
     pub(super) rows: Vec<RevRecord>,
     pub(super) bytes: u64,
+    /// Keys.
+    looked: u32,
 }
 
 impl Slice<'_> {
@@ -194,36 +244,75 @@ impl Slice<'_> {
         Ok(true)
     }
 
-    fn count(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
+    fn ascending(&mut self, bounds: &mut Bounds, given: &mut u64) -> Result<bool, StoreError> {
+        if self.totals.more {
+            return self.count(bounds);
+        }
         let mut walk = Walk::new(self.view, bounds, self.at)?;
-        for _ in 0..self.limits.rows.max(1) {
+        while self.has_room() {
             let Some(live) = walk.next()? else { return Ok(true) };
             bounds.after(&live.prefix);
-            self.totals.count += 1;
+            self.looked += 1;
+            self.take(&live, given)?;
+            if self.totals.more {
+                return self.count(bounds);
+            }
         }
         Ok(false)
     }
 
-    fn ascending(&mut self, bounds: &mut Bounds, given: &mut u64) -> Result<bool, StoreError> {
-        let mut walk = Walk::new(self.view, bounds, self.at)?;
-        for _ in 0..self.limits.rows.max(1) {
-            let Some(live) = walk.next()? else { return Ok(true) };
-            bounds.after(&live.prefix);
-            self.take(&live, given)?;
-            if self.bytes >= self.limits.bytes {
-                break;
+    fn has_room(&self) -> bool {
+        self.looked < self.limits.rows.max(1) && self.bytes < self.limits.bytes.max(1)
+    }
+
+    /// From here on the keys are counted and nothing else.
+    fn count(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
+        while bounds.from() < bounds.until() {
+            if let Some(tally) = &self.tally
+                && let Some((end, count)) = tally.known(bounds.from(), bounds.until())
+            {
+                self.totals.count += u64::from(count);
+                bounds.at_boundary(end);
+            } else if !self.walk_a_stretch(bounds)? {
+                return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    /// To the next boundary, or to where one is set. False: there is no more room in this slice.
+    fn walk_a_stretch(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
+        let stretch = self.tally.as_deref().map(|tally| Stretch::at(tally, bounds));
+        let mut walk = Walk::new(self.view, bounds, self.at)?;
+        let mut count = 0;
+        while self.has_room() {
+            let stop = match walk.next_found()? {
+                None => Some(bounds.until().to_vec()),
+                Some(_) => stretch.as_ref().and_then(|stretch| stretch.stop(walk.prefix(), count)),
+            };
+            if let Some(stop) = stop {
+                if let (Some(stretch), Some(tally)) = (&stretch, &mut self.tally) {
+                    stretch.learn(tally, &stop, count);
+                }
+                bounds.at_boundary(&stop);
+                return Ok(true);
+            }
+            bounds.after(walk.prefix());
+            count += 1;
+            self.totals.count += 1;
+            self.looked += 1;
         }
         Ok(false)
     }
 
     fn descending(&mut self, bounds: &mut Bounds, given: &mut u64) -> Result<bool, StoreError> {
-        for _ in 0..self.limits.rows.max(1) {
-            let Some(live) = walk::last(&self.view, bounds, self.at)? else { return Ok(true) };
-            self.take(&live, given)?;
-            if self.bytes >= self.limits.bytes {
-                break;
+        while self.has_room() {
+            if self.totals.more {
+                return self.count(bounds);
             }
+            let Some(live) = walk::last(&self.view, bounds, self.at)? else { return Ok(true) };
+            self.looked += 1;
+            self.take(&live, given)?;
         }
         Ok(false)
     }

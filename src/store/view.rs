@@ -43,6 +43,19 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first row of `keys` at or after `key`. Nothing is deleted from `keys` in a layer, and no row is in two.
+    pub(super) fn seek_version(&self, key: &[u8]) -> Result<Option<Row<'a>>, StoreError> {
+        let mut first = self.base.seek(Table::Keys, key)?;
+        for layer in self.pending.layers() {
+            if let Some((row, Some(value))) = layer.from(Table::Keys, key).next()
+                && first.is_none_or(|(first, _)| row < first)
+            {
+                first = Some((row, value));
+            }
+        }
+        Ok(first)
+    }
+
     /// All rows at or after `key`.
     pub(super) fn scan(&self, table: Table, key: &[u8]) -> Result<Merged<'a>, StoreError> {
         let base = self.base.scan(table, key)?;

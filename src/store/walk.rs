@@ -1,14 +1,11 @@
 //! The keys of a range as they were at one place in history, in either direction, one at a time.
 
 use super::{
-    StoreError, Table,
+    Row, StoreError, Table,
     format::{self, Version},
     view::{Found, Merged, View},
 };
 use crate::types::{Bytes, KeyRange, KeyRev, RangeEnd};
-
-/// Rows of one key that a walk steps over before it seeks past them.
-const STEPS_BEFORE_SEEK: u32 = 8;
 
 /// The bounds of a walk, as prefixes of `keys`.
 #[derive(Clone, Debug)]
@@ -30,9 +27,25 @@ impl Bounds {
         Bounds { from, until }
     }
 
+    pub(super) fn from(&self) -> &[u8] {
+        &self.from
+    }
+
+    pub(super) fn until(&self) -> &[u8] {
+        &self.until
+    }
+
     /// What is left of an ascending walk after a key.
     pub(super) fn after(&mut self, prefix: &[u8]) {
-        self.from = format::behind(prefix);
+        self.from.clear();
+        self.from.extend_from_slice(prefix);
+        self.from.extend(format::BEHIND);
+    }
+
+    /// What is left of an ascending walk that has come to a boundary.
+    pub(super) fn at_boundary(&mut self, boundary: &[u8]) {
+        self.from.clear();
+        self.from.extend_from_slice(boundary);
     }
 
     /// What is left of a descending walk after a key.
@@ -58,50 +71,102 @@ impl Live {
     }
 }
 
-/// Ascending.
+/// Ascending. It steps from row to row as long as keys have few versions, and seeks from key to key where they have many.
 pub(super) struct Walk<'a> {
     view: View<'a>,
-    rows: Merged<'a>,
+    stepping: Option<Merged<'a>>,
+    /// The next row is at or after it; kept while seeking only.
+    from: Vec<u8>,
     until: Vec<u8>,
     at: KeyRev,
     /// The key that has been decided last: its other rows are older.
     decided: Vec<u8>,
+    keys: u32,
+    /// Rows that were stepped over for nothing.
+    wasted: u32,
 }
+
+/// Seeking costs about so many steps, and pays when that many are wasted on a key.
+const STEPS_A_SEEK: u32 = 4;
+
+/// After so many keys it is tried anew which of the two pays.
+const KEYS_A_TRIAL: u32 = 128;
 
 impl<'a> Walk<'a> {
     pub(super) fn new(view: View<'a>, bounds: &Bounds, at: KeyRev) -> Result<Walk<'a>, StoreError> {
-        let rows = view.scan(Table::Keys, &bounds.from)?;
-        Ok(Walk { view, rows, until: bounds.until.clone(), at, decided: Vec::new() })
+        let stepping = Some(view.scan(Table::Keys, &bounds.from)?);
+        let (from, until) = (Vec::new(), bounds.until.clone());
+        Ok(Walk { view, stepping, from, until, at, decided: Vec::new(), keys: 0, wasted: 0 })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Live>, StoreError> {
-        let mut steps = 0;
-        while let Some((row, value)) = self.rows.next()? {
+        let found = self.next_found()?;
+        Ok(found.map(|found| Live { prefix: self.decided.clone(), found }))
+    }
+
+    /// The next key's version; its prefix is `self.prefix()`.
+    pub(super) fn next_found(&mut self) -> Result<Option<Found>, StoreError> {
+        while let Some((row, value)) = self.next_row()? {
             if row >= &self.until[..] {
                 break;
             }
             let (prefix, rev) = format::split_version_key(row)?;
-            let seek = if prefix == &self.decided[..] {
-                format::behind(prefix)
+            if prefix == &self.decided[..] {
+                self.pass_over(prefix, None);
             } else if rev > self.at {
-                format::with_rev(prefix.to_vec(), self.at)
+                self.pass_over(prefix, Some(self.at));
             } else {
                 self.decided.clear();
                 self.decided.extend_from_slice(prefix);
-                steps = 0;
+                self.decide()?;
                 let found = Found { rev, version: format::decode_version(value)? };
-                if found.version.tombstone {
-                    continue;
+                if !found.version.tombstone {
+                    return Ok(Some(found));
                 }
-                return Ok(Some(Live { prefix: prefix.to_vec(), found }));
-            };
-            steps += 1;
-            if steps > STEPS_BEFORE_SEEK {
-                self.rows = self.view.scan(Table::Keys, &seek)?;
-                steps = 0;
             }
         }
         Ok(None)
+    }
+
+    /// Of the key that was found last.
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.decided
+    }
+
+    fn next_row(&mut self) -> Result<Option<Row<'a>>, StoreError> {
+        match &mut self.stepping {
+            Some(rows) => rows.next(),
+            None => self.view.seek_version(&self.from),
+        }
+    }
+
+    /// A row that is too new or too old: if steps are not wanted, seek past all of its kind.
+    fn pass_over(&mut self, prefix: &[u8], at: Option<KeyRev>) {
+        self.wasted += 1;
+        if self.stepping.is_some() && self.wasted <= STEPS_A_SEEK * (self.keys + 2) {
+            return;
+        }
+        self.stepping = None;
+        self.from = match at {
+            None => format::behind(prefix),
+            Some(at) => format::with_rev(prefix.to_vec(), at),
+        };
+    }
+
+    /// One more key: is what is done the right thing?
+    fn decide(&mut self) -> Result<(), StoreError> {
+        self.keys += 1;
+        if self.stepping.is_some() {
+            return Ok(());
+        }
+        self.from.clear();
+        self.from.extend_from_slice(&self.decided);
+        self.from.extend(format::BEHIND);
+        if self.keys >= KEYS_A_TRIAL {
+            (self.keys, self.wasted) = (0, 0);
+            self.stepping = Some(self.view.scan(Table::Keys, &self.from)?);
+        }
+        Ok(())
     }
 }
 
