@@ -32,6 +32,9 @@ use super::{
     reply::{Answered, Promise, Query},
 };
 
+/// A full disk is looked at so often.
+const ROOM_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// Answers are reported together, but none waits for longer than this while others are worked out.
 const REPORT_AFTER: Duration = Duration::from_micros(300);
 
@@ -92,6 +95,8 @@ pub(super) struct Keeper {
     defragments: Vec<Promise<Result<(), String>>>,
     defragmenting: bool,
     work_not_before: Option<Instant>,
+    /// The disk lacks room: when to see whether somebody has made some.
+    room_again_at: Option<Instant>,
 }
 
 enum Work {
@@ -129,6 +134,7 @@ impl Keeper {
             defragments: Vec::new(),
             defragmenting: false,
             work_not_before: None,
+            room_again_at: None,
         }
     }
 
@@ -188,7 +194,9 @@ impl Keeper {
     fn deadline(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let pins = self.pins.expire(&mut self.store, now);
-        [pins, self.flush.look_again_at(&self.store, now), self.work_not_before].into_iter().flatten().min()
+        let room = self.room_again_at.filter(|_| !self.flush.is_out());
+        let flush = self.flush.look_again_at(&self.store, now);
+        [pins, flush, self.work_not_before, room].into_iter().flatten().min()
     }
 
     fn sort(&mut self, job: StoreJob) {
@@ -211,6 +219,7 @@ impl Keeper {
 
     fn turn(&mut self) {
         let mut since = Instant::now();
+        self.look_again_at_room();
         loop {
             self.do_work();
             self.start_flush();
@@ -426,11 +435,24 @@ impl Keeper {
         self.look_at_room();
     }
 
+    /// While puts are refused for want of room nothing is flushed that could find some.
+    fn look_again_at_room(&mut self) {
+        let is_due = self.room_again_at.is_some_and(|at| Instant::now() >= at);
+        if is_due && !self.flush.is_out() {
+            self.look_at_room();
+        }
+    }
+
     fn look_at_room(&mut self) {
         match self.store.secure_room() {
-            Ok(()) => self.inbox.send(Report::DatabaseRoom(true)),
+            Ok(()) => {
+                self.room_again_at = None;
+                self.inbox.send(Report::DatabaseRoom(true));
+            }
             Err(StoreError::Full { what }) => {
-                log::warn!("{what}");
+                if self.room_again_at.replace(Instant::now() + ROOM_AGAIN_AFTER).is_none() {
+                    log::warn!("{what}");
+                }
                 self.inbox.send(Report::DatabaseRoom(false));
             }
             Err(error) => self.fail(&error),

@@ -100,7 +100,8 @@ impl Tally {
     /// A key has been deleted.
     pub(super) fn deleted(&mut self, prefix: &[u8]) {
         if let Some((start, Some(count))) = self.around(prefix) {
-            *count = count.checked_sub(1).unwrap_or_else(|| panic!("no key is in the stretch from {start:x?}"));
+            *count =
+                count.checked_sub(1).unwrap_or_else(|| panic!("no key is in the stretch from {start:x?}"));
         }
     }
 

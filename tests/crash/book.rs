@@ -102,7 +102,7 @@ impl Writer {
     fn next_put(&mut self) -> (Vec<u8>, Vec<u8>) {
         self.next += 1;
         let mut value = format!("{}.{}.", self.number, self.next).into_bytes();
-        value.resize(if self.next % 64 == 0 { 6000 } else { self.value_bytes }, b'-');
+        value.resize(if self.next.is_multiple_of(64) { 6000 } else { self.value_bytes }, b'-');
         (format!("w/{:02}/{:02}", self.number, self.next % 20).into_bytes(), value)
     }
 }

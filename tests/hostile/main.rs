@@ -191,7 +191,7 @@ fn descriptors(wanted: u64) -> u64 {
 
 #[test]
 fn watchers_who_do_not_read() {
-    const PUTS: usize = 30;
+    const PUTS: usize = 40;
     const VALUE_BYTES: usize = 4 << 10;
     let watchers = descriptors(if is_etcd() { 1_000 } else { 10_000 });
     let many = format!("--max-connections={}", watchers + 100);
@@ -202,7 +202,7 @@ fn watchers_who_do_not_read() {
         json!({"create_request": {"key": b64(b"w/"), "range_end": b64(&prefix_end(b"w/"))}}).to_string();
     let mut sockets = Vec::new();
     for _ in 0..watchers {
-        let mut connection = Connection::open(server.address()).expect("it accepts");
+        let mut connection = Connection::open_narrow(server.address()).expect("it accepts");
         connection.send(&Request::post("/v3/watch", create.as_bytes())).expect("room in the socket");
         sockets.push(connection);
     }
@@ -246,7 +246,7 @@ fn slow_readers_of_a_big_range() {
     let witness = Witness::new(&server);
     let mut readers = Vec::new();
     for _ in 0..READERS {
-        let mut connection = Connection::open(server.address()).expect("it accepts");
+        let mut connection = Connection::open_narrow(server.address()).expect("it accepts");
         connection.send(&Request::post("/v3/kv/range", request.as_bytes())).expect("room in the socket");
         readers.push(connection);
     }

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::{self, AddressFamily, SocketType, sockopt::set_socket_recv_buffer_size};
+
 /// Longer than any answer takes that is not meant to wait.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -43,7 +45,18 @@ impl<'a> Request<'a> {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Connection> {
-        let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Connection::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    /// One of which the kernel keeps next to nothing: who does not read is soon sent nothing more.
+    pub fn open_narrow(address: SocketAddr) -> io::Result<Connection> {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        set_socket_recv_buffer_size(&socket, 2048)?;
+        net::connect(&socket, &address)?;
+        Connection::over(TcpStream::from(socket))
+    }
+
+    fn over(socket: TcpStream) -> io::Result<Connection> {
         socket.set_nodelay(true)?;
         let mut connection = Connection { reader: BufReader::new(socket) };
         connection.set_patience(PATIENCE)?;
