@@ -4,8 +4,6 @@
 
 #[path = "golden/mod.rs"]
 pub mod golden;
-#[path = "runner/mod.rs"]
-pub mod runner;
 
 use std::{
     collections::BTreeSet,

@@ -9,7 +9,7 @@ use std::{
 
 /// What is done with a request.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// A whole answer.
     Whole(u16, String),
     /// The pieces of a chunked body, as they are cut; `end`: then the connection is closed in its middle.
@@ -19,16 +19,16 @@ pub enum Reply {
 }
 
 /// Path and body.
-pub type Asked = (String, String);
+pub(crate) type Asked = (String, String);
 
-pub struct Scripted {
+pub(crate) struct Scripted {
     pub address: SocketAddr,
     asked: Receiver<Asked>,
 }
 
 impl Scripted {
     /// Answers one request after the other; what comes behind the last is only told.
-    pub fn new(replies: Vec<Reply>) -> Scripted {
+    pub(crate) fn new(replies: Vec<Reply>) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (told, asked) = channel();
@@ -37,7 +37,7 @@ impl Scripted {
     }
 
     /// What was asked so far, in order.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.try_iter().collect()
     }
 }
