@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use super::{runner, support::server::Server};
+use super::support::{runner, server::Server};
 
 /// Status, standard output, standard error.
 type Ended = (i32, String, String);

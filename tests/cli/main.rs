@@ -4,8 +4,6 @@
 mod commands;
 mod moves;
 mod recorded;
-#[path = "../runner/mod.rs"]
-mod runner;
 mod scripted;
 #[path = "../support/mod.rs"]
 pub mod support;

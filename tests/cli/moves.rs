@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    runner,
     scripted::{Reply, Scripted},
+    support::runner,
 };
 
 fn solder(endpoints: &[String], arguments: &[&str]) -> Command {

@@ -6,8 +6,8 @@
 use std::{io::Write as _, os::unix::fs::symlink, path::Path, process::Stdio};
 
 use super::{
-    runner,
     scripted::{Asked, Reply, Scripted},
+    support::runner,
 };
 
 #[derive(Default)]

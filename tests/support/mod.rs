@@ -16,5 +16,5 @@ pub mod disk;
 pub mod follower;
 pub mod http;
 #[path = "../runner/mod.rs"]
-mod runner;
+pub mod runner;
 pub mod server;
