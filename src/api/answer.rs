@@ -53,6 +53,7 @@ impl<'w, 'x> Answer<'w, 'x> {
         }
         exchange.chunk(&self.out).await?;
         self.out.clear();
+        exchange.room().wait().await;
         Ok(())
     }
 

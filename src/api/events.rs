@@ -25,7 +25,7 @@ use futures_lite::future;
 use super::{
     Api,
     errors::{Fault, Refusal, status},
-    line,
+    line, watch,
 };
 use crate::{
     http::{Closed, Exchange, Head},
@@ -58,13 +58,15 @@ pub(super) async fn watch(
     stream.create(WatchId(0), request);
     let headers = &[("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff")];
     exchange.start(Head { status: status::OK, content_type: "text/event-stream", headers }).await?;
+    let room = exchange.room();
     exchange.chunk(format!(": watching from revision {start}\n\n").as_bytes()).await?;
     loop {
         let gone = async {
             exchange.closed().await;
             None
         };
-        let Some(message) = future::or(gone, async { Some(stream.next().await) }).await else {
+        let Some(message) = future::or(gone, async { Some(watch::next(&mut stream, &room).await) }).await
+        else {
             return end(exchange).await;
         };
         let last = matches!(message.what, WatchNews::Compacted(_));

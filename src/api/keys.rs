@@ -135,6 +135,7 @@ async fn list(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Result
         begun = true;
         exchange.chunk(&out).await?;
         out.clear();
+        exchange.room().wait().await;
         if slice.end.is_some() {
             return Ok(exchange.finish().await?);
         }

@@ -3,7 +3,7 @@
 //! Holds nothing while it waits.
 
 use super::{answer::JSON, errors::Refusal};
-use crate::http::{Closed, Exchange, Head, WebSocket};
+use crate::http::{Closed, Exchange, Head, Room, WebSocket};
 
 pub(super) struct Lines<'w, 'x> {
     wire: Wire<'w, 'x>,
@@ -36,6 +36,14 @@ impl<'w, 'x> Lines<'w, 'x> {
                 exchange.chunk(&line).await
             }
             Wire::Socket(socket) => socket.send(as_text(&line)).await,
+        }
+    }
+
+    /// To be asked before a large message is made.
+    pub(super) fn room(&self) -> Room {
+        match &self.wire {
+            Wire::Http(exchange) => exchange.room(),
+            Wire::Socket(socket) => socket.room(),
         }
     }
 

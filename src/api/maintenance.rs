@@ -169,6 +169,7 @@ async fn send_snapshot(api: &Api, lines: &mut Lines<'_, '_>) -> Result<(), Fault
     while let Some(piece) = reader.next().await? {
         digest.update(&piece);
         lines.send(snapshot_line(reader.remaining_bytes(), piece)).await?;
+        lines.room().wait().await;
     }
     lines.send(snapshot_line(0, digest.finalize().to_vec())).await?;
     Ok(())

@@ -10,7 +10,7 @@ use futures_lite::future;
 
 use super::{Api, convert, errors::Refusal, lines::Lines};
 use crate::{
-    http::Closed,
+    http::{Closed, Room},
     member::{self, WatchEvent, WatchId, WatchMessage, WatchNews, WatchStream},
     rpc::{self, Documents, FilterType, WatchCreateRequest, WatchRequest, WatchResponse, member},
     types::{Bytes, Error, KeyRange, Revision, limits},
@@ -46,6 +46,7 @@ enum Turn {
 }
 
 pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -> Result<(), Closed> {
+    let room = lines.room();
     let mut session = Session {
         stream: api.member.watch_stream(),
         watches: BTreeMap::new(),
@@ -58,7 +59,7 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
     }
     loop {
         let said = async { Turn::Said(lines.receive().await) };
-        let turn = future::or(said, async { Turn::News(session.stream.next().await) }).await;
+        let turn = future::or(said, async { Turn::News(next(&mut session.stream, &room).await) }).await;
         match turn {
             Turn::Said(said) => match said? {
                 Some(body) => {
@@ -74,6 +75,17 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
                     lines.send(line(progress)).await?;
                 }
             }
+        }
+    }
+}
+
+/// The next message, taken only while there is memory to send it. Cancel-safe.
+pub(super) async fn next(stream: &mut WatchStream, room: &Room) -> WatchMessage {
+    loop {
+        stream.ready().await;
+        room.wait().await;
+        if let Some(message) = stream.take() {
+            return message;
         }
     }
 }
@@ -213,10 +225,15 @@ impl Session {
             }
             WatchNews::Events(events) => {
                 let Some(&flags) = self.watches.get(&watch_id) else { return Ok(()) };
-                for (part, fragment) in fragments(&events, flags) {
-                    lines.send(events_line(&header, watch_id, fragment, part, flags.prev_kv)).await?;
+                let line = |part: &[_], more| events_line(&header, watch_id, more, part, flags.prev_kv);
+                let mut pieces = fragments(&events, flags);
+                let last = pieces.pop().map(|(part, more)| line(part, more));
+                for (part, more) in pieces {
+                    lines.send(line(part, more)).await?;
                 }
-                Ok(())
+                // A peer that does not take it holds its line, but not the events.
+                drop(events);
+                lines.send(last.unwrap_or_default()).await
             }
         }
     }

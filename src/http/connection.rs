@@ -22,7 +22,7 @@ use super::{
     head::{HeadError, RequestHead, parse_head},
     limits::{AHEAD_BYTES_MAX, BUFFER_BYTES, LINGER_BYTES_MAX},
     link::{Link, Phase},
-    shared::Shared,
+    shared::{Room, Shared},
 };
 
 /// See the module.
@@ -66,6 +66,7 @@ async fn serve<H: Handler>(connection: &mut Connection, head: RequestHead, handl
         Box::pin(connection.refuse(refusal.status(), &refusal.text())).await;
         return false;
     }
+    Room(connection.shared.clone()).wait().await;
     let mut exchange = Exchange::new(connection, head);
     let outcome = match exchange.method() {
         // In boxes of their own: what waits for a request does not pay for what the largest answer needs.
@@ -250,11 +251,14 @@ impl Connection {
     /// Sends all of it. Returns once the system has it.
     pub(super) async fn send(&self, mut parts: &mut [IoSlice<'_>]) -> Result<(), Closed> {
         let phase = self.link.phase();
+        let mut rest = None;
         while !parts.is_empty() {
             match self.link.try_write(parts) {
                 Ok(bytes) => IoSlice::advance_slices(&mut parts, bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.enter(Phase::Write);
+                    let bytes = || parts.iter().map(|part| part.len()).sum();
+                    rest.get_or_insert_with(|| self.shared.hold_rest(&self.link, bytes()));
                     self.link.writable().await.map_err(|_| Closed)?;
                 }
                 Err(_) => return Err(Closed),

@@ -9,6 +9,7 @@ use super::{
     head::{Framing, RequestHead},
     limits::{COPIED_BYTES_MAX, DROPPED_BYTES_MAX},
     link::Phase,
+    shared::Room,
 };
 
 /// How far the answer has got.
@@ -102,6 +103,11 @@ impl<'a> Exchange<'a> {
     /// the body is read. Cancel-safe.
     pub async fn closed(&mut self) {
         self.connection.closed().await;
+    }
+
+    /// To be asked before something large is made for an answer that has begun.
+    pub fn room(&self) -> Room {
+        Room(self.connection.shared.clone())
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {

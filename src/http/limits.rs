@@ -23,6 +23,10 @@ pub struct Limits {
     /// All bodies beyond 4 KiB together that are held at one time, from their first byte until their request is answered;
     /// one alone is never refused for it. More is [`BodyError::Busy`](super::BodyError::Busy).
     pub bodies_bytes_max: usize,
+    /// All answers together that peers are too slow to take, each from the moment at which its peer takes no more. Beyond it
+    /// those are cut who have been waiting longest, and nothing large is made before they are gone ([`Room`](super::Room)).
+    /// Watchers come back at their revision.
+    pub answers_bytes_max: usize,
     /// From the first byte of a head, or from the connection's beginning, to the head's last.
     pub head_timeout: Duration,
     /// For every 4 KiB of a body, or of an answer that the peer takes too slowly.
@@ -39,6 +43,7 @@ impl Default for Limits {
             head_bytes_max: 16 * 1024,
             connections_max: 16_384,
             bodies_bytes_max: 16 << 20,
+            answers_bytes_max: 8 << 20,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
@@ -58,6 +63,9 @@ pub(super) const BUFFERS_MAX: usize = 16;
 
 /// An answer's body up to here is copied behind its head, which costs less than a second slice for the system call.
 pub(super) const COPIED_BYTES_MAX: usize = 3072;
+
+/// The rest of an answer that is not counted against `answers_bytes_max`.
+pub(super) const REST_BYTES_FREE: usize = 4096;
 
 /// What a peer must move within `body_timeout`, or it is cut.
 pub(super) const PROGRESS_BYTES_MIN: usize = 4096;

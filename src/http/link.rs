@@ -65,11 +65,29 @@ pub(super) struct Link {
     since_ms: Cell<Option<u64>>,
     /// Bytes since then, of a phase in which they count.
     moved: Cell<usize>,
+    /// What is held for the peer, who is too slow to take it.
+    pub(super) held: Cell<Option<Held>>,
+}
+
+/// See `held`.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) bytes: usize,
+    /// The older, the smaller.
+    pub(super) since: u64,
+    /// It will be let go as soon as its task sees that the connection was cut.
+    pub(super) is_cut: bool,
 }
 
 impl Link {
     pub(super) fn new(socket: Async<TcpStream>) -> Link {
-        Link { socket, phase: Cell::new(Phase::Head), since_ms: Cell::new(None), moved: Cell::new(0) }
+        Link {
+            socket,
+            phase: Cell::new(Phase::Head),
+            since_ms: Cell::new(None),
+            moved: Cell::new(0),
+            held: Cell::new(None),
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {

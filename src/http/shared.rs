@@ -3,13 +3,15 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::poll_fn,
     rc::Rc,
+    task::{Poll, Waker},
 };
 
 use super::{
     guard::Guard,
-    limits::{Limits, Options},
-    link::{Link, Phase},
+    limits::{Limits, Options, REST_BYTES_FREE},
+    link::{Held, Link, Phase},
     pool::Pool,
     signal::Signal,
 };
@@ -23,6 +25,12 @@ pub(super) struct Shared {
     next_link: Cell<u64>,
     /// Of bodies that are held.
     bodies_bytes: Cell<usize>,
+    /// Of answers that their peers are too slow to take.
+    rests_bytes: Cell<usize>,
+    /// Counts those.
+    next_held: Cell<u64>,
+    /// Who waits until there are fewer.
+    for_room: RefCell<Vec<Waker>>,
     stopping: Cell<bool>,
     /// The sweeper looks again after so long; `u64::MAX`: not before it is woken.
     pub sweep_after_ms: Cell<u64>,
@@ -39,6 +47,9 @@ impl Shared {
             links: RefCell::default(),
             next_link: Cell::new(0),
             bodies_bytes: Cell::new(0),
+            rests_bytes: Cell::new(0),
+            next_held: Cell::new(0),
+            for_room: RefCell::default(),
             stopping: Cell::new(false),
             sweep_after_ms: Cell::new(u64::MAX),
             sweep_now: Signal::default(),
@@ -77,6 +88,48 @@ impl Shared {
         self.bodies_bytes.set(all - held);
     }
 
+    /// The rest of an answer is held from now on, because its peer is too slow, until the guard is dropped.
+    pub(super) fn hold_rest(self: &Rc<Shared>, link: &Rc<Link>, bytes: usize) -> Rest {
+        if bytes > REST_BYTES_FREE {
+            let since = self.next_held.get();
+            self.next_held.set(since + 1);
+            link.held.set(Some(Held { bytes, since, is_cut: false }));
+            self.rests_bytes.set(self.rests_bytes.get() + bytes);
+        }
+        Rest { shared: self.clone(), link: link.clone() }
+    }
+
+    fn has_room(&self) -> bool {
+        self.rests_bytes.get() <= self.limits.answers_bytes_max
+    }
+
+    /// Cuts those who have been too slow for longest, so that half of the room is free once they have let go.
+    fn make_room(&self) {
+        let links = self.links.borrow();
+        let mut slow: Vec<_> = links.values().filter_map(|link| Some((link.held.get()?, link))).collect();
+        slow.sort_unstable_by_key(|(held, _)| held.since);
+        let mut rests_bytes = self.rests_bytes.get();
+        for (held, link) in slow {
+            if rests_bytes <= self.limits.answers_bytes_max / 2 {
+                break;
+            }
+            rests_bytes -= held.bytes;
+            if !held.is_cut {
+                log::debug!("cut a connection whose peer does not take its answer: others need the memory");
+                link.held.set(Some(Held { is_cut: true, ..held }));
+                link.cut();
+            }
+        }
+    }
+
+    fn release_rest(&self, link: &Link) {
+        let bytes = link.held.take().map_or(0, |held| held.bytes);
+        self.rests_bytes.set(self.rests_bytes.get() - bytes);
+        if self.has_room() {
+            self.for_room.borrow_mut().drain(..).for_each(Waker::wake);
+        }
+    }
+
     /// The sweeper is woken if it would look too late.
     pub(super) fn enter(&self, link: &Link, phase: Phase) {
         link.enter(phase);
@@ -95,6 +148,39 @@ impl Shared {
         for link in self.links.borrow().values().filter(|link| link.phase().may_end()) {
             link.end_input();
         }
+    }
+}
+
+/// The rest of an answer that its peer is too slow to take.
+pub(super) struct Rest {
+    shared: Rc<Shared>,
+    link: Rc<Link>,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        self.shared.release_rest(&self.link);
+    }
+}
+
+/// Tells whether there is memory for one more answer, while some peers do not take theirs. To be asked before something
+/// large is made.
+#[derive(Clone)]
+pub struct Room(pub(super) Rc<Shared>);
+
+impl Room {
+    /// Returns once there is room; at once, unless peers are slow.
+    pub async fn wait(&self) {
+        let Room(shared) = self;
+        poll_fn(|context| {
+            if shared.has_room() {
+                return Poll::Ready(());
+            }
+            shared.make_room();
+            shared.for_room.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     connection::Connection,
     head::{Framing, has_token},
     link::Phase,
+    shared::Room,
 };
 
 /// Allocated for as long as the socket is open, so it is small.
@@ -110,7 +111,14 @@ impl WebSocket<'_> {
     }
 
     pub async fn send(&mut self, text: &str) -> Result<(), Closed> {
+        let connection = &self.stream.get_ref().connection;
+        let _rest = connection.shared.hold_rest(&connection.link, text.len());
         self.stream.send(Message::text(text)).await.map_err(|_| Closed)
+    }
+
+    /// To be asked before a large message is made.
+    pub fn room(&self) -> Room {
+        Room(self.stream.get_ref().connection.shared.clone())
     }
 
     /// Says that this is the end, and hears the peer out for a moment.

@@ -93,9 +93,9 @@ impl Watches {
         self.hub.scan()
     }
 
-    fn poll(&mut self, stream: StreamId, context: &mut Context<'_>) -> Poll<WatchMessage> {
-        if let Some(message) = self.hub.take(stream) {
-            return Poll::Ready(message);
+    fn poll(&mut self, stream: StreamId, context: &mut Context<'_>) -> Poll<()> {
+        if self.hub.is_ready(stream) {
+            return Poll::Ready(());
         }
         let place = stream.0 as usize;
         if self.wakers.len() <= place {
@@ -162,11 +162,31 @@ impl WatchStream {
         self.engine.look(|core| core.watches.hub.synced(self.stream))
     }
 
-    /// What comes next. Cancel-safe: nothing is lost if the future is dropped. What is behind is read for who waits here
-    /// only; so who has other things to do should not keep the future meanwhile.
-    pub async fn next(&mut self) -> WatchMessage {
+    /// Returns once there may be something to take. Cancel-safe. What is behind is read for who waits here only; so who has
+    /// other things to do should not keep the future meanwhile.
+    pub async fn ready(&mut self) {
         let waits = Waits(self);
-        poll_fn(|context| waits.poll(context)).await
+        poll_fn(|context| waits.poll(context)).await;
+    }
+
+    /// What comes next, if there is something now.
+    pub fn take(&mut self) -> Option<WatchMessage> {
+        let (message, has_scan) = self.engine.look(|core| {
+            let hub = &mut core.watches.hub;
+            (hub.take(self.stream), hub.has_scan())
+        });
+        self.nudge_if(has_scan);
+        message
+    }
+
+    /// What comes next. Cancel-safe: nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> WatchMessage {
+        loop {
+            self.ready().await;
+            if let Some(message) = self.take() {
+                return message;
+            }
+        }
     }
 
     fn nudge_if(&self, has_scan: bool) {
@@ -191,14 +211,14 @@ impl Drop for WatchStream {
 struct Waits<'a>(&'a WatchStream);
 
 impl Waits<'_> {
-    fn poll(&self, context: &mut Context<'_>) -> Poll<WatchMessage> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let WatchStream { engine, stream } = self.0;
-        let (message, has_scan) = engine.look(|core| {
-            let message = core.watches.poll(*stream, context);
-            (message, core.watches.hub.has_scan())
+        let (ready, has_scan) = engine.look(|core| {
+            let ready = core.watches.poll(*stream, context);
+            (ready, core.watches.hub.has_scan())
         });
         self.0.nudge_if(has_scan);
-        message
+        ready
     }
 }
 

@@ -353,8 +353,18 @@ impl<E: Event> Hub<E> {
         }
     }
 
-    /// What a stream has to say next. If that is nothing, the stream waits: it takes part in the scan of history, and
-    /// `woken` tells when there is something; until `rest`.
+    /// May there be something to take? If not, the stream waits: it takes part in the scan of history, and `woken` tells
+    /// when there is something; until `rest`.
+    pub fn is_ready(&mut self, stream: StreamId) -> bool {
+        if !self.streams[stream.0].ready.is_empty() {
+            return true;
+        }
+        self.streams[stream.0].waiting = true;
+        self.register(stream.0);
+        false
+    }
+
+    /// What a stream has to say next. If that is nothing, it waits, as with `is_ready`.
     pub fn take(&mut self, stream: StreamId) -> Option<Message<E>> {
         while let Some(number) = self.streams[stream.0].ready.pop_front() {
             self.watchers[number].queued = false;
@@ -362,8 +372,7 @@ impl<E: Event> Hub<E> {
                 return Some(message);
             }
         }
-        self.streams[stream.0].waiting = true;
-        self.register(stream.0);
+        self.is_ready(stream);
         None
     }
 

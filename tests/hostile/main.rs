@@ -36,8 +36,11 @@ const CONNECTION_BYTES: u64 = 16 << 10;
 /// `--max-request-bytes` (1.5 MiB) and some more, once as bytes and once as what they mean.
 const BODY_BYTES: u64 = 2 * (2 << 20);
 
-/// A connection with a watch on it. To it comes, for as long as its client does not read, the one message that is being sent.
-const WATCHER_BYTES: u64 = 6 << 10;
+/// A connection with a watch on it, and the small rest of a message that its client does not take.
+const WATCHER_BYTES: u64 = (6 + 4) << 10;
+
+/// What all clients together may leave untaken: 8 MiB, and what the allocator keeps of it.
+const ANSWERS_BYTES: u64 = 24 << 20;
 
 /// Two slices of a range: one that is sent, and one that is read.
 const RANGE_BYTES: u64 = 512 << 10;
@@ -191,9 +194,16 @@ fn descriptors(wanted: u64) -> u64 {
 
 #[test]
 fn watchers_who_do_not_read() {
-    const PUTS: usize = 40;
-    const VALUE_BYTES: usize = 4 << 10;
-    let watchers = descriptors(if is_etcd() { 1_000 } else { 10_000 });
+    stuck_watchers(if is_etcd() { 1_000 } else { 10_000 }, 40, 4 << 10);
+}
+
+#[test]
+fn watchers_of_large_values_who_do_not_read() {
+    stuck_watchers(100, 20, 1 << 20);
+}
+
+fn stuck_watchers(watchers: u64, puts: usize, value_bytes: usize) {
+    let watchers = descriptors(watchers);
     let many = format!("--max-connections={}", watchers + 100);
     let server = if is_etcd() { Server::fresh() } else { Server::with(&[&many]) };
     let mut client = server.client();
@@ -211,20 +221,20 @@ fn watchers_who_do_not_read() {
     drop(last);
     let mut reader = Follower::new(server.address(), b"w/", start + 1);
     let witness = Witness::new(&server);
-    let value = vec![b'v'; VALUE_BYTES];
+    let value = vec![b'v'; value_bytes];
     let mut told = start;
     let began = Instant::now();
-    for number in 0..PUTS {
+    for number in 0..puts {
         told = client.put(format!("w/{number}").as_bytes(), &value).expect("writes go on");
     }
-    println!("{PUTS} puts of {VALUE_BYTES} bytes for {watchers} watchers in {:?}", began.elapsed());
-    // In base64, and with what the allocator rounds up to.
-    let message = 2 * VALUE_BYTES as u64;
+    println!("{puts} puts of {value_bytes} bytes for {watchers} watchers in {:?}", began.elapsed());
     let changes = reader.reach(told);
-    assert_eq!(changes.len(), PUTS, "one who reads is told everything");
+    assert_eq!(changes.len(), puts, "one who reads is told everything");
+    // One value on its way through log, store, hub and answer, in bytes and in base64.
+    let values = 12 * value_bytes as u64;
     witness.finish(
-        &format!("{watchers} watchers, none reads"),
-        ITSELF_BYTES + watchers * (WATCHER_BYTES + message),
+        &format!("{watchers} watchers of {value_bytes} bytes, none reads"),
+        ITSELF_BYTES + ANSWERS_BYTES + values + watchers * WATCHER_BYTES,
     );
 }
 
