@@ -80,7 +80,8 @@ impl<'a> Watches<'a, '_> {
                 })?;
                 let request = line.basic.request(defaults, rest.last().is_some_and(|last| last == "--"))?;
                 let watch = self.session.client.watch(request);
-                self.begin(Follower { watch, hook: Hook::new(line.basic.command, None) });
+                let hook = Hook::new(line.basic.command, None);
+                self.begin(Follower { watch, hook, events_max: usize::MAX });
             }
             Some("progress") => self.progress.retain(|watch| {
                 // One that has not got round to the last request yet needs no other.

@@ -70,7 +70,8 @@ pub(super) async fn run(arguments: Arguments, session: &Session, environment: &s
     let separator = std::env::args_os().next_back().is_some_and(|last| last == "--");
     let request = arguments.basic.request(&defaults, separator)?;
     let hook = Hook::new(arguments.basic.command, arguments.splay);
-    let mut follower = Follower { watch: session.client.watch(request), hook };
+    let events_max = if arguments.once { 1 } else { usize::MAX };
+    let mut follower = Follower { watch: session.client.watch(request), hook, events_max };
     loop {
         let told = follower.step(session).await?;
         if told.canceled {
@@ -144,6 +145,8 @@ impl Basic {
 struct Follower<'a> {
     watch: Watch<'a>,
     hook: Hook,
+    /// Of one message; the others are nobody's concern.
+    events_max: usize,
 }
 
 impl Follower<'_> {
@@ -155,10 +158,11 @@ impl Follower<'_> {
                 self.hook.due().await;
                 Ok(None)
             };
-            let Some(response) = message.or(due).await? else {
+            let Some(mut response) = message.or(due).await? else {
                 self.hook.run().await?;
                 continue;
             };
+            response.events.truncate(self.events_max);
             print(&response, session)?;
             self.hook.tell(&response).await?;
             return Ok(response);
