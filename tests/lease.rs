@@ -2,6 +2,9 @@
 //!
 //! `SEED=n cargo test --test lease random` repeats one run; `SEEDS=n` makes so many.
 
+#[path = "seeds/mod.rs"]
+pub mod seeds;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
@@ -217,20 +220,10 @@ fn what_a_command_did_to_leases() {
     assert_eq!(Change::of(&revoke(1).encode(), &refused), None);
 }
 
-fn env(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
-}
-
 #[test]
 fn random() {
-    let seeds = match env("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..env("SEEDS").unwrap_or(300),
-    };
     let mut seen = Seen::default();
-    for seed in seeds {
+    for seed in seeds::asked_for(0..300) {
         let run = std::panic::catch_unwind(|| {
             let mut board = Board::new(seed);
             (0..1500).for_each(|_| board.step());

@@ -6,6 +6,8 @@
 //! SEEDS=1000..9000 cargo test --release --test simulation seeds  hours
 //! ```
 
+#[path = "seeds/mod.rs"]
+pub mod seeds;
 #[path = "simulation/mod.rs"]
 mod simulation;
 
@@ -32,7 +34,7 @@ const SEEDS_FOR_A_BUG: u64 = 1000;
 #[test]
 fn seeds() {
     simulation::quiet_panics();
-    let seeds = asked_for();
+    let seeds = seeds::asked_for(SEEDS);
     let (total, failures) = run_all(seeds.clone());
     for Failure { seed, reason } in &failures {
         eprintln!("SEED={seed} cargo test --test simulation seeds\n    {reason}");
@@ -41,20 +43,6 @@ fn seeds() {
     assert!(failures.is_empty(), "{} of {} seeds failed", failures.len(), seeds.end - seeds.start);
     if seeds == SEEDS {
         assert_tried(&total);
-    }
-}
-
-fn asked_for() -> Range<u64> {
-    let number = |text: &str| text.trim().parse::<u64>().expect("SEED is a number, SEEDS is a..b");
-    if let Ok(seed) = env::var("SEED") {
-        return number(&seed)..number(&seed) + 1;
-    }
-    match env::var("SEEDS") {
-        Ok(seeds) => {
-            let (first, end) = seeds.split_once("..").expect("SEEDS is a..b");
-            number(first)..number(end)
-        }
-        Err(_) => SEEDS,
     }
 }
 
@@ -109,7 +97,7 @@ fn assert_tried(total: &Report) {
 
 #[test]
 fn a_seed_is_a_run() {
-    for seed in asked_for().take(12) {
+    for seed in seeds::asked_for(SEEDS).take(12) {
         let (first, second) = (simulation::run(seed), simulation::run(seed));
         assert_eq!(format!("{first:?}"), format!("{second:?}"), "seed {seed}");
     }

@@ -4,6 +4,7 @@
 //! `SEED=n cargo test --test raft random` repeats one run, `SEEDS=a..b` makes some; `BUG=AckBeforeSync` looks for that
 //! deliberate bug only.
 
+use crate::seeds;
 use std::collections::{BTreeMap, BTreeSet};
 
 use solder::raft::{Envelope, Options, Ready, Role};
@@ -529,17 +530,8 @@ fn run(seed: u64, bugs: Bugs) -> Result<Seen, String> {
 
 #[test]
 fn random_clusters_keep_their_promises() {
-    let number = |text: &str| text.parse::<u64>().expect("SEED is a number, SEEDS is a..b");
-    let seeds = match (std::env::var("SEED"), std::env::var("SEEDS")) {
-        (Ok(seed), _) => number(&seed)..number(&seed) + 1,
-        (_, Ok(seeds)) => {
-            let (first, end) = seeds.split_once("..").expect("SEEDS is a..b");
-            number(first)..number(end)
-        }
-        _ => 0..200,
-    };
     let (mut committed, mut terms, mut reads) = (0, 0, 0);
-    for seed in seeds {
+    for seed in seeds::asked_for(0..200) {
         match run(seed, Bugs::default()) {
             Ok(seen) => {
                 committed += seen.committed.len() as u64;

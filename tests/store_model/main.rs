@@ -4,6 +4,9 @@
 //! `SEED=n` runs one seed, `SEEDS=a..b` some, `OPERATIONS=n` changes how many operations a seed has. A failing seed is
 //! printed as a command line.
 
+#[path = "../seeds/mod.rs"]
+pub mod seeds;
+
 mod catch_up;
 mod chance;
 mod machine;
@@ -16,20 +19,8 @@ use solder::types::{Bug, Bugs};
 /// Over all seeds, more than two million operations.
 const SEEDS: Range<u64> = 0..4000;
 
-fn seeds(all: Range<u64>) -> Range<u64> {
-    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text} is no number"));
-    match (std::env::var("SEED"), std::env::var("SEEDS")) {
-        (Ok(seed), _) => number(&seed)..number(&seed) + 1,
-        (_, Ok(seeds)) => {
-            let (from, to) = seeds.split_once("..").expect("SEEDS=a..b");
-            number(from)..number(to)
-        }
-        _ => all,
-    }
-}
-
 fn for_each_seed(test: &str, all: Range<u64>, run: impl Fn(u64) -> u64 + panic::RefUnwindSafe) -> u64 {
-    seeds(all)
+    seeds::asked_for(all)
         .map(|seed| match panic::catch_unwind(|| run(seed)) {
             Ok(operations) => operations,
             Err(cause) => {
@@ -46,7 +37,7 @@ fn the_store_answers_as_the_model_does() {
         machine::run(seed, Bugs::default())
     });
     println!("{operations} operations");
-    if seeds(SEEDS) == SEEDS {
+    if seeds::asked_for(SEEDS) == SEEDS {
         assert!(operations >= 2_000_000, "{operations} operations");
     }
 }

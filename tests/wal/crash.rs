@@ -1,14 +1,15 @@
 //! Random writes, power cuts at random points, blocks torn: what was synced is there, what was not is there whole, batch
 //! by batch, or not at all; nothing else ever is.
 
-use std::ops::Range;
-
 use solder::{
     types::{Bug, Bugs, EntryId},
     wal::{Faults, Options, Record, Recovered, Twin, Wal, WalError},
 };
 
-use crate::support::{Model, entry, hard_state, members, open, options};
+use crate::{
+    seeds,
+    support::{Model, entry, hard_state, members, open, options},
+};
 
 /// One board and its lives.
 struct Board {
@@ -192,17 +193,11 @@ fn run(seed: u64, bugs: Bugs) -> Result<Seen, String> {
 /// A few thousand seeds, or those of `SEEDS=first..end`.
 #[test]
 fn nothing_synced_is_lost_and_nothing_is_invented() {
-    for seed in seeds().unwrap_or(0..3000) {
+    for seed in seeds::asked_for(0..3000) {
         if let Err(what) = run(seed, Bugs::default()) {
-            panic!("SEEDS={seed}..{} cargo test --test wal nothing_synced: {what}", seed + 1);
+            panic!("SEED={seed} cargo test --test wal nothing_synced: {what}");
         }
     }
-}
-
-fn seeds() -> Option<Range<u64>> {
-    let seeds = std::env::var("SEEDS").ok()?;
-    let (first, end) = seeds.split_once("..").expect("SEEDS=first..end");
-    Some(first.parse().expect("a number")..end.parse().expect("a number"))
 }
 
 #[test]

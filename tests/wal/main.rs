@@ -1,5 +1,8 @@
 //! The log against its twin disk: crashes, damage at every byte, full disks, failing disks; and against real files.
 
+#[path = "../seeds/mod.rs"]
+pub mod seeds;
+
 mod crash;
 mod damage;
 mod files;

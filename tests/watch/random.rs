@@ -4,7 +4,8 @@
 //!
 //! `SEED=n cargo test --test watch random` repeats one run; `SEEDS=n` makes so many.
 
-use std::{collections::BTreeMap, time::Duration};
+use crate::seeds;
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use solder::{
     types::{Bytes, KeyRange, Revision},
@@ -43,18 +44,11 @@ struct Watch {
     next: Revision,
 }
 
-fn env(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
-}
-
 #[test]
 fn random() {
-    let seeds = match env("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..env("SEEDS").unwrap_or(300),
-    };
+    const USUAL: Range<u64> = 0..300;
+    let seeds = seeds::asked_for(USUAL);
+    let is_usual = seeds == USUAL;
     let (mut told, mut doomed) = (0, 0);
     for seed in seeds {
         let game = std::panic::catch_unwind(|| {
@@ -68,10 +62,7 @@ fn random() {
         });
         (told, doomed) = (told + more, doomed + gone);
     }
-    assert!(
-        told > 100 && (doomed > 0 || env("SEED").is_some()),
-        "{told} events, {doomed} compacted: that tries little"
-    );
+    assert!(told > 100 && (doomed > 0 || !is_usual), "{told} events, {doomed} compacted: that tries little");
 }
 
 impl Game {
