@@ -198,7 +198,7 @@ impl Board {
         let mut said = String::new();
         loop {
             let slice = self.store.range(&mut cursor, limits)?;
-            slice.rows.iter().for_each(|record| said += &row(record));
+            slice.rows.iter().for_each(|record| said += &row(&record.into()));
             match slice.end {
                 Some(end) => {
                     writeln!(said, "count {}{}", end.count, if end.more { ", more" } else { "" })?;

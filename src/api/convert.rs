@@ -3,7 +3,7 @@
 use crate::{
     member,
     rpc::{self, CompareOperand, CompareTarget, RequestOp},
-    store::RevRecord,
+    store::{Record, RevRecord},
     types::{
         AlarmKind, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange, LeaseId,
         PutRequest, RangeRequest, Revision, SortOrder, SortTarget, TxnOp, TxnRequest,
@@ -21,6 +21,18 @@ pub(super) fn header(header: member::Header) -> rpc::ResponseHeader {
 
 pub(super) fn key_value(record: RevRecord) -> rpc::KeyValue {
     rpc::KeyValue {
+        key: record.key,
+        create_revision: record.create.0,
+        mod_revision: record.rev.main.0,
+        version: record.version,
+        value: record.value,
+        lease: record.lease.0,
+    }
+}
+
+/// `key_value` of bytes that lie elsewhere.
+pub(super) fn key_value_at(record: Record<'_>) -> rpc::KeyValueAt<'_> {
+    rpc::KeyValueAt {
         key: record.key,
         create_revision: record.create.0,
         mod_revision: record.rev.main.0,

@@ -116,7 +116,7 @@ fn write_event(event: &WatchEvent, id: Option<Revision>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name);
     out.extend_from_slice(b"\ndata: ");
-    line::write(&event.record, out);
+    line::write(&event.record.as_record(), out);
     if let Some(revision) = id {
         out.extend_from_slice(format!("\nid: {revision}").as_bytes());
     }

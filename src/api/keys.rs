@@ -94,7 +94,8 @@ async fn value(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Resul
     let request = RangeRequest { range, ..RangeRequest::default() };
     crate::store::check_range(&request)?;
     let mut reader = api.member.range(request, false).await?;
-    let Some(row) = reader.next().await?.rows.pop() else {
+    let slice = reader.next().await?;
+    let Some(row) = slice.rows.iter().next() else {
         exchange.reply(text_head(status::NOT_FOUND), b"key not found\n").await?;
         return Ok(());
     };
@@ -104,7 +105,7 @@ async fn value(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Resul
     match unchanged {
         true => exchange.reply(Head { status: status::NOT_MODIFIED, content_type: "", headers }, b"").await?,
         false => {
-            exchange.reply(Head { status: status::OK, content_type: VALUE_TYPE, headers }, &row.value).await?
+            exchange.reply(Head { status: status::OK, content_type: VALUE_TYPE, headers }, row.value).await?
         }
     }
     Ok(())
@@ -122,8 +123,8 @@ async fn list(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Result
             Err(_) if begun => return Err(Fault::Closed),
             Err(error) => return Err(error.into()),
         };
-        for row in &slice.rows {
-            line::write(row, &mut out);
+        for row in slice.rows.iter() {
+            line::write(&row, &mut out);
             out.push(b'\n');
         }
         match (slice.end.is_some(), begun) {

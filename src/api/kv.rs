@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     member::RangeReader,
-    rpc::{self, Value, member},
+    rpc::{self, member},
     store::{self, RangeDone},
     types::{Command, DeleteOutcome, KeyRev, Outcome, PutOutcome, Revision, TxnOutcome, TxnPart},
 };
@@ -101,7 +101,7 @@ async fn write_rows(
     let mut any = false;
     loop {
         let slice = reader.next().await?;
-        for row in slice.rows {
+        for row in slice.rows.iter() {
             if any {
                 answer.out.push(b',');
             } else {
@@ -109,7 +109,7 @@ async fn write_rows(
                 answer.out.push(b'[');
             }
             any = true;
-            convert::key_value(row).write(&mut answer.out);
+            convert::key_value_at(row).write(&mut answer.out);
         }
         if let Some(done) = slice.end {
             if any {

@@ -6,24 +6,20 @@
 //! {"key":"boards/a","rev":9}                             a deletion, as a watch tells it
 //! ```
 
-use crate::{
-    rpc::{self, Value},
-    store::RevRecord,
-    types::Bytes,
-};
+use crate::{rpc, store::Record};
 
-pub(super) fn write(record: &RevRecord, out: &mut Vec<u8>) {
+pub(super) fn write(record: &Record<'_>, out: &mut Vec<u8>) {
     out.push(b'{');
-    write_bytes(out, &record.key, "\"key\":", "\"key_b64\":");
+    write_bytes(out, record.key, "\"key\":", "\"key_b64\":");
     if !record.tombstone {
-        write_bytes(out, &record.value, "\"value\":", "\"value_b64\":");
+        write_bytes(out, record.value, "\"value\":", "\"value_b64\":");
     }
     rpc::key(out, "\"rev\":");
     rpc::integer(out, false, record.rev.main.0.unsigned_abs());
     out.push(b'}');
 }
 
-fn write_bytes(out: &mut Vec<u8>, bytes: &Bytes, as_text: &str, as_base64: &str) {
+fn write_bytes(out: &mut Vec<u8>, bytes: &[u8], as_text: &str, as_base64: &str) {
     match std::str::from_utf8(bytes) {
         Ok(text) => {
             rpc::key(out, as_text);
@@ -31,7 +27,7 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &Bytes, as_text: &str, as_base64: &str)
         }
         Err(_) => {
             rpc::key(out, as_base64);
-            bytes.write(out);
+            rpc::base64(out, bytes);
         }
     }
 }
@@ -39,6 +35,7 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &Bytes, as_text: &str, as_base64: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RevRecord;
     use crate::types::{KeyRev, LeaseId, Revision};
 
     #[test]
@@ -54,7 +51,7 @@ mod tests {
                 tombstone,
             };
             let mut out = Vec::new();
-            write(&record, &mut out);
+            write(&record.as_record(), &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(line(b"/a\n", b"", false), r#"{"key":"/a\n","value":"","rev":7}"#);

@@ -1,6 +1,6 @@
 //! Bytes as base64.
 
-use base64::{
+use ::base64::{
     Engine,
     alphabet::{Alphabet, STANDARD, URL_SAFE},
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -51,10 +51,11 @@ fn decode(engine: &GeneralPurpose, text: &[u8]) -> Option<Bytes> {
     engine.decode(text).ok().map(Bytes::from)
 }
 
-scalar_value!(Bytes, |bytes| bytes.is_empty(), |bytes, out| encode(bytes, out));
+scalar_value!(Bytes, |bytes| bytes.is_empty(), |bytes, out| base64(out, bytes));
 
-fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    let len = base64::encoded_len(bytes.len(), true).expect("what is in memory has a length in base64");
+/// As a string of base64, with its quotes.
+pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let len = ::base64::encoded_len(bytes.len(), true).expect("what is in memory has a length in base64");
     out.push(b'"');
     let start = out.len();
     out.resize(start + len, 0);
@@ -96,7 +97,7 @@ mod tests {
         for len in 0..1030 {
             let bytes: Vec<u8> = (0..len).map(|index| (index * 7) as u8).collect();
             let mut text = Vec::new();
-            encode(&bytes, &mut text);
+            base64(&mut text, &bytes);
             let text = std::str::from_utf8(&text).unwrap();
             assert_eq!(Bytes::from_text(&text[1..text.len() - 1]), Some(bytes.into()), "{len}");
         }

@@ -1,6 +1,6 @@
 //! Keys: ranges, puts, deletes, transactions, compaction.
 
-use super::{CompareResult, CompareTarget, SortOrder, SortTarget};
+use super::{CompareResult, CompareTarget, SortOrder, SortTarget, base64, member};
 use crate::types::Bytes;
 
 message! {
@@ -20,6 +20,37 @@ message! {
         version: i64,
         value: Bytes,
         lease: i64,
+    }
+}
+
+/// A `KeyValue` of bytes that lie elsewhere, to be written only.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyValueAt<'a> {
+    pub key: &'a [u8],
+    pub create_revision: i64,
+    pub mod_revision: i64,
+    pub version: i64,
+    pub value: &'a [u8],
+    pub lease: i64,
+}
+
+impl KeyValueAt<'_> {
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        member_base64(out, "\"key\":", self.key);
+        member(out, "\"create_revision\":", &self.create_revision);
+        member(out, "\"mod_revision\":", &self.mod_revision);
+        member(out, "\"version\":", &self.version);
+        member_base64(out, "\"value\":", self.value);
+        member(out, "\"lease\":", &self.lease);
+        out.push(b'}');
+    }
+}
+
+fn member_base64(out: &mut Vec<u8>, key: &str, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        super::key(out, key);
+        base64(out, bytes);
     }
 }
 

@@ -38,6 +38,7 @@ mod watch;
 mod write;
 
 pub use auth::{AuthStatusRequest, AuthStatusResponse, AuthUserGetRequest};
+pub use bytes::base64;
 pub use cluster::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
     MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
@@ -50,8 +51,8 @@ pub use enums::{
 pub use failure::{Failure, StreamMessage};
 pub use kv::{
     CompactionRequest, CompactionResponse, Compare, CompareOperand, DeleteRangeRequest, DeleteRangeResponse,
-    KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp,
-    TxnRequest, TxnResponse,
+    KeyValue, KeyValueAt, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader,
+    ResponseOp, TxnRequest, TxnResponse,
 };
 pub use lease::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,

@@ -281,3 +281,24 @@ fn depth_is_bounded() {
     assert!(txn(30).is_ok());
     assert!(txn(100_000).is_err());
 }
+
+#[test]
+fn a_key_value_is_written_the_same_wherever_its_bytes_lie() {
+    for numbers in [[0; 4], [1, 2, 3, 4], [i64::MAX, i64::MIN, -1, 7]] {
+        for (key, value) in [(&b"key"[..], &b"value"[..]), (b"\0", b""), (b"", b"")] {
+            let [create_revision, mod_revision, version, lease] = numbers;
+            let at = KeyValueAt { key, create_revision, mod_revision, version, value, lease };
+            let owned = KeyValue {
+                key: key.into(),
+                create_revision,
+                mod_revision,
+                version,
+                value: value.into(),
+                lease,
+            };
+            let mut out = Vec::new();
+            at.write(&mut out);
+            assert_eq!(out, encode(&owned));
+        }
+    }
+}

@@ -178,7 +178,7 @@ impl<'a> Apply<'a> {
         let main = self.state.revision.next();
         let old = before.map(|found| found.version);
         let value = match &before {
-            Some(found) if put.ignore_value => self.view().record_of(found)?.value,
+            Some(found) if put.ignore_value => self.view().record_of(found)?.value.into(),
             _ => put.value.clone(),
         };
         let version = Version {
@@ -215,10 +215,10 @@ impl<'a> Apply<'a> {
         let mut keys = Vec::new();
         let mut walk = Walk::new(self.view(), bounds, at)?;
         while keys.len() < KEYS_AT_A_TIME
-            && let Some(live) = walk.next()?
+            && let Some(found) = walk.next()?
         {
-            keys.push((live.key()?, live.version().lease));
-            bounds.after(&live.prefix);
+            keys.push((format::decode_prefix(walk.prefix())?, found.version.lease));
+            bounds.after(walk.prefix());
         }
         Ok(keys)
     }

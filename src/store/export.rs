@@ -65,7 +65,7 @@ impl Store {
             if readable(&view, cursor.compacted, rev, record)? {
                 let record = format::decode_record(rev, record)?;
                 bytes += record.weight_bytes();
-                slice.records.push(record);
+                slice.records.push(record.into());
             }
             if bytes >= limits.bytes {
                 break;

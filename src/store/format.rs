@@ -41,7 +41,7 @@
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 
-use super::{RevRecord, StoreError};
+use super::{Record, StoreError};
 use crate::types::{Bytes, KeyRev, LeaseId, NodeId, Revision, limits};
 
 const REV_BYTES: usize = 12;
@@ -235,29 +235,13 @@ pub(super) fn encode_record(rev: KeyRev, version: &Version, key: &[u8], value: &
 }
 
 /// Errors: bytes that are not what was written for `rev`.
-pub(super) fn decode_record(rev: KeyRev, bytes: &[u8]) -> Result<RevRecord, StoreError> {
-    let Body { version, key, value } = decode_body(rev, bytes)?;
-    Ok(RevRecord {
-        rev,
-        key: key.0.into(),
-        value: value.0.into(),
-        create: version.create,
-        version: version.version,
-        lease: version.lease,
-        tombstone: version.tombstone,
-    })
-}
-
-/// What a scan needs to know before it takes a whole record.
-pub(super) fn peek_record(rev: KeyRev, bytes: &[u8]) -> Result<(Version, &[u8]), StoreError> {
-    let Body { version, key, .. } = decode_body(rev, bytes)?;
-    Ok((version, key.0))
-}
-
-fn decode_body(rev: KeyRev, bytes: &[u8]) -> Result<Body<'_>, StoreError> {
+pub(super) fn decode_record(rev: KeyRev, bytes: &[u8]) -> Result<Record<'_>, StoreError> {
     let body = unseal(&rev_key(rev), bytes)
         .ok_or_else(|| corrupt(format!("the record of revision {rev}: its checksum is wrong")))?;
-    postcard::from_bytes(body).map_err(|error| corrupt(format!("the record of revision {rev}: {error}")))
+    let Body { version, key, value } = postcard::from_bytes(body)
+        .map_err(|error| corrupt(format!("the record of revision {rev}: {error}")))?;
+    let Version { tombstone, create, version, lease } = version;
+    Ok(Record { rev, key: key.0, value: value.0, create, version, lease, tombstone })
 }
 
 pub(super) fn lease_key(id: LeaseId) -> [u8; 8] {
@@ -414,7 +398,7 @@ mod tests {
         let rev = KeyRev::new(7, 1);
         let version = Version { tombstone: false, create: Revision(3), version: 2, lease: LeaseId(-1) };
         let bytes = encode_record(rev, &version, b"k", b"v");
-        assert_eq!(&decode_record(rev, &bytes).expect("whole").value[..], b"v");
+        assert_eq!(decode_record(rev, &bytes).expect("whole").value, b"v");
         for at in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[at / 8] ^= 1 << (at % 8);

@@ -83,10 +83,10 @@ pub(super) fn readable(
     rev: KeyRev,
     bytes: &[u8],
 ) -> Result<bool, StoreError> {
-    let (version, key) = format::peek_record(rev, bytes)?;
+    let record = format::decode_record(rev, bytes)?;
     if rev.main >= compacted {
         return Ok(true);
     }
-    let newest = view.newest_at(key, KeyRev::end_of(compacted))?;
-    Ok(!version.tombstone && newest.is_some_and(|newest| newest.rev == rev))
+    let newest = view.newest_at(record.key, KeyRev::end_of(compacted))?;
+    Ok(!record.tombstone && newest.is_some_and(|newest| newest.rev == rev))
 }

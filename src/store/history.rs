@@ -38,11 +38,10 @@ impl Store {
             };
             let rev = format::decode_rev(row)?;
             slice.next = rev.next();
-            let (_, key) = format::peek_record(rev, record)?;
-            if range.contains(key) {
-                let event = format::decode_record(rev, record)?;
+            let event = format::decode_record(rev, record)?;
+            if range.contains(event.key) {
                 bytes += event.weight_bytes();
-                slice.events.push(event);
+                slice.events.push(event.into());
             }
             if bytes >= limits.bytes {
                 break;

@@ -58,7 +58,7 @@ pub use history::HistorySlice;
 pub use lmdb::{Lmdb, LmdbOptions};
 pub use range::{RangeCursor, RangeDone, RangeSlice, SliceLimits};
 pub use receive::{ReceiveEnd, ReceiveMark};
-pub use record::{Lease, RevRecord};
+pub use record::{Lease, Record, Records, RevRecord};
 pub use removal::{PinId, TransferId};
 pub use transfer::{TransferBase, TransferSlice, TransferTail};
 #[cfg(feature = "testing")]

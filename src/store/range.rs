@@ -10,11 +10,11 @@
 use std::cell::RefMut;
 
 use super::{
-    ReadError, RevRecord, Store, StoreError, check_range, format,
+    ReadError, Record, Records, RevRecord, Store, StoreError, check_range, format,
     sorted::Sorted,
     tally::Tally,
-    view::View,
-    walk::{self, Bounds, Live, Walk},
+    view::{Found, View},
+    walk::{self, Bounds, Walk},
 };
 use crate::types::{Error, KeyRev, RangeAt, RangeEnd, RangeRequest, SortOrder, SortTarget};
 
@@ -44,7 +44,7 @@ enum Order {
 }
 
 pub struct RangeSlice {
-    pub rows: Vec<RevRecord>,
+    pub rows: Records,
     /// Given with the last slice.
     pub end: Option<RangeDone>,
 }
@@ -94,29 +94,12 @@ impl RangeRequest {
         bounds.iter().any(|bound| bound.0 != 0)
     }
 
-    pub(super) fn lets_through(&self, live: &Live) -> bool {
-        let (create, modified) = (live.version().create, live.found.rev.main);
+    pub(super) fn lets_through(&self, found: &Found) -> bool {
+        let (create, modified) = (found.version.create, found.rev.main);
         (self.min_mod_revision.0 == 0 || modified >= self.min_mod_revision)
             && (self.max_mod_revision.0 == 0 || modified <= self.max_mod_revision)
             && (self.min_create_revision.0 == 0 || create >= self.min_create_revision)
             && (self.max_create_revision.0 == 0 || create <= self.max_create_revision)
-    }
-
-    /// What is answered for one key.
-    pub(super) fn row(&self, view: &View<'_>, live: &Live) -> Result<RevRecord, StoreError> {
-        if !self.keys_only {
-            return view.record_of(&live.found);
-        }
-        let version = live.version();
-        Ok(RevRecord {
-            rev: live.found.rev,
-            key: live.key()?,
-            value: Default::default(),
-            create: version.create,
-            version: version.version,
-            lease: version.lease,
-            tombstone: false,
-        })
     }
 }
 
@@ -146,7 +129,7 @@ impl Store {
         // What is counted of the newest state is counted in stretches.
         let is_newest = at.main >= self.revision() && at.sub == u32::MAX;
         let tally = is_newest.then(|| self.tally.borrow_mut());
-        let (rows, bytes, looked) = (Vec::new(), 0, 0);
+        let (rows, bytes, looked) = (Records::default(), 0, 0);
         let mut slice = Slice { view, request, at: *at, limits, totals, tally, rows, bytes, looked };
         let ended = match order {
             Order::Single => slice.single()?,
@@ -168,13 +151,13 @@ impl Store {
         let snapshot = self.backend.read()?;
         let view = self.view(&*snapshot);
         let found = view.live_at(key, at)?;
-        Ok(found.map(|found| view.record_of(&found)).transpose()?)
+        Ok(found.map(|found| view.record_of(&found)).transpose()?.map(RevRecord::from))
     }
 
     /// The record at exactly this place in history, be it a tombstone. Compaction may have taken it.
     pub fn record(&self, rev: KeyRev) -> Result<Option<RevRecord>, ReadError> {
         self.check_ready()?;
-        Ok(self.view(&*self.backend.read()?).record(rev)?)
+        Ok(self.view(&*self.backend.read()?).record(rev)?.map(RevRecord::from))
     }
 }
 
@@ -226,11 +209,14 @@ pub(super) struct Slice<'a> {
     pub(super) limits: SliceLimits,
     pub(super) totals: &'a mut RangeDone,
     tally: Option<RefMut<'a, Tally>>,
-    pub(super) rows: Vec<RevRecord>,
+    pub(super) rows: Records,
     pub(super) bytes: u64,
     /// Keys.
     looked: u32,
 }
+
+/// Room is made for so many rows of a range without a limit.
+const EXPECTED_ROWS: u64 = 16;
 
 impl Slice<'_> {
     /// True: the range has ended. So it is with all these.
@@ -239,7 +225,7 @@ impl Slice<'_> {
         let from = format::with_rev(prefix.clone(), self.at);
         let found = self.view.newest_from(&from, prefix.len())?;
         if let Some(found) = found.filter(|found| !found.version.tombstone) {
-            self.take(&Live { prefix, found }, &mut 0)?;
+            self.take(&prefix, &found, &mut 0)?;
         }
         Ok(true)
     }
@@ -250,14 +236,15 @@ impl Slice<'_> {
         }
         let mut walk = Walk::new(self.view, bounds, self.at)?;
         while self.has_room() {
-            let Some(live) = walk.next()? else { return Ok(true) };
-            bounds.after(&live.prefix);
+            let Some(found) = walk.next()? else { return Ok(true) };
             self.looked += 1;
-            self.take(&live, given)?;
+            self.take(walk.prefix(), &found, given)?;
             if self.totals.more {
+                bounds.after(walk.prefix());
                 return self.count(bounds);
             }
         }
+        bounds.after(walk.prefix());
         Ok(false)
     }
 
@@ -271,7 +258,7 @@ impl Slice<'_> {
             if let Some(tally) = &self.tally
                 && let Some((end, count)) = tally.known(bounds.from(), bounds.until())
             {
-                self.totals.count += u64::from(count);
+                self.totals.count += count;
                 bounds.at_boundary(end);
             } else if !self.walk_a_stretch(bounds)? {
                 return Ok(false);
@@ -286,7 +273,7 @@ impl Slice<'_> {
         let mut walk = Walk::new(self.view, bounds, self.at)?;
         let mut count = 0;
         while self.has_room() {
-            let stop = match walk.next_found()? {
+            let stop = match walk.next()? {
                 None => Some(bounds.until().to_vec()),
                 Some(_) => stretch.as_ref().and_then(|stretch| stretch.stop(walk.prefix(), count)),
             };
@@ -310,16 +297,16 @@ impl Slice<'_> {
             if self.totals.more {
                 return self.count(bounds);
             }
-            let Some(live) = walk::last(&self.view, bounds, self.at)? else { return Ok(true) };
+            let Some(found) = walk::last(&self.view, bounds, self.at)? else { return Ok(true) };
             self.looked += 1;
-            self.take(&live, given)?;
+            self.take(bounds.until(), &found, given)?;
         }
         Ok(false)
     }
 
-    fn take(&mut self, live: &Live, given: &mut u64) -> Result<(), StoreError> {
+    fn take(&mut self, prefix: &[u8], found: &Found, given: &mut u64) -> Result<(), StoreError> {
         self.totals.count += 1;
-        if self.totals.more || !self.request.lets_through(live) {
+        if self.totals.more || !self.request.lets_through(found) {
             return Ok(());
         }
         if self.request.rows_max().is_some_and(|max| *given == max) {
@@ -327,13 +314,27 @@ impl Slice<'_> {
             return Ok(());
         }
         *given += 1;
-        self.answer(live)
+        self.answer(prefix, found)
     }
 
-    pub(super) fn answer(&mut self, live: &Live) -> Result<(), StoreError> {
-        let row = self.request.row(&self.view, live)?;
-        self.bytes += row.weight_bytes();
-        self.rows.push(row);
+    pub(super) fn answer(&mut self, prefix: &[u8], found: &Found) -> Result<(), StoreError> {
+        if self.request.keys_only {
+            self.push(&found.without_value(&format::decode_prefix(prefix)?));
+        } else {
+            self.push(&self.view.record_of(found)?);
+        }
         Ok(())
+    }
+
+    fn push(&mut self, row: &Record<'_>) {
+        let weight_bytes = row.weight_bytes();
+        self.bytes += weight_bytes;
+        // Those of a range tend to be alike.
+        let expected = match self.request.range.end() {
+            RangeEnd::Single => 0,
+            _ => self.request.rows_max().unwrap_or(EXPECTED_ROWS).saturating_sub(self.rows.len() as u64 + 1),
+        };
+        let room = self.limits.bytes.saturating_sub(self.bytes) / weight_bytes;
+        self.rows.push(row, expected.min(room) as usize);
     }
 }

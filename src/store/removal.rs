@@ -200,6 +200,6 @@ struct Walked {
 fn next_record(txn: &dyn Transaction, from: KeyRev) -> Result<Option<Walked>, StoreError> {
     let Some((row, bytes)) = txn.seek(Table::Revs, &format::rev_key(from))? else { return Ok(None) };
     let rev = format::decode_rev(row)?;
-    let (version, key) = format::peek_record(rev, bytes)?;
-    Ok(Some(Walked { rev, prefix: format::key_prefix(key), tombstone: version.tombstone }))
+    let record = format::decode_record(rev, bytes)?;
+    Ok(Some(Walked { rev, prefix: format::key_prefix(record.key), tombstone: record.tombstone }))
 }

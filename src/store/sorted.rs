@@ -16,7 +16,7 @@ use super::{
     StoreError,
     range::Slice,
     view::Found,
-    walk::{Bounds, Live, Walk},
+    walk::{Bounds, Walk},
 };
 use crate::types::{RangeRequest, SortOrder, SortTarget};
 
@@ -127,8 +127,7 @@ impl Slice<'_> {
         }
         while let Some(row) = sorted.held.pop_first() {
             sorted.held_bytes -= row.bytes();
-            let live = Live { prefix: row.prefix.clone(), found: row.found };
-            self.answer(&live)?;
+            self.answer(&row.prefix, &row.found)?;
             sorted.answered += 1;
             sorted.last = Some(row);
             if self.request.rows_max() == Some(sorted.answered) {
@@ -153,17 +152,17 @@ impl Slice<'_> {
         for _ in 0..self.limits.rows.max(1) {
             let in_window = sorted.seen < sorted.window;
             let next = if in_window || sorted.first_pass { walk.next()? } else { None };
-            let Some(live) = next else {
+            let Some(found) = next else {
                 sorted.answering = true;
                 self.totals.more = self.request.rows_max().is_some_and(|max| sorted.through > max);
                 return Ok(());
             };
-            sorted.bounds.after(&live.prefix);
+            sorted.bounds.after(walk.prefix());
             sorted.seen += 1;
             self.totals.count += u64::from(sorted.first_pass);
-            if in_window && self.request.lets_through(&live) {
+            if in_window && self.request.lets_through(&found) {
                 sorted.through += u64::from(sorted.first_pass);
-                let row = self.held(live)?;
+                let row = self.held(walk.prefix(), found)?;
                 if sorted.last.as_ref().is_none_or(|last| row > *last) {
                     sorted.hold(row, self.limits.bytes);
                 }
@@ -172,16 +171,16 @@ impl Slice<'_> {
         Ok(())
     }
 
-    fn held(&self, live: Live) -> Result<Held, StoreError> {
-        let version = live.version();
+    fn held(&self, prefix: &[u8], found: Found) -> Result<Held, StoreError> {
+        let version = &found.version;
         let by = match self.request.sort_target {
             SortTarget::Version => By::Number(version.version),
             SortTarget::Create => By::Number(version.create.0),
-            SortTarget::Mod => By::Number(live.found.rev.main.0),
-            SortTarget::Value => By::Value(self.view.record_of(&live.found)?.value.to_vec()),
+            SortTarget::Mod => By::Number(found.rev.main.0),
+            SortTarget::Value => By::Value(self.view.record_of(&found)?.value.to_vec()),
             SortTarget::Key => unreachable!("the order of keys is that of the walk"),
         };
         let descending = self.request.sort_order == SortOrder::Descend;
-        Ok(Held { by, descending, prefix: live.prefix, found: live.found })
+        Ok(Held { by, descending, prefix: prefix.to_vec(), found })
     }
 }

@@ -47,11 +47,24 @@ impl Tally {
         self.stride
     }
 
-    /// If a stretch begins at `from`, ends by `until` and is known: its end, and its keys.
-    pub(super) fn known(&self, from: &[u8], until: &[u8]) -> Option<(&[u8], u32)> {
-        let count = (*self.stretches.get(from)?)?;
-        let end = self.boundary_after(from);
-        (end <= until).then_some((end, count))
+    /// The stretches that are known, follow each other from `from`, and end by `until`: where they end, and their keys.
+    /// `None`: there is no such stretch.
+    pub(super) fn known(&self, from: &[u8], until: &[u8]) -> Option<(&[u8], u64)> {
+        let bounds = (Bound::Included(from), Bound::Unbounded);
+        let mut stretches = self.stretches.range::<[u8], _>(bounds);
+        let (_, mut count) = stretches.next().filter(|(start, _)| &***start == from)?;
+        let (mut end, mut keys) = (None, 0);
+        while let &Some(counted) = count {
+            let next = stretches.next();
+            let start = next.map_or(&format::END[..], |(start, _)| start);
+            if start > until {
+                break;
+            }
+            (end, keys) = (Some(start), keys + u64::from(counted));
+            let Some((_, after)) = next else { break };
+            count = after;
+        }
+        Some((end?, keys))
     }
 
     /// Is the stretch that `at` lies in known? Then it is not to be split.
@@ -115,7 +128,7 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn known(tally: &Tally, from: &str) -> Option<(String, u32)> {
+    fn known(tally: &Tally, from: &str) -> Option<(String, u64)> {
         let (end, count) = tally.known(from.as_bytes(), &format::END)?;
         Some((String::from_utf8_lossy(end).into_owned(), count))
     }
@@ -127,12 +140,13 @@ mod tests {
         tally.split(b"d");
         tally.learn(b"", 3);
         tally.learn(b"b", 5);
-        assert_eq!(known(&tally, ""), Some(("b".into(), 3)));
+        assert_eq!(known(&tally, ""), Some(("d".into(), 8)), "as far as it is known");
         tally.created(b"b");
         tally.created(b"c");
         tally.deleted(b"a");
         assert_eq!(known(&tally, "b"), Some(("d".into(), 7)));
-        assert_eq!(known(&tally, ""), Some(("b".into(), 2)));
+        assert_eq!(known(&tally, ""), Some(("d".into(), 9)));
+        assert_eq!(tally.known(b"", b"c"), Some((&b"b"[..], 2)), "the next one does not end there");
         assert_eq!(known(&tally, "d"), None, "nobody counted it");
         assert_eq!(tally.known(b"b", b"c"), None, "it does not end there");
         tally.split(b"c");

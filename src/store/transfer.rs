@@ -133,7 +133,7 @@ impl Store {
                 return Ok(slice);
             }
             slice.next = record.rev;
-            slice.records.push(record);
+            slice.records.push(record.into());
         }
         slice.done = true;
         Ok(slice)

@@ -8,7 +8,8 @@ use std::cmp::Ordering;
 use super::{
     StoreError,
     apply::{Apply, Stop},
-    walk::{Bounds, Live, Walk},
+    view::Found,
+    walk::{Bounds, Walk},
 };
 use crate::types::{
     Compare, CompareResult, CompareValue, Error, KeyRev, PutRequest, RangeAt, RangeRequest, Revision, TxnOp,
@@ -77,8 +78,8 @@ impl Apply<'_> {
         let mut walk = Walk::new(self.view(), &Bounds::of(&compare.range), self.here())?;
         let Some(first) = walk.next()? else { return Ok(holds_without_key(compare)) };
         let mut next = Some(first);
-        while let Some(live) = next {
-            if !self.holds_for(compare, &live)? {
+        while let Some(found) = next {
+            if !self.holds_for(compare, &found)? {
                 return Ok(false);
             }
             next = walk.next()?;
@@ -86,14 +87,14 @@ impl Apply<'_> {
         Ok(true)
     }
 
-    fn holds_for(&self, compare: &Compare, live: &Live) -> Result<bool, StoreError> {
-        let version = live.version();
+    fn holds_for(&self, compare: &Compare, found: &Found) -> Result<bool, StoreError> {
+        let version = &found.version;
         let order = match &compare.value {
             CompareValue::Version(given) => version.version.cmp(given),
             CompareValue::Create(given) => version.create.cmp(given),
-            CompareValue::Mod(given) => live.found.rev.main.cmp(given),
+            CompareValue::Mod(given) => found.rev.main.cmp(given),
             CompareValue::Lease(given) => version.lease.cmp(given),
-            CompareValue::Value(given) => self.view().record_of(&live.found)?.value[..].cmp(&given[..]),
+            CompareValue::Value(given) => self.view().record_of(found)?.value.cmp(&given[..]),
         };
         Ok(is(order, compare.result))
     }

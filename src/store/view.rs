@@ -1,7 +1,7 @@
 //! The pending layers and the database as one: the newest layer wins, markers hide.
 
 use super::{
-    Lease, RevRecord, Row, Rows, Snapshot, StoreError, Table,
+    Lease, Record, Row, Rows, Snapshot, StoreError, Table,
     format::{self, Version},
     layer::{Change, Layer, Pending},
 };
@@ -95,13 +95,13 @@ impl<'a> View<'a> {
         Ok(self.newest_at(key, at)?.filter(|found| !found.version.tombstone))
     }
 
-    pub(super) fn record(&self, rev: KeyRev) -> Result<Option<RevRecord>, StoreError> {
+    pub(super) fn record(&self, rev: KeyRev) -> Result<Option<Record<'a>>, StoreError> {
         let row = self.get(Table::Revs, &format::rev_key(rev))?;
         row.map(|bytes| format::decode_record(rev, bytes)).transpose()
     }
 
     /// The record that a row of `keys` speaks of.
-    pub(super) fn record_of(&self, found: &Found) -> Result<RevRecord, StoreError> {
+    pub(super) fn record_of(&self, found: &Found) -> Result<Record<'a>, StoreError> {
         self.record(found.rev)?.ok_or_else(|| StoreError::Corrupt {
             what: format!("table keys names revision {}, table revs has no such record", found.rev),
         })
@@ -142,6 +142,12 @@ impl Found {
         let rev = format::decode_version_rev(row, prefix_len)?;
         Ok(Found { rev, version: format::decode_version(value)? })
     }
+
+    /// What `keys` knows of the record.
+    pub(super) fn without_value<'k>(&self, key: &'k [u8]) -> Record<'k> {
+        let Version { tombstone, create, version, lease } = self.version;
+        Record { rev: self.rev, key, value: &[], create, version, lease, tombstone }
+    }
 }
 
 /// Rows of all layers in one order.
@@ -162,6 +168,9 @@ enum Rest<'a> {
 
 impl<'a> Merged<'a> {
     pub(super) fn next(&mut self) -> Result<Option<Row<'a>>, StoreError> {
+        if let [base] = &mut self.sources[..] {
+            return base.take();
+        }
         loop {
             let heads = self.sources.iter().filter_map(|source| source.head);
             // The first of equals: the newest layer's.
@@ -188,6 +197,13 @@ impl<'a> Source<'a> {
         let mut source = Source { head: None, rest: Rest::Base(rows) };
         source.advance()?;
         Ok(source)
+    }
+
+    /// The next row, of the only source: the database, which has no markers.
+    fn take(&mut self) -> Result<Option<Row<'a>>, StoreError> {
+        let row = self.head.and_then(|(key, value)| value.map(|value| (key, value)));
+        self.advance()?;
+        Ok(row)
     }
 
     fn advance(&mut self) -> Result<(), StoreError> {

@@ -1,11 +1,10 @@
 //! The keys of a range as they were at one place in history, in either direction, one at a time.
 
 use super::{
-    Row, StoreError, Table,
-    format::{self, Version},
+    Row, StoreError, Table, format,
     view::{Found, Merged, View},
 };
-use crate::types::{Bytes, KeyRange, KeyRev, RangeEnd};
+use crate::types::{KeyRange, KeyRev, RangeEnd};
 
 /// The bounds of a walk, as prefixes of `keys`.
 #[derive(Clone, Debug)]
@@ -54,23 +53,6 @@ impl Bounds {
     }
 }
 
-/// One key that is there.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) prefix: Vec<u8>,
-    pub(super) found: Found,
-}
-
-impl Live {
-    pub(super) fn key(&self) -> Result<Bytes, StoreError> {
-        format::decode_prefix(&self.prefix)
-    }
-
-    pub(super) fn version(&self) -> &Version {
-        &self.found.version
-    }
-}
-
 /// Ascending. It steps from row to row as long as keys have few versions, and seeks from key to key where they have many.
 pub(super) struct Walk<'a> {
     view: View<'a>,
@@ -99,21 +81,18 @@ impl<'a> Walk<'a> {
         Ok(Walk { view, stepping, from, until, at, decided: Vec::new(), keys: 0, wasted: 0 })
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Live>, StoreError> {
-        let found = self.next_found()?;
-        Ok(found.map(|found| Live { prefix: self.decided.clone(), found }))
-    }
-
-    /// The next key's version; its prefix is `self.prefix()`.
-    pub(super) fn next_found(&mut self) -> Result<Option<Found>, StoreError> {
+    /// The version of the next key that is there; its prefix is `self.prefix()`.
+    pub(super) fn next(&mut self) -> Result<Option<Found>, StoreError> {
         while let Some((row, value)) = self.next_row()? {
             if row >= &self.until[..] {
                 break;
             }
+            if !self.decided.is_empty() && row.starts_with(&self.decided) {
+                self.pass_over(&row[..self.decided.len()], None);
+                continue;
+            }
             let (prefix, rev) = format::split_version_key(row)?;
-            if prefix == &self.decided[..] {
-                self.pass_over(prefix, None);
-            } else if rev > self.at {
+            if rev > self.at {
                 self.pass_over(prefix, Some(self.at));
             } else {
                 self.decided.clear();
@@ -170,8 +149,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The last key in the bounds that is there. Two seeks for each key it looks at.
-pub(super) fn last(view: &View<'_>, bounds: &mut Bounds, at: KeyRev) -> Result<Option<Live>, StoreError> {
+/// The last key in the bounds that is there: its prefix is the new `until`. Two seeks for each key it looks at.
+pub(super) fn last(view: &View<'_>, bounds: &mut Bounds, at: KeyRev) -> Result<Option<Found>, StoreError> {
     while let Some((row, _)) = view.seek_before(Table::Keys, &bounds.until)? {
         if row < &bounds.from[..] {
             break;
@@ -179,8 +158,9 @@ pub(super) fn last(view: &View<'_>, bounds: &mut Bounds, at: KeyRev) -> Result<O
         let (prefix, _) = format::split_version_key(row)?;
         bounds.before(prefix);
         let from = format::with_rev(prefix.to_vec(), at);
-        if let Some(found) = view.newest_from(&from, prefix.len())?.filter(|found| !found.version.tombstone) {
-            return Ok(Some(Live { prefix: prefix.to_vec(), found }));
+        let found = view.newest_from(&from, prefix.len())?.filter(|found| !found.version.tombstone);
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)

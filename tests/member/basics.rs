@@ -93,7 +93,7 @@ fn what_an_outcome_names_can_be_read() {
             match part {
                 TxnPart::Range { range, .. } => {
                     let slice = member.range_at(range.clone()).await.unwrap().next().await.unwrap();
-                    seen.push(slice.rows[0].value.clone());
+                    seen.push(slice.rows.iter().next().unwrap().value.into());
                 }
                 TxnPart::Put(put) => {
                     seen.push(member.record(put.prev.unwrap()).await.unwrap().value);

@@ -82,7 +82,7 @@ pub(crate) async fn rows(member: &Member, range: KeyRange) -> Vec<RevRecord> {
     let mut rows = Vec::new();
     loop {
         let slice = reader.next().await.expect("a slice");
-        rows.extend(slice.rows);
+        rows.extend(slice.rows.iter().map(RevRecord::from));
         if slice.end.is_some() {
             return rows;
         }

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, mem, sync::Arc};
 use solder::{
     raft::{self, Envelope, Message, Role, Ticket},
     replica::{self, Append, Effect, Event, PeerMessage, Replica, TransferDone, TransferJob, boot, jobs},
-    store::{self, Backend, FlushJob, FlushReport, RangeCursor, SliceLimits, Store, StoreError},
+    store::{self, Backend, FlushJob, FlushReport, RangeCursor, RevRecord, SliceLimits, Store, StoreError},
     types::{
         Bugs, ClusterId, Entry, EntryId, HardState, Index, KeyRange, KeyRev, Membership, NodeId, Payload,
         RangeRequest,
@@ -136,7 +136,7 @@ impl Board {
         let mut cursor = RangeCursor::new(store.range_at(&all).map_err(|e| show(&e))?);
         loop {
             let slice = store.range(&mut cursor, limits).map_err(|e| show(&e))?;
-            slice.rows.iter().for_each(|row| text += &format!("{row:?}\n"));
+            slice.rows.iter().for_each(|row| text += &format!("{:?}\n", RevRecord::from(row)));
             if slice.end.is_some() {
                 break;
             }

@@ -441,5 +441,5 @@ fn first_of(store: &Store, range: RangeAt) -> Option<Option<Kv>> {
     }
     let mut cursor = RangeCursor::new(range);
     let slice = store.range(&mut cursor, SliceLimits { rows: 10, bytes: 10_000 }).ok()?;
-    Some(slice.rows.into_iter().next().map(kv_of))
+    Some(slice.rows.iter().next().map(|record| kv_of(record.into())))
 }

@@ -245,7 +245,7 @@ impl Machine {
         let end = loop {
             let slice = store.range(&mut cursor, limits).unwrap_or_else(|error| panic!("{range:?}: {error}"));
             assert!(slice.rows.len() <= limits.rows.max(1) as usize, "{} rows, {limits:?}", slice.rows.len());
-            rows.extend(slice.rows);
+            rows.extend(slice.rows.iter().map(RevRecord::from));
             if let Some(end) = slice.end {
                 break end;
             }
@@ -418,7 +418,7 @@ impl Long {
     fn go_on(&mut self, machine: &Machine, store: &mut Store) -> bool {
         let limits = SliceLimits { rows: 2, bytes: 300 };
         let slice = store.range(&mut self.cursor, limits).expect("pinned");
-        self.rows.extend(slice.rows);
+        self.rows.extend(slice.rows.iter().map(RevRecord::from));
         let Some(end) = slice.end else {
             self.stream
                 .extend(next_piece(store, &mut self.snapshot, 100).expect("pinned").unwrap_or_default());
