@@ -65,9 +65,13 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes it if it is not there, and locks it.
+    /// Makes it if it is not there, and locks it. What is somebody else's gets not even a lock.
     pub(super) fn open(path: &Path) -> Result<DataDir, OpenError> {
         make(path)?;
+        match check_empty(path) {
+            Err(OpenError::NotOurs { .. }) if path.join(MEMBER).exists() => {}
+            checked => checked?,
+        }
         let lock = lock(path)?;
         Ok(DataDir { path: path.to_path_buf(), _lock: lock })
     }
@@ -86,27 +90,13 @@ impl DataDir {
         match fs::read_to_string(&path) {
             Ok(text) => read(&path, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.check_empty()?;
+                check_empty(&self.path)?;
                 let identity = founder();
                 self.write(&identity).map_err(|error| io_error(&path, "cannot be written", &error))?;
                 Ok(identity)
             }
             Err(error) => Err(io_error(&path, "cannot be read", &error)),
         }
-    }
-
-    fn check_empty(&self) -> Result<(), OpenError> {
-        let failed = |error| io_error(&self.path, "cannot be listed", &error);
-        for file in fs::read_dir(&self.path).map_err(failed)? {
-            let name = file.map_err(failed)?.file_name();
-            if name != LOCK && name != MEMBER_NEW && name != "lost+found" {
-                return Err(OpenError::NotOurs {
-                    path: self.path.clone(),
-                    file: name.to_string_lossy().into_owned(),
-                });
-            }
-        }
-        Ok(())
     }
 
     fn write(&self, identity: &Identity) -> io::Result<()> {
@@ -127,6 +117,20 @@ impl DataDir {
         fs::rename(&new, self.path.join(MEMBER))?;
         sync_directory(&self.path)
     }
+}
+
+fn check_empty(path: &Path) -> Result<(), OpenError> {
+    let failed = |error| io_error(path, "cannot be listed", &error);
+    for file in fs::read_dir(path).map_err(failed)? {
+        let name = file.map_err(failed)?.file_name();
+        if name != LOCK && name != MEMBER_NEW && name != "lost+found" {
+            return Err(OpenError::NotOurs {
+                path: path.to_path_buf(),
+                file: name.to_string_lossy().into_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn read(path: &Path, text: &str) -> Result<Identity, OpenError> {

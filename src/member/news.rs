@@ -2,6 +2,8 @@
 //!
 //! Whole revisions, always. Here you will not find: who watches.
 
+use std::mem;
+
 use crate::{
     store::{ReadError, RevRecord, SliceLimits, Store, StoreError},
     types::{Error, KeyRev, Revision},
@@ -50,19 +52,20 @@ impl Teller {
 
     /// Looks at what has been applied; called before a compaction takes it away, too.
     pub(super) fn look(&mut self, store: &Store) -> Result<(), StoreError> {
-        if self.told == store.revision() || self.cut.is_some() {
+        let told = mem::replace(&mut self.told, store.revision());
+        // After a cut nothing more is told until that has been: history has the rest.
+        if told == self.told || self.cut.is_some() {
             return Ok(());
         }
         let limits = SliceLimits { bytes: NEWS_LIMITS.bytes.saturating_sub(self.bytes), ..NEWS_LIMITS };
-        let (events, upto) = match read(store, self.told.next(), &self.interest, limits) {
+        let (events, upto) = match read(store, told.next(), &self.interest, limits) {
             Ok(read) => read,
             // A store that has been brought up to date is ahead of what was told.
-            Err(ReadError::Refused(_)) => (Vec::new(), self.told),
+            Err(ReadError::Refused(_)) => (Vec::new(), told),
             Err(ReadError::Store(error)) => return Err(error),
         };
         self.bytes += events.iter().map(Found::weight_bytes).sum::<u64>();
         self.events.extend(events);
-        self.told = store.revision();
         self.cut = Some(upto).filter(|upto| *upto < self.told);
         Ok(())
     }
@@ -71,7 +74,7 @@ impl Teller {
     pub(super) fn take(&mut self) -> News {
         self.bytes = 0;
         let told = self.cut.take().unwrap_or(self.told);
-        News { events: std::mem::take(&mut self.events), told }
+        News { events: mem::take(&mut self.events), told }
     }
 }
 

@@ -39,6 +39,8 @@ fn what_is_somebody_elses_is_not_touched() {
     fs::write(dir.path().join("letter.txt"), "dear board").unwrap();
     let text = refusal(dir.path());
     assert!(text.contains("\"letter.txt\" and no member.toml"), "{text}");
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(names, ["letter.txt"]);
     let text = refusal(&dir.path().join("letter.txt"));
     assert!(text.contains("is no directory"), "{text}");
 }

@@ -229,6 +229,39 @@ fn what_is_compacted_at_once_is_told_nevertheless() {
     });
 }
 
+/// More than is told along with "applied" comes in one breath, with a compaction in the midst of it.
+#[test]
+fn what_is_too_much_to_be_told_at_once_is_told_from_history() {
+    const PUTS: i64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let value = "v".repeat(200 << 10);
+    with(options(dir.path()), |member, executor| async move {
+        let mut stream = member.watch_stream();
+        stream.create(WatchId(1), watch(KeyRange::all(), 0));
+        assert!(future::poll_once(stream.next()).await.is_none());
+        put(&member, "a", "0").await.unwrap();
+        assert_eq!(told(&next(&mut stream).await).len(), 1);
+        assert!(future::poll_once(stream.next()).await.is_none());
+        let mut tasks = Vec::new();
+        for number in 0..PUTS {
+            let (member, value) = (member.clone(), value.clone());
+            tasks.push(executor.spawn(async move {
+                if number == PUTS / 2 {
+                    member.compact(Revision(2), false).await.unwrap();
+                }
+                put(&member, "a", &value).await.unwrap();
+            }));
+        }
+        for task in tasks {
+            task.await;
+        }
+        put(&member, "a", "1").await.unwrap();
+        let all = until(&mut stream, Revision(3 + PUTS)).await;
+        let revisions: Vec<i64> = all.iter().map(|(rev, ..)| rev.main.0).collect();
+        assert_eq!(revisions, (3..=3 + PUTS).collect::<Vec<_>>());
+    });
+}
+
 #[test]
 fn nothing_is_lost_with_a_future_that_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
