@@ -63,7 +63,8 @@ impl Caller {
 
     /// A watch that has something to tell at once.
     pub fn watch(&mut self) -> String {
-        let mut fields = vec![("start_revision", Number(self.chance.i64(self.compacted.max(1) - 1..=self.revision)))];
+        let mut fields =
+            vec![("start_revision", Number(self.chance.i64(self.compacted.max(1) - 1..=self.revision)))];
         fields.extend(self.interval());
         fields.extend(self.flag("prev_kv", 2));
         if self.chance.u32(..3) == 0 {
@@ -161,7 +162,8 @@ impl Caller {
             fields.push(("sort_order", Enum(order.0, order.1)));
         }
         if self.one_of(3) {
-            let targets = [("KEY", 0), ("VERSION", 1), ("CREATE", 2), ("MOD", 3), ("VALUE", 4), ("BOGUS", 9)];
+            // A number that is no target is the end of etcd.
+            let targets = [("KEY", 0), ("VERSION", 1), ("CREATE", 2), ("MOD", 3), ("VALUE", 4), ("BOGUS", 0)];
             let target = self.pick(&targets);
             fields.push(("sort_target", Enum(target.0, target.1)));
         }
@@ -193,7 +195,8 @@ impl Caller {
         }
         for branch in ["success", "failure"] {
             if !self.one_of(5) {
-                fields.push((branch, List((0..self.chance.u32(..4)).map(|_| self.operation(depth)).collect())));
+                fields
+                    .push((branch, List((0..self.chance.u32(..4)).map(|_| self.operation(depth)).collect())));
             }
         }
         Message(fields)

@@ -30,14 +30,41 @@ impl Document {
 
 /// Values of which most are wrong, in any place.
 const ODDITIES: [&str; 24] = [
-    "null", "true", "false", "0", "-0", "1.5", "1e2", "\"\"", "\"abc\"", "\" 1\"", "\"1.0\"", "[]", "{}", "[null]", "[1]",
-    "{\"a\":1}", "9223372036854775808", "\"-9223372036854775809\"", "\"YQ\"", "\"YQ=\"", "1E400", "\"\\u0061\"", "\"\\ud800\"",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "1.5",
+    "1e2",
+    "\"\"",
+    "\"abc\"",
+    "\" 1\"",
+    "\"1.0\"",
+    "[]",
+    "{}",
+    "[null]",
+    "[1]",
+    "{\"a\":1}",
+    "9223372036854775808",
+    "\"-9223372036854775809\"",
+    "\"YQ\"",
+    "\"YQ=\"",
+    "1E400",
+    "\"\\u0061\"",
+    "\"\\ud800\"",
     "\"2\"",
 ];
 
 /// Fields that no message has. The values must be well-formed all the same.
-const UNKNOWN: [&str; 6] =
-    ["\"x\":1", "\"KEY\":[{}]", "\"\":null", "\"key \":\"*\"", "\"y\":{\"key\":{\"z\":[1,-2.5e3,true]}}", "\"\\u006bez\":\"\""];
+const UNKNOWN: [&str; 6] = [
+    "\"x\":1",
+    "\"KEY\":[{}]",
+    "\"\":null",
+    "\"key \":\"*\"",
+    "\"y\":{\"key\":{\"z\":[1,-2.5e3,true]}}",
+    "\"\\u006bez\":\"\"",
+];
 
 pub fn write(document: &Document, chance: &mut Rng) -> String {
     let mut out = String::new();
@@ -153,10 +180,10 @@ impl Writer<'_> {
 
     fn number(&mut self, number: i64) {
         // What follows a point or an `e` is read as a float by some.
-        let small = number.abs() < 1 << 50;
+        let small = number.unsigned_abs() < 1 << 50;
         let text = match self.chance.u32(..12) {
             0 if small => format!("{number}.0"),
-            1 if small => format!("{number}0e-1"),
+            1 if small && number != 0 => format!("{number}0e-1"),
             2 if small => format!("\"{number}.00\""),
             3 if small => format!("\"{number}e0\""),
             4..8 => format!("\"{number}\""),

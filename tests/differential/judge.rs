@@ -19,11 +19,14 @@ impl Said {
         let text = answer.text();
         let mut body: Value = serde_json::from_str(&text)
             // A stream's messages; or none.
-            .or_else(|_| text.lines().map(serde_json::from_str).collect::<Result<Vec<_>, _>>().map(Value::Array))
+            .or_else(|_| {
+                text.lines().map(serde_json::from_str).collect::<Result<Vec<_>, _>>().map(Value::Array)
+            })
             .unwrap_or_else(|error| Value::String(format!("{error}: {text}")));
         let mut ids = true;
         for header in headers(&mut body) {
-            ids &= ["cluster_id", "member_id", "raft_term"].map(|name| header.remove(name).is_some()) == [true; 3];
+            ids &= ["cluster_id", "member_id", "raft_term"].map(|name| header.remove(name).is_some())
+                == [true; 3];
         }
         if let Some(fields) = body.as_object_mut() {
             // etcd's gateway before 3.6 has it; who reads it must find it.
@@ -50,9 +53,11 @@ impl Said {
 
     /// Did the document not get as far as the store?
     fn is_malformed(&self) -> bool {
-        let message = self.body["message"].as_str().unwrap_or_default();
+        // That of a stream stands a level deeper.
+        let body = self.body.get("error").unwrap_or(&self.body);
+        let message = body["message"].as_str().unwrap_or_default();
         let store = ["etcdserver: ", "grpc: "].iter().any(|start| message.starts_with(start));
-        self.status == 400 && self.body["code"] == 3 && !store
+        self.status == 400 && body["code"] == 3 && !store
     }
 }
 

@@ -21,7 +21,7 @@ mod document;
 mod judge;
 mod watch;
 
-use std::{env, path::PathBuf};
+use std::{env, io, path::PathBuf};
 
 use fastrand::Rng;
 
@@ -64,6 +64,14 @@ fn round(etcd: &PathBuf, seed: u64, steps: u64) -> Vec<String> {
     for step in 0..steps {
         let call = caller.next();
         let [theirs, ours] = links.each_mut().map(|link| ask(link, &call));
+        let ours = ours.unwrap_or_else(|error| panic!("SEED={seed}: {error}\n{}\n{}", call.path, call.body));
+        let theirs = match theirs {
+            Ok(said) => said,
+            Err(error) => {
+                println!("etcd did not survive (solder: {ours}): {error}\n{}\n{}", call.path, call.body);
+                break;
+            }
+        };
         caller.learn(&theirs);
         if let Some(what) = judge::difference(&call, &theirs, &ours) {
             let Call { path, body } = &call;
@@ -80,14 +88,15 @@ fn round(etcd: &PathBuf, seed: u64, steps: u64) -> Vec<String> {
                 ));
             }
         }
-        if differences.len() >= DIFFERENCES_MAX || theirs.revision() > 0 && theirs.revision() != ours.revision() {
+        if differences.len() >= DIFFERENCES_MAX
+            || theirs.revision() > 0 && theirs.revision() != ours.revision()
+        {
             break;
         }
     }
     differences
 }
 
-fn ask(link: &mut Connection, call: &Call) -> Said {
-    let answer = link.call(&Request::post(call.path, call.body.as_bytes()));
-    Said::of(&answer.unwrap_or_else(|error| panic!("{}: {error}\n{}", call.path, call.body)))
+fn ask(link: &mut Connection, call: &Call) -> io::Result<Said> {
+    link.call(&Request::post(call.path, call.body.as_bytes())).map(|answer| Said::of(&answer))
 }

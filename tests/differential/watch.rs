@@ -12,7 +12,8 @@ const QUIET: Duration = Duration::from_millis(250);
 /// All that comes until nothing comes any more: events one by one, since how they are batched is not promised.
 pub fn history(address: SocketAddr, request: &str) -> Vec<String> {
     let connection = Connection::open(address).expect("it serves");
-    let mut stream = Stream::open(connection, &Request::post("/v3/watch", request.as_bytes())).expect("an answer");
+    let mut stream =
+        Stream::open(connection, &Request::post("/v3/watch", request.as_bytes())).expect("an answer");
     stream.set_patience(QUIET).expect("a socket");
     let mut seen = vec![stream.status().to_string()];
     while let Ok(Some(message)) = stream.message() {

@@ -76,7 +76,14 @@ impl Server {
     /// In `home`, which stays; not started yet.
     pub fn stopped(home: &Path, args: &[&str]) -> Server {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Server { binary: binary(), child: None, address: free_address(), home: home.to_owned(), args, _scratch: None }
+        Server {
+            binary: binary(),
+            child: None,
+            address: free_address(),
+            home: home.to_owned(),
+            args,
+            _scratch: None,
+        }
     }
 
     /// Starts and waits until it serves.
@@ -91,7 +98,8 @@ impl Server {
         let errors = log.try_clone().expect("a second handle");
         let mut command = self.command();
         command.args(self.flags()).stdin(Stdio::null()).stdout(log).stderr(errors);
-        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
+        self.child =
+            Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
         let deadline = Instant::now() + START_MAX;
         while !self.serves() {
             if let Some(status) = self.ended() {
