@@ -10,12 +10,12 @@ use crate::{
     judge::Said,
 };
 
-pub struct Call {
-    pub path: &'static str,
-    pub body: String,
+pub(crate) struct Call {
+    pub(crate) path: &'static str,
+    pub(crate) body: String,
 }
 
-pub struct Caller {
+pub(crate) struct Caller {
     chance: Rng,
     revision: i64,
     compacted: i64,
@@ -37,11 +37,11 @@ const LEASES: [i64; 5] = [7, 8, 9, -5, i64::MAX];
 type Field = (&'static str, Document);
 
 impl Caller {
-    pub fn new(chance: Rng) -> Caller {
+    pub(crate) fn new(chance: Rng) -> Caller {
         Caller { chance, revision: 1, compacted: 0, asked: 0 }
     }
 
-    pub fn learn(&mut self, said: &Said) {
+    pub(crate) fn learn(&mut self, said: &Said) {
         self.revision = self.revision.max(said.revision());
         if said.is_good() && self.asked != 0 {
             self.compacted = self.asked;
@@ -49,7 +49,7 @@ impl Caller {
         self.asked = 0;
     }
 
-    pub fn next(&mut self) -> Call {
+    pub(crate) fn next(&mut self) -> Call {
         let (path, document) = match self.chance.u32(..100) {
             0..22 => ("/v3/kv/put", self.put()),
             22..52 => ("/v3/kv/range", self.range()),
@@ -62,7 +62,7 @@ impl Caller {
     }
 
     /// A watch that has something to tell at once.
-    pub fn watch(&mut self) -> String {
+    pub(crate) fn watch(&mut self) -> String {
         let mut fields =
             vec![("start_revision", Number(self.chance.i64(self.compacted.max(1) - 1..=self.revision)))];
         fields.extend(self.interval());

@@ -8,7 +8,7 @@ use base64::{
 };
 use fastrand::Rng;
 
-pub enum Document {
+pub(crate) enum Document {
     Message(Vec<(&'static str, Document)>),
     List(Vec<Document>),
     Number(i64),
@@ -20,7 +20,7 @@ pub enum Document {
 
 impl Document {
     /// As a careful client writes it.
-    pub fn plain(&self) -> String {
+    pub(crate) fn plain(&self) -> String {
         let mut out = String::new();
         let mut careful = Rng::with_seed(0);
         Writer { out: &mut out, chance: &mut careful, odd: false }.value(self);
@@ -66,7 +66,7 @@ const UNKNOWN: [&str; 6] = [
     "\"\\u006bez\":\"\"",
 ];
 
-pub fn write(document: &Document, chance: &mut Rng) -> String {
+pub(crate) fn write(document: &Document, chance: &mut Rng) -> String {
     let mut out = String::new();
     let odd = chance.u32(..10) == 0;
     Writer { out: &mut out, chance, odd }.value(document);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{caller::Call, support::http::Answer};
 
 /// An answer without what differs from one cluster to another.
-pub struct Said {
+pub(crate) struct Said {
     status: u16,
     body: Value,
     /// Ids that must be there stand here for those that are.
@@ -15,7 +15,7 @@ pub struct Said {
 }
 
 impl Said {
-    pub fn of(answer: &Answer) -> Said {
+    pub(crate) fn of(answer: &Answer) -> Said {
         let text = answer.text();
         let mut body: Value = serde_json::from_str(&text)
             // A stream's messages; or none.
@@ -38,16 +38,16 @@ impl Said {
     }
 
     /// Zero in an answer that tells none.
-    pub fn revision(&self) -> i64 {
+    pub(crate) fn revision(&self) -> i64 {
         let text = self.body["header"]["revision"].as_str();
         text.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    pub fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         self.status == 200
     }
 
-    pub fn body(&self) -> &Value {
+    pub(crate) fn body(&self) -> &Value {
         &self.body
     }
 
@@ -82,7 +82,7 @@ impl fmt::Display for Said {
 
 const KEEPALIVE: &str = "/v3/lease/keepalive";
 
-pub fn difference(call: &Call, theirs: &Said, ours: &Said) -> Option<&'static str> {
+pub(crate) fn difference(call: &Call, theirs: &Said, ours: &Said) -> Option<&'static str> {
     if call.path == KEEPALIVE && theirs.is_good() && ours.is_malformed() && theirs.body == json!([]) {
         // etcd says nothing at all to a malformed document.
         return None;

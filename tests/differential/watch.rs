@@ -10,7 +10,7 @@ use crate::support::http::{Connection, Request, Stream};
 const QUIET: Duration = Duration::from_millis(250);
 
 /// All that comes until nothing comes any more: events one by one, since how they are batched is not promised.
-pub fn history(address: SocketAddr, request: &str) -> Vec<String> {
+pub(crate) fn history(address: SocketAddr, request: &str) -> Vec<String> {
     let connection = Connection::open(address).expect("it serves");
     let mut stream =
         Stream::open(connection, &Request::post("/v3/watch", request.as_bytes())).expect("an answer");
