@@ -47,10 +47,6 @@ impl Said {
         self.status == 200
     }
 
-    pub(crate) fn body(&self) -> &Value {
-        &self.body
-    }
-
     /// Did the document not get as far as the store?
     fn is_malformed(&self) -> bool {
         // That of a stream stands a level deeper.

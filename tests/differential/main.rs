@@ -21,7 +21,10 @@ mod document;
 mod judge;
 mod watch;
 
-use std::{env, io, path::PathBuf};
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+};
 
 use fastrand::Rng;
 
@@ -55,9 +58,9 @@ fn solder_says_what_etcd_says() {
 }
 
 /// One pair of empty stores, taken through `steps` requests. What they differed in.
-fn round(etcd: &PathBuf, seed: u64, steps: u64) -> Vec<String> {
+fn round(etcd: &Path, seed: u64, steps: u64) -> Vec<String> {
     println!("SEED={seed}");
-    let servers = [Server::of(etcd.clone(), &[]), Server::fresh()];
+    let servers = [Server::of(etcd.to_owned(), &[]), Server::fresh()];
     let mut links = servers.each_ref().map(|server| Connection::open(server.address()).expect("it serves"));
     let mut caller = Caller::new(Rng::with_seed(seed));
     let mut differences = Vec::new();
