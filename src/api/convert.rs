@@ -3,7 +3,7 @@
 use crate::{
     member,
     rpc::{self, CompareOperand, CompareTarget, RequestOp},
-    store::{Record, RevRecord},
+    store::{self, Record, RevRecord},
     types::{
         AlarmKind, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange, LeaseId,
         PutRequest, RangeRequest, Revision, SortOrder, SortTarget, TxnOp, TxnRequest,
@@ -83,28 +83,35 @@ pub(super) fn delete_range(request: rpc::DeleteRangeRequest) -> DeleteRangeReque
     DeleteRangeRequest { range: KeyRange::new(request.key, request.range_end), prev_kv: request.prev_kv }
 }
 
-/// Errors: `KeyNotFound` for an operation that is none, as etcd says it; `TooManyOps`.
+/// Errors: `KeyNotFound` for an operation that is none, as etcd says it; `TooManyOps`; and what is wrong with a compare or an
+/// operation before these, since etcd names the first.
 pub(super) fn txn(request: rpc::TxnRequest, ops_max: usize) -> Result<TxnRequest, Error> {
     let widest = request.compare.len().max(request.success.len()).max(request.failure.len());
     // A nested transaction may use what its parent has left.
     let ops_left = ops_max.checked_sub(widest).ok_or(Error::TooManyOps)?;
     let branch =
         |ops: Vec<RequestOp>| ops.into_iter().map(|op| txn_op(op, ops_left)).collect::<Result<_, _>>();
+    let checked = |given| {
+        let compare = compare(given);
+        store::check_compare(&compare).map(|()| compare)
+    };
     Ok(TxnRequest {
-        compare: request.compare.into_iter().map(compare).collect(),
+        compare: request.compare.into_iter().map(checked).collect::<Result<_, _>>()?,
         success: branch(request.success)?,
         failure: branch(request.failure)?,
     })
 }
 
 fn txn_op(op: RequestOp, ops_max: usize) -> Result<TxnOp, Error> {
-    Ok(match op {
+    let op = match op {
         RequestOp::None => return Err(Error::KeyNotFound),
         RequestOp::Range(request) => TxnOp::Range(range(request)),
         RequestOp::Put(request) => TxnOp::Put(put(request)),
         RequestOp::DeleteRange(request) => TxnOp::DeleteRange(delete_range(request)),
         RequestOp::Txn(request) => TxnOp::Txn(Box::new(txn(request, ops_max)?)),
-    })
+    };
+    store::check_op(&op)?;
+    Ok(op)
 }
 
 /// The target says what is compared; an operand of another kind counts as none, and none as zero.
@@ -163,30 +170,45 @@ mod tests {
     #[test]
     fn operands_that_do_not_fit_are_zero() {
         let cases = [
-            (r#"{"target":"MOD","mod_revision":7}"#, CompareValue::Mod(Revision(7))),
-            (r#"{"target":"MOD","version":7}"#, CompareValue::Mod(Revision(0))),
-            (r#"{"target":"BOGUS","version":7}"#, CompareValue::Version(7)),
-            (r#"{"target":9,"version":7}"#, CompareValue::Version(7)),
-            (r#"{"target":"VALUE"}"#, CompareValue::Value(Default::default())),
-            (r#"{"target":"LEASE","lease":-1}"#, CompareValue::Lease(LeaseId(-1))),
+            (r#""target":"MOD","mod_revision":7"#, CompareValue::Mod(Revision(7))),
+            (r#""target":"MOD","version":7"#, CompareValue::Mod(Revision(0))),
+            (r#""target":"BOGUS","version":7"#, CompareValue::Version(7)),
+            (r#""target":9,"version":7"#, CompareValue::Version(7)),
+            (r#""target":"VALUE""#, CompareValue::Value(Default::default())),
+            (r#""target":"LEASE","lease":-1"#, CompareValue::Lease(LeaseId(-1))),
         ];
         for (text, wanted) in cases {
-            let body = format!(r#"{{"compare":[{text}]}}"#);
+            let body = format!(r#"{{"compare":[{{"key":"YQ==",{text}}}]}}"#);
             assert_eq!(read(&body, 128).unwrap().compare[0].value, wanted, "{text}");
         }
-        let unknown = read(r#"{"compare":[{"result":9}]}"#, 128).unwrap();
+        let unknown = read(r#"{"compare":[{"key":"YQ==","result":9}]}"#, 128).unwrap();
         assert_eq!(unknown.compare[0].result, CompareResult::Unknown);
     }
 
     #[test]
     fn operations_are_counted_with_what_the_parent_uses() {
         let nested = |inner: usize| {
-            let ops = vec![r#"{"request_range":{}}"#; inner].join(",");
+            let ops = vec![r#"{"request_range":{"key":"YQ=="}}"#; inner].join(",");
             format!(r#"{{"success":[{{"request_txn":{{"failure":[{ops}]}}}}]}}"#)
         };
         assert!(read(&nested(3), 4).is_ok());
         assert_eq!(read(&nested(4), 4), Err(Error::TooManyOps));
         assert_eq!(read(r#"{"compare":[{},{},{}]}"#, 2), Err(Error::TooManyOps));
-        assert_eq!(read(r#"{"failure":[{}]}"#, 128), Err(Error::KeyNotFound));
+    }
+
+    #[test]
+    fn the_first_thing_wrong_is_named() {
+        let cases = [
+            (r#"{"failure":[{}]}"#, Error::KeyNotFound),
+            (r#"{"failure":[{}],"compare":[{}]}"#, Error::EmptyKey),
+            (
+                r#"{"failure":[{}],"success":[{"request_txn":{"failure":[{"request_put":{}}]}}]}"#,
+                Error::EmptyKey,
+            ),
+            (r#"{"success":[{},{"request_put":{}}]}"#, Error::KeyNotFound),
+        ];
+        for (body, error) in cases {
+            assert_eq!(read(body, 128), Err(error), "{body}");
+        }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{
-    Bytes, Command, DeleteRangeRequest, Error, KeyRange, LeaseId, PutRequest, RangeEnd, RangeRequest, TxnOp,
-    TxnRequest, limits,
+    Bytes, Command, Compare, DeleteRangeRequest, Error, KeyRange, LeaseId, PutRequest, RangeEnd,
+    RangeRequest, TxnOp, TxnRequest, limits,
 };
 
 /// Would this command be refused whatever the store holds?
@@ -77,17 +77,29 @@ fn check_ops(txn: &TxnRequest, ops_max: usize, depth: usize) -> Result<(), Error
         return Err(Error::TooManyOps);
     }
     for compare in &txn.compare {
-        check_keys(&compare.range)?;
+        check_compare(compare)?;
     }
     for op in txn.success.iter().chain(&txn.failure) {
         match op {
-            TxnOp::Range(range) => check_range(range)?,
-            TxnOp::Put(put) => check_put(put)?,
-            TxnOp::DeleteRange(delete) => check_keys(&delete.range)?,
             TxnOp::Txn(inner) => check_ops(inner, ops_max - ops, depth + 1)?,
+            op => check_op(op)?,
         }
     }
     Ok(())
+}
+
+pub fn check_compare(compare: &Compare) -> Result<(), Error> {
+    check_keys(&compare.range)
+}
+
+/// One operation by itself. A nested transaction is looked at with its parent only.
+pub fn check_op(op: &TxnOp) -> Result<(), Error> {
+    match op {
+        TxnOp::Range(range) => check_range(range),
+        TxnOp::Put(put) => check_put(put),
+        TxnOp::DeleteRange(delete) => check_keys(&delete.range),
+        TxnOp::Txn(_) => Ok(()),
+    }
 }
 
 /// What the operations of a branch write.
@@ -102,20 +114,18 @@ struct Writes<'a> {
 #[derive(Default)]
 struct Ranges<'a>(BTreeMap<&'a [u8], Until<'a>>);
 
-/// Where a range ends.
+/// Where a range ends: at this key, which may be in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Until<'a> {
-    /// At this key, which may be in it.
-    Key(&'a [u8], bool),
-    Open,
-}
+struct Until<'a>(&'a [u8], bool);
 
 impl<'a> Ranges<'a> {
     fn add(&mut self, range: &'a KeyRange) {
         let until = match range.end() {
-            RangeEnd::Single => Until::Key(&range.key, true),
-            RangeEnd::Before(end) => Until::Key(end, false),
-            RangeEnd::Open => Until::Open,
+            RangeEnd::Single => Until(&range.key, true),
+            RangeEnd::Before(end) => Until(end, false),
+            // etcd takes the zero byte by its word here, as an end before every key: what the rest of the transaction puts is
+            // not held against a delete without end.
+            RangeEnd::Open => return,
         };
         if !range.is_empty() {
             self.join(&range.key, until);
@@ -125,7 +135,7 @@ impl<'a> Ranges<'a> {
     fn join(&mut self, mut from: &'a [u8], mut until: Until<'a>) {
         // From the end backwards: whatever begins in the new range, or reaches into it, becomes part of it.
         while let Some((begin, end)) = self.last_before(until)
-            && end >= Until::Key(from, false)
+            && end >= Until(from, false)
         {
             self.0.remove(begin);
             (from, until) = (from.min(begin), until.max(end));
@@ -134,15 +144,11 @@ impl<'a> Ranges<'a> {
     }
 
     fn last_before(&self, until: Until<'a>) -> Option<(&'a [u8], Until<'a>)> {
-        let last = match until {
-            Until::Key(key, _) => self.0.range(..=key).next_back(),
-            Until::Open => self.0.last_key_value(),
-        };
-        last.map(|(begin, end)| (*begin, *end))
+        self.0.range(..=until.0).next_back().map(|(begin, end)| (*begin, *end))
     }
 
     fn contains(&self, key: &[u8]) -> bool {
-        self.0.range(..=key).next_back().is_some_and(|(_, until)| *until >= Until::Key(key, true))
+        self.0.range(..=key).next_back().is_some_and(|(_, until)| *until >= Until(key, true))
     }
 }
 
@@ -230,6 +236,8 @@ mod tests {
         assert_eq!(of(vec![put("a"), delete("a", "")]), refused);
         assert_eq!(of(vec![delete("a", "c"), put("b")]), refused);
         assert_eq!(of(vec![delete("a", "c"), put("c")]), Ok(()));
+        assert_eq!(of(vec![delete("a", "\0"), put("c")]), Ok(()), "as etcd has it");
+        assert_eq!(of(vec![delete("a", "\0"), delete("b", ""), put("b")]), refused);
         assert_eq!(of(vec![delete("a", "c"), delete("b", "d")]), Ok(()));
         let (puts, deletes) = (|| nested(vec![put("a")], vec![]), || nested(vec![delete("a", "")], vec![]));
         assert_eq!(of(vec![deletes(), puts()]), refused);
@@ -252,7 +260,7 @@ mod tests {
                 let key = key(1..4);
                 assert_eq!(
                     ranges.contains(&key),
-                    many.iter().any(|range| range.contains(&key)),
+                    many.iter().any(|range| range.end() != RangeEnd::Open && range.contains(&key)),
                     "{many:?} {key:?}"
                 );
             }

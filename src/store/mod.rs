@@ -48,7 +48,7 @@ mod walk;
 use std::{cell::RefCell, sync::Arc};
 
 pub use backend::{Backend, Inspect, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
-pub use check::{check, check_range, check_txn};
+pub use check::{check, check_compare, check_op, check_range, check_txn};
 pub use defragment::{DefragmentJob, DefragmentReport, Defragmented};
 pub use error::{ReadError, StoreError};
 pub use export::{ExportCursor, ExportSlice};

@@ -112,7 +112,8 @@ impl Apply<'_> {
         if *revision > self.state.revision {
             return Err(Error::FutureRevision.into());
         }
-        if revision.0 > 0 && *revision < self.state.compacted {
+        // As etcd, which lets no negative one pass here but those that a store never compacted (-1) lets pass.
+        if revision.0 != 0 && *revision < self.state.compacted {
             return Err(Error::Compacted(self.state.compacted).into());
         }
         Ok(())

@@ -292,7 +292,7 @@ impl Model {
                         return Err(Error::LeaseNotFound);
                     }
                 }
-                TxnOp::Range(range) if !puts && range.revision.0 > 0 => {
+                TxnOp::Range(range) if !puts && range.revision.0 != 0 => {
                     if range.revision > self.revision {
                         return Err(Error::FutureRevision);
                     }

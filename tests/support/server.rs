@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     thread,
     time::{Duration, Instant},
@@ -26,6 +26,7 @@ const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(15);
 
 pub struct Server {
+    binary: PathBuf,
     child: Option<Child>,
     address: SocketAddr,
     home: PathBuf,
@@ -44,7 +45,11 @@ fn binary() -> PathBuf {
 
 /// Is it etcd's own that the tests are to be proven with?
 pub fn is_etcd() -> bool {
-    binary().file_name().is_some_and(|name| name == "etcd")
+    is_etcds(&binary())
+}
+
+fn is_etcds(binary: &Path) -> bool {
+    binary.file_name().is_some_and(|name| name == "etcd")
 }
 
 impl Server {
@@ -55,8 +60,14 @@ impl Server {
 
     /// The same with more flags.
     pub fn with(args: &[&str]) -> Server {
+        Server::of(binary(), args)
+    }
+
+    /// The same of another binary.
+    pub fn of(binary: PathBuf, args: &[&str]) -> Server {
         let scratch = TempDir::new().expect("a temporary directory");
         let mut server = Server::stopped(scratch.path(), args);
+        server.binary = binary;
         server._scratch = Some(scratch);
         server.start();
         server
@@ -65,7 +76,14 @@ impl Server {
     /// In `home`, which stays; not started yet.
     pub fn stopped(home: &Path, args: &[&str]) -> Server {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Server { child: None, address: free_address(), home: home.to_owned(), args, _scratch: None }
+        Server {
+            binary: binary(),
+            child: None,
+            address: free_address(),
+            home: home.to_owned(),
+            args,
+            _scratch: None,
+        }
     }
 
     /// Starts and waits until it serves.
@@ -78,15 +96,16 @@ impl Server {
         assert!(self.child.is_none(), "it runs already");
         let log = File::options().create(true).append(true).open(self.log()).expect("the log can be written");
         let errors = log.try_clone().expect("a second handle");
-        let mut command = runner::command(binary());
+        let mut command = self.command();
         command.args(self.flags()).stdin(Stdio::null()).stdout(log).stderr(errors);
-        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display())));
+        self.child =
+            Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
         let deadline = Instant::now() + START_MAX;
         while !self.serves() {
             if let Some(status) = self.ended() {
                 return Err(format!(
                     "{} ended at its start: {status}\n{}",
-                    binary().display(),
+                    self.binary.display(),
                     self.log_tail()
                 ));
             }
@@ -96,10 +115,18 @@ impl Server {
         Ok(())
     }
 
+    /// etcd's own is of this machine always.
+    fn command(&self) -> Command {
+        match is_etcds(&self.binary) {
+            true => Command::new(&self.binary),
+            false => runner::command(&self.binary),
+        }
+    }
+
     fn flags(&self) -> Vec<String> {
         let url = format!("http://{}", self.address);
         let mut flags = Vec::new();
-        if is_etcd() {
+        if is_etcds(&self.binary) {
             // Solder alone on a board opens no port for peers.
             let peer = format!("http://{}", free_address());
             flags.push(format!("--listen-peer-urls={peer}"));
