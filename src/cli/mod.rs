@@ -105,8 +105,17 @@ pub fn main() -> ExitCode {
 fn command(as_etcdctl: bool) -> clap::Command {
     match as_etcdctl {
         true => help::grouped(flags::etcdctl_environment(Etcdctl::command())),
-        false => help::grouped(Arguments::command()),
+        false => help::grouped(without_globals(Arguments::command())),
     }
+}
+
+/// What has no server to talk to does not tell of endpoints in its help.
+fn without_globals(command: clap::Command) -> clap::Command {
+    let globals = command.get_arguments().filter(|argument| argument.is_global_set());
+    let hidden: Vec<clap::Arg> = globals.map(|argument| argument.clone().hide(true)).collect();
+    ["serve", "check-config", "wal", "completion", "man"]
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |inner| inner.args(&hidden)))
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {

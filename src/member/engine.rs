@@ -171,7 +171,7 @@ pub(super) struct Core {
 }
 
 /// An idle thread is asked for a sign of life so often.
-const BEAT_EVERY: Duration = Duration::from_secs(5);
+pub const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 impl Engine {
     pub(super) fn start(opened: Opened) -> Rc<Engine> {

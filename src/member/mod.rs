@@ -58,7 +58,7 @@ use self::{engine::Engine, pins::Pin};
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
 pub use self::{
-    engine::Failure,
+    engine::{BEAT_EVERY, Failure},
     figures::{Figures, Histogram},
     leases::TimeToLive,
     open::{OpenError, Opened, open},

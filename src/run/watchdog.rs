@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-use crate::member::Member;
+use crate::member::{self, Member};
 
 use super::notify;
 
@@ -21,7 +21,23 @@ pub(super) async fn watch(member: Member) {
     }
 }
 
-/// A card may stand still for seconds when it is worn: two thirds of what the manager waits.
+/// A card may stand still for seconds when it is worn: two thirds of what the manager waits, from when an idle thread was
+/// last asked for a sign.
 fn patience(interval: Duration) -> Duration {
-    interval * 4 / 3
+    interval * 4 / 3 + member::BEAT_EVERY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_threads_are_well_however_short_the_watchdog() {
+        for seconds in [1, 30] {
+            let interval = Duration::from_secs(seconds) / 2;
+            assert!(patience(interval) > member::BEAT_EVERY);
+        }
+        let (watchdog, interval) = (Duration::from_secs(30), Duration::from_secs(15));
+        assert!(patience(interval) < watchdog, "the unit's");
+    }
 }

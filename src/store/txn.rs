@@ -12,8 +12,8 @@ use super::{
     walk::{Bounds, Walk},
 };
 use crate::types::{
-    Compare, CompareResult, CompareValue, Error, KeyRev, PutRequest, RangeAt, RangeRequest, Revision, TxnOp,
-    TxnOutcome, TxnPart, TxnRequest,
+    Bytes, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRev, PutRequest, RangeAt,
+    RangeEnd, RangeRequest, Revision, TxnOp, TxnOutcome, TxnPart, TxnRequest,
 };
 
 impl TxnRequest {
@@ -55,7 +55,8 @@ impl<'r> Path<'r> {
 impl Apply<'_> {
     pub(super) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnOutcome, Stop> {
         let path = self.decide(txn)?;
-        path.ops(&mut |op| self.may_put(op))?;
+        let mut emptied = None;
+        path.ops(&mut |op| self.may_put(op, &mut emptied))?;
         path.ops(&mut |op| self.may_range(op))?;
         let parts = self.follow(&path)?;
         Ok(TxnOutcome { revision: self.revision(), succeeded: path.succeeded, parts })
@@ -99,10 +100,20 @@ impl Apply<'_> {
         Ok(is(order, compare.result))
     }
 
-    fn may_put(&self, op: &TxnOp) -> Result<(), Stop> {
+    /// `emptied`: from here on a delete without end, earlier on the path, has taken all keys. (Other deletes are held against
+    /// puts by `check_txn`.) etcd ends itself where a put then wants the value or lease that was there.
+    fn may_put<'r>(&self, op: &'r TxnOp, emptied: &mut Option<&'r Bytes>) -> Result<(), Stop> {
+        if let TxnOp::DeleteRange(DeleteRangeRequest { range, .. }) = op
+            && range.end() == RangeEnd::Open
+        {
+            *emptied = Some(emptied.map_or(&range.key, |from| from.min(&range.key)));
+        }
         let TxnOp::Put(PutRequest { key, lease, ignore_value, ignore_lease, .. }) = op else { return Ok(()) };
-        if (*ignore_value || *ignore_lease) && self.view().live_at(key, self.here())?.is_none() {
-            return Err(Error::KeyNotFound.into());
+        if *ignore_value || *ignore_lease {
+            let is_gone = emptied.is_some_and(|from| key >= from);
+            if is_gone || self.view().live_at(key, self.here())?.is_none() {
+                return Err(Error::KeyNotFound.into());
+            }
         }
         self.need_lease(*lease)
     }

@@ -142,8 +142,8 @@ impl Model {
             Command::DeleteRange(delete) => Outcome::Delete(self.delete(delete)),
             Command::Txn(txn) => {
                 let before = self.clone();
-                before.check_path(txn, true)?;
-                before.check_path(txn, false)?;
+                before.check_path(txn, true, &mut Vec::new())?;
+                before.check_path(txn, false, &mut Vec::new())?;
                 let (succeeded, parts) = self.run(txn, &before);
                 Outcome::Txn(TxnOutcome { revision: self.here().0, succeeded, parts })
             }
@@ -280,12 +280,23 @@ impl Model {
         (succeeded, if succeeded { &txn.success } else { &txn.failure })
     }
 
-    fn check_path(&self, txn: &TxnRequest, puts: bool) -> Result<(), Error> {
+    /// `emptied`: a delete without end has taken all keys from here on.
+    fn check_path<'r>(
+        &self,
+        txn: &'r TxnRequest,
+        puts: bool,
+        emptied: &mut Vec<&'r Bytes>,
+    ) -> Result<(), Error> {
         for op in self.branch(txn).1 {
             match op {
-                TxnOp::Txn(inner) => self.check_path(inner, puts)?,
+                TxnOp::Txn(inner) => self.check_path(inner, puts, emptied)?,
+                TxnOp::DeleteRange(delete) if delete.range.range_end[..] == [0] => {
+                    emptied.push(&delete.range.key)
+                }
                 TxnOp::Put(put) if puts => {
-                    if (put.ignore_value || put.ignore_lease) && self.get(&put.key, self.end()).is_none() {
+                    let is_gone = emptied.iter().any(|from| put.key >= **from)
+                        || self.get(&put.key, self.end()).is_none();
+                    if (put.ignore_value || put.ignore_lease) && is_gone {
                         return Err(Error::KeyNotFound);
                     }
                     if !put.lease.is_none() && !self.leases.contains_key(&put.lease) {
