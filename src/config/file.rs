@@ -1,9 +1,11 @@
 //! A file of settings: TOML, one key a setting, no tables.
 //!
-//!     # A board by the door.
-//!     name = "door"
-//!     listen-client-urls = ["http://127.0.0.1:2379", "http://10.0.0.7:2379"]
-//!     quota-backend-bytes = 268435456
+//! ```toml
+//! # A board by the door.
+//! name = "door"
+//! listen-client-urls = ["http://127.0.0.1:2379", "http://10.0.0.7:2379"]
+//! quota-backend-bytes = 268435456
+//! ```
 
 use toml::de::{DeTable, DeValue};
 
