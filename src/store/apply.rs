@@ -14,8 +14,8 @@ use super::{
     Lease, Snapshot, StoreError, Table, check, format,
     format::Version,
     layer::Pending,
+    learned::Learned,
     state::State,
-    tally::Tally,
     view::{Found, View},
     walk::{Bounds, Walk},
 };
@@ -32,7 +32,7 @@ pub(super) struct Apply<'a> {
     pub(super) base: &'a dyn Snapshot,
     pub(super) pending: &'a mut Pending,
     pub(super) state: &'a mut State,
-    tally: &'a mut Tally,
+    learned: &'a mut Learned,
     hasher: Hasher,
     /// The changes of keys made so far: the next one's place in its revision.
     changes: u32,
@@ -61,10 +61,10 @@ impl<'a> Apply<'a> {
         base: &'a dyn Snapshot,
         pending: &'a mut Pending,
         state: &'a mut State,
-        tally: &'a mut Tally,
+        learned: &'a mut Learned,
     ) -> Apply<'a> {
         let hasher = Hasher::new_with_initial(state.hash);
-        Apply { base, pending, state, tally, hasher, changes: 0 }
+        Apply { base, pending, state, learned, hasher, changes: 0 }
     }
 
     pub(super) fn command(&mut self, command: &Command, term: Term) -> Result<Outcome, StoreError> {
@@ -245,11 +245,7 @@ impl<'a> Apply<'a> {
     fn change(&mut self, key: &[u8], version: &Version, value: &[u8]) {
         let rev = KeyRev { main: self.state.revision.next(), sub: self.changes };
         let prefix = format::key_prefix(key);
-        match version {
-            Version { tombstone: true, .. } => self.tally.deleted(&prefix),
-            Version { version: 1, .. } => self.tally.created(&prefix),
-            _ => {}
-        }
+        self.learned.changed(&prefix, version);
         self.set(Table::Keys, format::with_rev(prefix, rev), Some(format::encode_version(version)));
         let record = format::encode_record(rev, version, key, value);
         self.set(Table::Revs, format::rev_key(rev).to_vec(), Some(record));

@@ -271,7 +271,7 @@ pub(super) fn decode_member_key(bytes: &[u8]) -> Result<NodeId, StoreError> {
 
 /// A row of a small table, without a checksum.
 pub(super) fn encode_plain<T: Serialize>(value: &T) -> Vec<u8> {
-    encode(value, Vec::new())
+    encode(value, Vec::with_capacity(32))
 }
 
 pub(super) fn decode_plain<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {

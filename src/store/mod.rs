@@ -29,7 +29,9 @@ mod flush;
 mod format;
 mod hash;
 mod history;
+mod hot;
 mod layer;
+mod learned;
 mod lmdb;
 mod range;
 mod receive;
@@ -67,9 +69,9 @@ pub use twin::{Fault, Twin};
 use self::{
     apply::Apply,
     layer::Pending,
+    learned::Learned,
     removal::{Pins, Progress},
     state::{Meta, State},
-    tally::Tally,
     view::View,
 };
 use crate::types::{
@@ -110,8 +112,8 @@ pub struct Store {
     pending: Pending,
     /// As of the last applied entry. `None`: never initialised.
     state: Option<State>,
-    /// Of the state above. Counting learns.
-    tally: RefCell<Tally>,
+    /// Of the state above.
+    learned: RefCell<Learned>,
     /// As of the last flush.
     flushed: Option<State>,
     progress: Progress,
@@ -137,7 +139,7 @@ impl Store {
             branch_pages: 0,
             pending: Pending::default(),
             state: None,
-            tally: RefCell::default(),
+            learned: RefCell::default(),
             flushed: None,
             progress: Progress::default(),
             removed: Revision(-1),
@@ -155,7 +157,7 @@ impl Store {
     fn load(&mut self) -> Result<(), StoreError> {
         let Meta { state, progress, mark } = Meta::load(&*self.backend)?;
         self.pending = Pending::default();
-        self.tally = RefCell::default();
+        self.learned = RefCell::default();
         self.removed = state.as_ref().map_or(Revision(-1), |state| state.compacted);
         self.flushed.clone_from(&state);
         self.state = state;
@@ -263,7 +265,7 @@ impl Store {
     fn apply_next(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
         let snapshot = self.backend.read()?;
         let state = self.state.as_mut().expect("the store has been initialised");
-        let mut apply = Apply::new(&*snapshot, &mut self.pending, state, self.tally.get_mut());
+        let mut apply = Apply::new(&*snapshot, &mut self.pending, state, self.learned.get_mut());
         let outcome = match &entry.payload {
             Payload::Empty => Outcome::None,
             Payload::Command { data, .. } => {

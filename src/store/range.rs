@@ -11,6 +11,8 @@ use std::cell::RefMut;
 
 use super::{
     ReadError, Record, Records, RevRecord, Store, StoreError, check_range, format,
+    hot::{Block, Filling},
+    learned::Learned,
     sorted::Sorted,
     tally::Tally,
     view::{Found, View},
@@ -61,12 +63,12 @@ pub struct RangeDone {
 impl RangeCursor {
     pub fn new(range: RangeAt) -> RangeCursor {
         let request = &range.request;
-        let bounds = Bounds::of(&request.range);
+        let bounds = || Bounds::of(&request.range);
         let order = match (request.sort_order, request.sort_target) {
-            _ if request.count_only => Order::Count(bounds),
+            _ if request.count_only => Order::Count(bounds()),
             (_, SortTarget::Key) if request.range.end() == RangeEnd::Single => Order::Single,
-            (SortOrder::None | SortOrder::Ascend, SortTarget::Key) => Order::Ascending(bounds, 0),
-            (SortOrder::Descend, SortTarget::Key) => Order::Descending(bounds, 0),
+            (SortOrder::None | SortOrder::Ascend, SortTarget::Key) => Order::Ascending(bounds(), 0),
+            (SortOrder::Descend, SortTarget::Key) => Order::Descending(bounds(), 0),
             _ => Order::Sorted(Box::new(Sorted::new(request))),
         };
         RangeCursor { range, totals: RangeDone::default(), order }
@@ -126,11 +128,10 @@ impl Store {
         let snapshot = self.backend.read()?;
         let view = self.view(&*snapshot);
         let RangeCursor { range: RangeAt { request, at }, totals, order } = cursor;
-        // What is counted of the newest state is counted in stretches.
         let is_newest = at.main >= self.revision() && at.sub == u32::MAX;
-        let tally = is_newest.then(|| self.tally.borrow_mut());
+        let learned = is_newest.then(|| self.learned.borrow_mut());
         let (rows, bytes, looked) = (Records::default(), 0, 0);
-        let mut slice = Slice { view, request, at: *at, limits, totals, tally, rows, bytes, looked };
+        let mut slice = Slice { view, request, at: *at, limits, totals, learned, rows, bytes, looked };
         let ended = match order {
             Order::Single => slice.single()?,
             Order::Count(bounds) => slice.count(bounds)?,
@@ -208,7 +209,8 @@ pub(super) struct Slice<'a> {
     pub(super) at: KeyRev,
     pub(super) limits: SliceLimits,
     pub(super) totals: &'a mut RangeDone,
-    tally: Option<RefMut<'a, Tally>>,
+    /// Of the newest state, if that is what is read.
+    learned: Option<RefMut<'a, Learned>>,
     pub(super) rows: Records,
     pub(super) bytes: u64,
     /// Keys.
@@ -222,30 +224,84 @@ impl Slice<'_> {
     /// True: the range has ended. So it is with all these.
     fn single(&mut self) -> Result<bool, StoreError> {
         let prefix = format::key_prefix(&self.request.range.key);
-        let from = format::with_rev(prefix.clone(), self.at);
-        let found = self.view.newest_from(&from, prefix.len())?;
+        let prefix_len = prefix.len();
+        let from = format::with_rev(prefix, self.at);
+        let found = self.view.newest_from(&from, prefix_len)?;
         if let Some(found) = found.filter(|found| !found.version.tombstone) {
-            self.take(&prefix, &found, &mut 0)?;
+            self.take(&from[..prefix_len], &found, &mut 0)?;
         }
         Ok(true)
     }
 
     fn ascending(&mut self, bounds: &mut Bounds, given: &mut u64) -> Result<bool, StoreError> {
-        if self.totals.more {
-            return self.count(bounds);
-        }
-        let mut walk = Walk::new(self.view, bounds, self.at)?;
-        while self.has_room() {
-            let Some(found) = walk.next()? else { return Ok(true) };
-            self.looked += 1;
-            self.take(walk.prefix(), &found, given)?;
-            if self.totals.more {
-                bounds.after(walk.prefix());
-                return self.count(bounds);
+        // Only the beginning of a range is worth keeping: who reads on reads everything, and once.
+        let keeps = *given == 0 && !self.request.keys_only && !self.request.has_filters();
+        while !self.totals.more {
+            if bounds.from() >= bounds.until() {
+                return Ok(true);
+            }
+            if !self.has_room() {
+                return Ok(false);
+            }
+            match self.learned.as_ref().and_then(|learned| learned.hot.at(bounds.from())) {
+                Some(block) => self.take_block(&block, bounds, given),
+                None => self.take_stretch(bounds, given, keeps)?,
             }
         }
-        bounds.after(walk.prefix());
-        Ok(false)
+        self.count(bounds)
+    }
+
+    /// Up to the end of a block, or to where the limit or the room ends.
+    fn take_block(&mut self, block: &Block, bounds: &mut Bounds, given: &mut u64) {
+        let mut end = block.end().min(bounds.until()).to_vec();
+        for row in block.between(bounds.from(), bounds.until()) {
+            self.looked += 1;
+            let found = Found::of(&row);
+            if self.admits(&found, given) {
+                let answered = if self.request.keys_only { found.without_value(row.key) } else { row };
+                self.push(&answered);
+            }
+            if self.totals.more || !self.has_room() {
+                end = format::behind(&format::key_prefix(row.key));
+                break;
+            }
+        }
+        bounds.at_boundary(&end);
+    }
+
+    /// Up to the next block, or to where the limit or the room ends.
+    fn take_stretch(&mut self, bounds: &mut Bounds, given: &mut u64, keeps: bool) -> Result<(), StoreError> {
+        let start = bounds.from().to_vec();
+        let block = self.learned.as_ref().and_then(|learned| learned.hot.next_start(&start));
+        let until = block.map_or(bounds.until(), |start| start.min(bounds.until())).to_vec();
+        let mut filling = (keeps && self.learned.is_some()).then(|| Filling::from(&start));
+        let mut walk = Walk::new(self.view, &bounds.up_to(&until), self.at)?;
+        let mut end = start;
+        while !self.totals.more && self.has_room() {
+            let Some(found) = walk.next()? else {
+                bounds.at_boundary(&until);
+                end = until;
+                break;
+            };
+            self.looked += 1;
+            bounds.after(walk.prefix());
+            if self.admits(&found, given) {
+                match (&mut filling, &mut self.learned) {
+                    (Some(filling), Some(learned)) => {
+                        let row = self.view.record_of(&found)?;
+                        filling.row(&mut learned.hot, walk.prefix(), &row);
+                        self.push(&row);
+                    }
+                    _ => self.answer(walk.prefix(), &found)?,
+                }
+                end.clear();
+                end.extend_from_slice(bounds.from());
+            }
+        }
+        if let (Some(filling), Some(learned)) = (&mut filling, &mut self.learned) {
+            filling.end(&mut learned.hot, &end);
+        }
+        Ok(())
     }
 
     fn has_room(&self) -> bool {
@@ -255,11 +311,9 @@ impl Slice<'_> {
     /// From here on the keys are counted and nothing else.
     fn count(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
         while bounds.from() < bounds.until() {
-            if let Some(tally) = &self.tally
-                && let Some((end, count)) = tally.known(bounds.from(), bounds.until())
-            {
+            if let Some((end, count)) = self.counted(bounds) {
                 self.totals.count += count;
-                bounds.at_boundary(end);
+                bounds.at_boundary(&end);
             } else if !self.walk_a_stretch(bounds)? {
                 return Ok(false);
             }
@@ -267,9 +321,25 @@ impl Slice<'_> {
         Ok(true)
     }
 
+    /// What is known of the keys from here on: up to where, and how many. Whole stretches, or a part of one that rows are
+    /// kept of.
+    fn counted(&self, bounds: &Bounds) -> Option<(Vec<u8>, u64)> {
+        let Learned { tally, hot } = self.learned.as_deref()?;
+        let (from, until) = (bounds.from(), bounds.until());
+        if let Some((end, count)) = tally.known(from, until) {
+            return Some((end.to_vec(), count));
+        }
+        if !tally.is_known_around(from) {
+            return None;
+        }
+        let block = hot.at(from)?;
+        let end = block.end().min(until).min(tally.boundary_after(from));
+        Some((end.to_vec(), block.between(from, end).count() as u64))
+    }
+
     /// To the next boundary, or to where one is set. False: there is no more room in this slice.
     fn walk_a_stretch(&mut self, bounds: &mut Bounds) -> Result<bool, StoreError> {
-        let stretch = self.tally.as_deref().map(|tally| Stretch::at(tally, bounds));
+        let stretch = self.learned.as_deref().map(|learned| Stretch::at(&learned.tally, bounds));
         let mut walk = Walk::new(self.view, bounds, self.at)?;
         let mut count = 0;
         while self.has_room() {
@@ -278,8 +348,8 @@ impl Slice<'_> {
                 Some(_) => stretch.as_ref().and_then(|stretch| stretch.stop(walk.prefix(), count)),
             };
             if let Some(stop) = stop {
-                if let (Some(stretch), Some(tally)) = (&stretch, &mut self.tally) {
-                    stretch.learn(tally, &stop, count);
+                if let (Some(stretch), Some(learned)) = (&stretch, &mut self.learned) {
+                    stretch.learn(&mut learned.tally, &stop, count);
                 }
                 bounds.at_boundary(&stop);
                 return Ok(true);
@@ -305,16 +375,18 @@ impl Slice<'_> {
     }
 
     fn take(&mut self, prefix: &[u8], found: &Found, given: &mut u64) -> Result<(), StoreError> {
+        if self.admits(found, given) { self.answer(prefix, found) } else { Ok(()) }
+    }
+
+    /// One more key: is it to be answered?
+    fn admits(&mut self, found: &Found, given: &mut u64) -> bool {
         self.totals.count += 1;
         if self.totals.more || !self.request.lets_through(found) {
-            return Ok(());
+            return false;
         }
-        if self.request.rows_max().is_some_and(|max| *given == max) {
-            self.totals.more = true;
-            return Ok(());
-        }
-        *given += 1;
-        self.answer(prefix, found)
+        self.totals.more = self.request.rows_max().is_some_and(|max| *given == max);
+        *given += u64::from(!self.totals.more);
+        !self.totals.more
     }
 
     pub(super) fn answer(&mut self, prefix: &[u8], found: &Found) -> Result<(), StoreError> {

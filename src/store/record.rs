@@ -95,6 +95,16 @@ impl Records {
         })
     }
 
+    /// Gives back what room was made for too much.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.heads.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.heads.capacity() * size_of::<Head>() + self.bytes.capacity()
+    }
+
     /// `more`: how many are expected behind this one, and are likely to be as large.
     pub(super) fn push(&mut self, record: &Record<'_>, more: usize) {
         let Record { rev, key, value, create, version, lease, tombstone } = *record;

@@ -143,6 +143,12 @@ impl Found {
         Ok(Found { rev, version: format::decode_version(value)? })
     }
 
+    /// Of a record that is no tombstone.
+    pub(super) fn of(record: &Record<'_>) -> Found {
+        let Record { rev, create, version, lease, tombstone, .. } = *record;
+        Found { rev, version: Version { tombstone, create, version, lease } }
+    }
+
     /// What `keys` knows of the record.
     pub(super) fn without_value<'k>(&self, key: &'k [u8]) -> Record<'k> {
         let Version { tombstone, create, version, lease } = self.version;

@@ -34,6 +34,11 @@ impl Bounds {
         &self.until
     }
 
+    /// The same, ending earlier.
+    pub(super) fn up_to(&self, until: &[u8]) -> Bounds {
+        Bounds { from: self.from.clone(), until: until.to_vec() }
+    }
+
     /// What is left of an ascending walk after a key.
     pub(super) fn after(&mut self, prefix: &[u8]) {
         self.from.clear();

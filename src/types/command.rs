@@ -176,8 +176,19 @@ pub enum AlarmKind {
 }
 
 impl Command {
+    /// Room that most commands fit in, so that encoding one is one allocation.
+    fn expected_bytes(&self) -> usize {
+        const FIELDS_BYTES: usize = 40;
+        match self {
+            Command::Put(put) => FIELDS_BYTES + put.key.len() + put.value.len(),
+            _ => 4 * FIELDS_BYTES,
+        }
+    }
+
     pub fn encode(&self) -> Bytes {
-        postcard::to_extend(self, vec![VERSION]).expect("a vector takes what memory takes").into()
+        let mut bytes = Vec::with_capacity(self.expected_bytes());
+        bytes.push(VERSION);
+        postcard::to_extend(self, bytes).expect("a vector takes what memory takes").into()
     }
 
     /// Errors: a format version of the future, or bytes that are no command. Either is a fault of who wrote them, so a

@@ -52,14 +52,14 @@ impl Directory {
 
     /// The file of a slot.
     pub fn path(&self, slot: Slot) -> PathBuf {
-        self.path.join(format!("{slot}.seg"))
+        path_in(&self.path, slot)
     }
 
     fn open_file(&mut self, slot: Slot) -> io::Result<&File> {
-        let path = self.path(slot);
         Ok(match self.files.entry(slot) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(closed) => {
+                let path = path_in(&self.path, slot);
                 closed.insert(OpenOptions::new().read(true).write(self.writable).open(path)?)
             }
         })
@@ -83,6 +83,10 @@ impl Directory {
         let slot = Slot(stem.parse().ok()?);
         (slot.to_string() == stem).then_some(slot)
     }
+}
+
+fn path_in(directory: &Path, slot: Slot) -> PathBuf {
+    directory.join(format!("{slot}.seg"))
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
