@@ -92,7 +92,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { pending_bytes_max: 4 << 20, flush_pages_max: 1024, bugs: Bugs::default() }
+        Options { pending_bytes_max: 4 << 20, flush_pages_max: 640, bugs: Bugs::default() }
     }
 }
 
