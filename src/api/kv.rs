@@ -12,18 +12,19 @@ use crate::{
     member::RangeReader,
     rpc::{self, member},
     store::{self, RangeDone},
-    types::{Command, DeleteOutcome, KeyRev, Outcome, PutOutcome, Revision, TxnOutcome, TxnPart},
+    types::{
+        Command, DeleteOutcome, KeyRev, Outcome, PutOutcome, RangeRequest, Revision, TxnOutcome, TxnPart,
+    },
 };
 
 const HEADER: &str = "\"header\":";
 
 pub(super) async fn range(
     api: &Api,
-    request: rpc::RangeRequest,
+    request: RangeRequest,
+    serializable: bool,
     answer: &mut Answer<'_, '_>,
 ) -> Result<(), Fault> {
-    let serializable = request.serializable;
-    let request = convert::range(request);
     store::check_range(&request)?;
     let mut reader = api.member.range(request, serializable).await?;
     let header = api.header_at(reader.revision());

@@ -204,10 +204,30 @@ impl Api {
         }
     }
 
+    /// In boxes of their own, so that none pays for what another needs, and each fits in what the allocator keeps at hand: 1 KiB.
     async fn dispatch(&self, call: Unary, body: Vec<u8>, answer: &mut Answer<'_, '_>) -> Result<(), Fault> {
         match call {
-            Unary::Range => return kv::range(self, take(body)?, answer).await,
-            Unary::Put => answer.message(&kv::put(self, take(body)?).await?),
+            Unary::Range => {
+                let request: rpc::RangeRequest = take(body)?;
+                let serializable = request.serializable;
+                Box::pin(kv::range(self, convert::range(request), serializable, answer)).await
+            }
+            Unary::Put => {
+                answer.message(&kv::put(self, take(body)?).await?);
+                Ok(())
+            }
+            call => Box::pin(self.dispatch_other(call, body, answer)).await,
+        }
+    }
+
+    async fn dispatch_other(
+        &self,
+        call: Unary,
+        body: Vec<u8>,
+        answer: &mut Answer<'_, '_>,
+    ) -> Result<(), Fault> {
+        match call {
+            Unary::Range | Unary::Put => unreachable!("{call:?} has been dispatched"),
             Unary::DeleteRange => return kv::delete_range(self, take(body)?, answer).await,
             Unary::Txn => return kv::txn(self, take(body)?, answer).await,
             Unary::Compact => answer.message(&kv::compact(self, take(body)?).await?),
