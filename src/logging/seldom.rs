@@ -33,7 +33,7 @@ impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             0 => Ok(()),
-            more => write!(f, " (and {more} more like it since the last such line)"),
+            more => write!(f, " (and {more} more since the last such line)"),
         }
     }
 }
@@ -51,7 +51,7 @@ mod tests {
         let more = LeftOut(9_999);
         assert_eq!(told, [(0, LeftOut(0)), (10_000, more), (20_000, more), (30_000, more)]);
         assert_eq!(format!("slow{}", LeftOut(0)), "slow");
-        assert_eq!(format!("slow{}", LeftOut(3)), "slow (and 3 more like it since the last such line)");
+        assert_eq!(format!("slow{}", LeftOut(3)), "slow (and 3 more since the last such line)");
         let later = start + Duration::from_secs(100);
         assert_eq!((seldom.may(later), seldom.may(start)), (Some(LeftOut(999)), None));
     }
