@@ -4,6 +4,7 @@
 mod board;
 mod commands;
 mod disks;
+mod leases;
 mod moves;
 mod recorded;
 mod scripted;
