@@ -50,7 +50,8 @@ fn all<M: Message + Value>(body: &[u8]) {
     }
 }
 
-fn comes_back<M: Message + Value>(message: &M) {
+/// What is read is written in a form that is read again as the same.
+pub(super) fn comes_back<M: Message + Value>(message: &M) {
     let bytes = encode(message);
     let again: M =
         decode(&bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)));

@@ -5,6 +5,7 @@
 mod disk;
 mod http;
 mod json;
+mod txn;
 
 use solder::types::Command;
 
@@ -12,19 +13,21 @@ pub use self::{
     disk::{snapshot_stream, wal_records},
     http::{http_chunked, http_head},
     json::json_bodies,
+    txn::txn_text,
 };
 
 pub type Target = fn(&[u8]);
 
 /// All, with the names of their corpora.
 #[allow(dead_code, reason = "a single fuzz target asks for itself alone")]
-pub const ALL: [(&str, Target); 6] = [
+pub const ALL: [(&str, Target); 7] = [
     ("http_head", http_head),
     ("http_chunked", http_chunked),
     ("json_bodies", json_bodies),
     ("wal_records", wal_records),
     ("snapshot_stream", snapshot_stream),
     ("command_decode", command_decode),
+    ("txn_text", txn_text),
 ];
 
 /// What is read is written in a form that is read again as the same.

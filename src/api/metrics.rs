@@ -111,7 +111,11 @@ impl Page {
         let name = "solder_store_pending_bytes";
         self.gauge(name, "What the log has and the database has not yet.", figures.pending_bytes);
         let name = "solder_slow_requests_total";
-        self.counter(name, "Requests that were named in the log as slow.", figures.slow_requests);
+        self.counter(
+            name,
+            "Requests that took longer than --warning-unary-request-duration.",
+            figures.slow_requests,
+        );
     }
 
     fn store(&mut self, status: &Status) {

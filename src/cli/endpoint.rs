@@ -1,18 +1,23 @@
 //! `endpoint health|status|hashkv`, and `defrag`: what is asked of each endpoint by itself.
 
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use clap::{Args, Subcommand};
 use smol::LocalExecutor;
 
 use super::{
     failure::{Failure, Status},
+    go,
     output::Output,
     print::{Answer, Format, Health},
     session::Session,
 };
 use crate::{
     client::{Client, ClientError, Endpoint},
+    member,
     rpc::{AlarmMember, AlarmRequest, HashKVRequest, MemberListRequest, RangeRequest},
 };
 
@@ -44,6 +49,9 @@ pub(super) struct Defrag {
     /// All endpoints of the cluster, not only those of --endpoints.
     #[arg(long)]
     cluster: bool,
+    /// This data directory, without a server, which must not be running.
+    #[arg(long, value_name = "DIR", conflicts_with = "cluster")]
+    data_dir: Option<PathBuf>,
 }
 
 pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -56,6 +64,9 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), F
 }
 
 pub(super) async fn defrag(arguments: Defrag, session: &Session) -> Result<(), Failure> {
+    if let Some(dir) = &arguments.data_dir {
+        return defrag_offline(dir);
+    }
     let mut failed = false;
     for endpoint in endpoints(arguments.cluster, session).await? {
         match session.client.of(&endpoint).defragment().await {
@@ -67,6 +78,16 @@ pub(super) async fn defrag(arguments: Defrag, session: &Session) -> Result<(), F
         }
     }
     if failed { Err(Failure::silent(Status::Error)) } else { Ok(()) }
+}
+
+fn defrag_offline(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
+    let done = member::defragment(dir)
+        .map_err(|error| Failure::error(format_args!("failed to defragment etcd data[{shown}] ({error})")))?;
+    let (before, after) = (go::size(done.before.file_bytes), go::size(done.after.file_bytes));
+    Output::new()
+        .line(format_args!("Finished defragmenting etcd data[{shown}]: {before} before, {after} now"));
+    Ok(())
 }
 
 async fn endpoints(cluster: bool, session: &Session) -> Result<Vec<Endpoint>, Failure> {

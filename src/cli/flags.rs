@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ffi::OsString, os::unix::ffi::OsStrExt as _};
 use clap::{ArgAction, Command};
 
 /// Flags of etcdctl that mean something that this version does not have.
-const MISSING: [(&str, &str); 15] = [
+const MISSING: [(&str, &str); 16] = [
     ("--cacert", TLS),
     ("--cert", TLS),
     ("--key", TLS),
@@ -18,6 +18,7 @@ const MISSING: [(&str, &str); 15] = [
     ("-d", DISCOVERY),
     ("--discovery-srv-name", DISCOVERY),
     ("--insecure-discovery", DISCOVERY),
+    ("--wal-dir", "the log is in the data directory: leave it out"),
     ("--debug", "there is no debug output: leave it out"),
     ("--max-request-bytes", "a client has no such bounds: leave it out"),
     ("--max-recv-bytes", "a client has no such bounds: leave it out"),

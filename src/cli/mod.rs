@@ -37,6 +37,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, error::ContextKind};
 
 use crate::config;
 
+pub use self::txn::parse as parse_txn;
 use self::{
     failure::{Failure, Status},
     session::Globals,

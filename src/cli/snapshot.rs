@@ -18,13 +18,13 @@ use super::{
     print::{Answer, Snapshot},
     session::Session,
 };
-use crate::{member, rpc::SnapshotResponse, snapshot};
+use crate::{config, member, rpc::SnapshotResponse, run::member_options, snapshot};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Save all that the store holds to a file.
     Save {
-        /// The file; one of that name is replaced.
+        /// The file; one of that name is replaced, but not with --data-dir.
         file: Option<PathBuf>,
         /// Of this data directory, without a server, which must not be running.
         #[arg(long, value_name = "DIR")]
@@ -43,18 +43,24 @@ pub(super) enum Command {
 pub(super) struct Restore {
     /// The file.
     file: PathBuf,
-    /// The directory, which must not exist or be empty.
+    /// The directory, which must not exist or be empty [default: NAME.solder].
     #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
-    /// The board's name.
-    #[arg(long, default_value = "default")]
-    name: String,
-    /// Tells the new cluster from others whose boards have the same URLs.
-    #[arg(long, default_value = "etcd-cluster", value_name = "TOKEN")]
-    initial_cluster_token: String,
-    /// Where other members would reach the board.
-    #[arg(long, default_value = "http://localhost:2380", value_delimiter = ',', value_name = "URLS")]
-    initial_advertise_peer_urls: Vec<String>,
+    data_dir: Option<String>,
+    /// The board's name [default: default].
+    #[arg(long)]
+    name: Option<String>,
+    /// Members of the new cluster; in this version the board alone.
+    #[arg(long, value_name = "NAME=URL,...")]
+    initial_cluster: Option<String>,
+    /// Tells the new cluster from others whose boards have the same URLs [default: etcd-cluster].
+    #[arg(long, value_name = "TOKEN")]
+    initial_cluster_token: Option<String>,
+    /// Where other members would reach the board [default: http://localhost:2380].
+    #[arg(long, value_name = "URLS")]
+    initial_advertise_peer_urls: Option<String>,
+    /// Profile of the board that it is for, as for `solder serve`.
+    #[arg(long)]
+    board: Option<String>,
     /// Make the revision so much higher, if clients have seen revisions that are not in the snapshot.
     #[arg(long, default_value_t = 0, value_name = "N")]
     bump_revision: u64,
@@ -89,19 +95,23 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
 }
 
 fn restore(arguments: Restore) -> Result<(), Failure> {
-    let options = member::Options {
-        name: arguments.name,
-        cluster_token: arguments.initial_cluster_token,
-        peer_urls: arguments.initial_advertise_peer_urls,
-        ..member::Options::new(&arguments.data_dir)
-    };
+    let flags = config::Flags::of([
+        ("data-dir", arguments.data_dir),
+        ("name", arguments.name),
+        ("initial-cluster", arguments.initial_cluster),
+        ("initial-cluster-token", arguments.initial_cluster_token),
+        ("initial-advertise-peer-urls", arguments.initial_advertise_peer_urls),
+        ("board", arguments.board),
+    ]);
+    // What `serve` would use: variables and a configuration file count here, too.
+    let options = member_options(&config::load(&flags).map_err(Failure::error)?);
     let how = member::Restoring {
         bump_revision: arguments.bump_revision,
         mark_compacted: arguments.mark_compacted,
         skip_hash_check: arguments.skip_hash_check,
     };
     let restored = member::restore(&arguments.file, &options, how).map_err(Failure::error)?;
-    let directory = arguments.data_dir.display();
+    let directory = options.data_dir.display();
     Output::new().line(format_args!("{directory} holds the snapshot, at revision {}", restored.revision.0));
     Ok(())
 }
@@ -171,7 +181,6 @@ impl Download {
     }
 
     fn finish(mut self, file: &Path) -> Result<(), Failure> {
-        self.progress.end();
         if self.hash.clone().finalize()[..] != self.last[..] {
             return Err(Failure::error(
                 "the snapshot is broken or cut off: its checksum does not match: try again",
@@ -195,6 +204,7 @@ impl Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
+        self.progress.end();
         if !self.done {
             // Half a snapshot only takes room.
             let _ = fs::remove_file(&self.partial);

@@ -13,6 +13,17 @@ pub struct Flags {
     pub(super) given: BTreeMap<&'static str, String>,
 }
 
+impl Flags {
+    /// Those that another command than `serve` takes, by their names, as far as they were given.
+    pub fn of(given: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Flags {
+        let given = given.into_iter().filter_map(|(name, text)| {
+            assert!(Key::find(name).is_some(), "there is no key {name}");
+            Some((name, text?))
+        });
+        Flags { given: given.collect() }
+    }
+}
+
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Flags, clap::Error> {
         let mut flags = Flags::default();

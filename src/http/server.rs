@@ -5,12 +5,14 @@ use std::{
     io::{self, Write},
     net::{IpAddr, TcpStream},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_io::{Async, Timer};
 use futures_lite::future::{or, yield_now};
 use smol::{LocalExecutor, Task};
+
+use crate::logging::Seldom;
 
 use super::{
     Handler, Listener,
@@ -71,11 +73,12 @@ async fn accept<H: Handler>(
     handler: Rc<H>,
     executor: Rc<LocalExecutor<'static>>,
 ) {
+    let mut told = Seldom::default();
     loop {
         for _ in 0..ACCEPTED_MAX {
             match listener.socket.accept().await {
                 Ok((socket, _)) => welcome(socket, &shared, &handler, &executor),
-                Err(error) => recover(&listener, &error).await,
+                Err(error) => recover(&listener, &error, &mut told).await,
             }
         }
         yield_now().await;
@@ -84,9 +87,11 @@ async fn accept<H: Handler>(
 
 /// A peer that went before it was accepted is nobody's trouble. What the system lacks it lacks for a while: trying again at
 /// once would only burn the processor.
-async fn recover(listener: &Listener, error: &io::Error) {
+async fn recover(listener: &Listener, error: &io::Error, told: &mut Seldom) {
     if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
-        log::warn!("accepting on {}: {error}; trying again in {PAUSE:?}", listener.address());
+        if let Some(left_out) = told.may(Instant::now()) {
+            log::warn!("accepting on {}: {error}; trying again in {PAUSE:?}{left_out}", listener.address());
+        }
         pause(PAUSE).await;
     }
 }

@@ -11,10 +11,12 @@
 //!   is cut, so that no key or value floods a log or moves a terminal's cursor.
 //! - A line is one write of a buffer that each thread keeps: logging allocates once a thread.
 //! - Of other crates only warnings and errors are told.
+//! - What could come by the thousand is asked of `Seldom` first by who says it.
 //!
-//! Here you will not find: files, rotation, sampling. Whoever keeps the lines does that.
+//! Here you will not find: files, rotation. Whoever keeps the lines does that.
 
 mod line;
+mod seldom;
 mod time;
 
 use std::{
@@ -25,6 +27,8 @@ use std::{
 };
 
 use log::{LevelFilter, Log, Metadata, Record};
+
+pub use self::seldom::{LeftOut, Seldom};
 
 /// Longest line. A journal's own default is 48 KiB; what a person reads is far less.
 const LINE_BYTES_MAX: usize = 4096;

@@ -26,6 +26,7 @@ use std::{
 use async_io::Timer;
 
 use crate::{
+    logging::{LeftOut, Seldom},
     raft::Role,
     replica::{Answer, Effect, Event, Replica, RequestId},
     store::Store,
@@ -161,6 +162,7 @@ pub(super) struct Core {
     applied_times: (Instant, Duration),
     last_sync: Duration,
     slow_request: Duration,
+    slow_told: Seldom,
     request_timeout: Duration,
     requests_max: usize,
     leader: Option<NodeId>,
@@ -430,6 +432,7 @@ impl Core {
             applied_times: (now, Duration::ZERO),
             last_sync: Duration::ZERO,
             slow_request: options.slow_request,
+            slow_told: Seldom::default(),
             request_timeout: options.request_timeout,
             requests_max: options.requests_max,
             leader: None,
@@ -776,13 +779,21 @@ impl Core {
         }
     }
 
+    /// `None`: it was quick, or there is nothing to be said of it now. Each slow one is counted.
+    pub(super) fn is_to_be_named(&mut self, took: Duration) -> Option<LeftOut> {
+        if took < self.slow_request {
+            return None;
+        }
+        self.figures.slow_requests += 1;
+        self.slow_told.may(Instant::now())
+    }
+
     fn name_if_slow(&mut self, what: &'static str, asked_at: Instant) {
         let took = asked_at.elapsed();
-        if took >= self.slow_request {
-            self.figures.slow_requests += 1;
+        if let Some(left_out) = self.is_to_be_named(took) {
             let (handed_at, apply) = self.applied_times;
             log::warn!(
-                "slow request: {what} took {} ms: to be committed {} ms (last sync {} ms), to be applied {} ms",
+                "slow request: {what} took {} ms: to be committed {} ms (last sync {} ms), to be applied {} ms{left_out}",
                 took.as_millis(),
                 handed_at.saturating_duration_since(asked_at).as_millis(),
                 self.last_sync.as_millis(),

@@ -138,7 +138,7 @@ impl<D: Disk> LogThread<D> {
         }
         self.has_room = lack.is_none();
         match lack {
-            Some(error) => log::warn!("{error}"),
+            Some(error) => log::warn!("{error}, writing goes on by itself then"),
             None => log::info!("the log has room again"),
         }
         self.inbox.send(Report::LogRoom(self.has_room));

@@ -18,6 +18,7 @@
 //! | `news` | what the store tells watchers |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `requests` | what doors can ask for |
+//! | `restore`, `defragment` | what is done while nobody serves |
 //!
 //! - Nothing is acknowledged that the log has not synced; after a failed sync nothing is acknowledged at all.
 //! - Nothing on the main thread waits for a disk.
@@ -26,6 +27,7 @@
 //! Here you will not find: sockets, HTTP, who may do what.
 
 mod compactor;
+mod defragment;
 mod directory;
 mod engine;
 mod figures;
@@ -58,6 +60,7 @@ use self::{engine::Engine, pins::Pin};
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
 pub use self::{
+    defragment::defragment,
     engine::{BEAT_EVERY, Failure},
     figures::{Figures, Histogram},
     leases::TimeToLive,

@@ -40,6 +40,7 @@ pub enum OpenError {
     Store(StoreError),
     Wal(WalError),
     Gap(boot::Gap),
+    NoStore { path: PathBuf, what: &'static str },
 }
 
 impl fmt::Display for OpenError {
@@ -87,6 +88,7 @@ impl fmt::Display for OpenError {
             Self::Store(error) => error.fmt(f),
             Self::Wal(error) => error.fmt(f),
             Self::Gap(gap) => gap.fmt(f),
+            Self::NoStore { path, what } => write!(f, "{}: {what}", path.display()),
         }
     }
 }

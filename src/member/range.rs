@@ -115,10 +115,9 @@ fn pinned_for(at: KeyRev) -> Revision {
 
 fn name_if_slow(engine: &Engine, asked_at: Instant, range: &KeyRange) {
     let took = asked_at.elapsed();
-    if took >= engine.options.slow_request {
-        engine.look(|core| core.figures.slow_requests += 1);
+    if let Some(left_out) = engine.look(|core| core.is_to_be_named(took)) {
         log::warn!(
-            "slow request: range {:?} to {:?} took {} ms to its first slice",
+            "slow request: range {:?} to {:?} took {} ms to its first slice{left_out}",
             range.key,
             range.range_end,
             took.as_millis()

@@ -31,6 +31,8 @@ use crate::{
     member::{self, Member},
 };
 
+pub use self::options::member as member_options;
+
 /// How long reading log and database may take before the service manager is to lose patience.
 const START_TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -14,7 +14,8 @@ const DESCRIPTORS_BESIDE: u64 = 64;
 /// Where the map begins; it grows up to the budget's.
 const MAP_BYTES: u64 = 64 << 20;
 
-pub(super) fn member(settings: &Settings) -> member::Options {
+/// What a member is to be like.
+pub fn member(settings: &Settings) -> member::Options {
     let budget = &settings.budget;
     let defaults = member::Options::new(&settings.data_dir);
     member::Options {

@@ -28,6 +28,7 @@ pub struct NewFile {
     partial: PathBuf,
     file: File,
     sha: Sha256,
+    done: bool,
 }
 
 impl NewFile {
@@ -42,7 +43,7 @@ impl NewFile {
         // Values can be secrets.
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
         let file = file.map_err(|error| SnapshotError::io(&partial, "cannot be written", error))?;
-        Ok(NewFile { path: path.to_path_buf(), partial, file, sha: Sha256::new() })
+        Ok(NewFile { path: path.to_path_buf(), partial, file, sha: Sha256::new(), done: false })
     }
 
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
@@ -58,16 +59,12 @@ impl NewFile {
     }
 
     /// Reads it all again, and gives it its name.
-    pub fn finish(self) -> Result<Summary, SnapshotError> {
-        let finished = self.sync().and_then(|()| verify(&self.partial, false)).and_then(|summary| {
-            self.rename().map_err(|error| SnapshotError::io(&self.path, "cannot be written", error))?;
-            Ok(summary)
-        });
-        if finished.is_err() {
-            // It is of no use. If this fails, too, its name says that it is not whole.
-            let _ = fs::remove_file(&self.partial);
-        }
-        finished
+    pub fn finish(mut self) -> Result<Summary, SnapshotError> {
+        self.sync()?;
+        let summary = verify(&self.partial, false)?;
+        self.rename().map_err(|error| SnapshotError::io(&self.path, "cannot be written", error))?;
+        self.done = true;
+        Ok(summary)
     }
 
     fn sync(&self) -> Result<(), SnapshotError> {
@@ -78,6 +75,15 @@ impl NewFile {
         fs::rename(&self.partial, &self.path)?;
         let parent = self.path.parent().filter(|parent| *parent != Path::new(""));
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.done {
+            // A part of a snapshot is of no use. If this fails, too, its name says that it is not whole.
+            let _ = fs::remove_file(&self.partial);
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl fmt::Display for WalError {
             Self::Full { directory, needed_bytes, reason } => write!(
                 f,
                 "no space for the log: {directory} needs {needed_bytes} bytes more ({reason}): free space on this \
-                 board, writing goes on by itself then"
+                 board"
             ),
             Self::Io { verb: verb @ ("reading" | "listing"), file, reason } => {
                 write!(f, "{verb} {file} failed: {reason}: check who may read it, and the card")

@@ -11,7 +11,7 @@ use super::{
     support::runner,
 };
 
-fn solder(endpoints: &[String], arguments: &[&str]) -> Command {
+pub(crate) fn solder(endpoints: &[String], arguments: &[&str]) -> Command {
     let mut command = runner::command(env!("CARGO_BIN_EXE_solder"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("SOLDER_ENDPOINTS", endpoints.join(",")).args(arguments).stdin(Stdio::null());

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
+    time::Duration,
 };
 
 /// What is done with a request.
@@ -14,9 +15,13 @@ pub(crate) enum Reply {
     Whole(u16, String),
     /// The pieces of a chunked body, as they are cut; `end`: then the connection is closed in its middle.
     Pieces { pieces: Vec<String>, end: bool },
+    /// The pieces of a chunked body, with a pause before each; then its end.
+    Slowly(Vec<String>),
     /// Nothing: the connection is closed.
     Nothing,
 }
+
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Path and body.
 pub(crate) type Asked = (String, String);
@@ -105,6 +110,15 @@ fn answer(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
                 write!(stream, "{:x}\r\n{piece}\r\n", piece.len())?;
             }
             stream.flush()
+        }
+        Reply::Slowly(pieces) => {
+            write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            for piece in pieces {
+                thread::sleep(PAUSE);
+                write!(stream, "{:x}\r\n{piece}\r\n", piece.len())?;
+                stream.flush()?;
+            }
+            write!(stream, "0\r\n\r\n")
         }
         Reply::Nothing => Ok(()),
     }

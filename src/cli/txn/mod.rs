@@ -49,6 +49,11 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), F
     session.print(&Answer::Txn(&response))
 }
 
+/// The transaction that `text` is, or why it is none. Nothing is asked of anybody.
+pub fn parse(text: &[u8]) -> Result<TxnRequest, String> {
+    read(&mut &text[..], &mut |_| ()).map_err(|failure| failure.line.unwrap_or_default())
+}
+
 fn read(input: &mut dyn BufRead, prompt: &mut dyn FnMut(&str)) -> Result<TxnRequest, Failure> {
     prompt("compares:");
     let compare = part(input, compare::parse)?;
