@@ -49,7 +49,7 @@ fn grant(board: &mut Board, id: i64) -> Outcome {
 fn apply(board: &mut Board, command: &Command) -> Outcome {
     let id = EntryId { term: Term(1), index: board.store.applied().index.next() };
     let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
-    board.store.apply(&Entry { id, payload }).expect("a command")
+    board.store.apply_whole(&Entry { id, payload }).expect("a command")
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn alarms_are_bounded() {
 fn an_entry_that_cannot_be_read_stops_the_store() {
     let mut board = Board::new();
     let payload = Payload::Command { id: ProposalId::default(), data: b"\x09".into() };
-    let error = board.store.apply(&Entry { id: EntryId::new(1, 1), payload }).expect_err("no command");
+    let error = board.store.apply_whole(&Entry { id: EntryId::new(1, 1), payload }).expect_err("no command");
     assert!(error.to_string().contains("install the newer build"), "{error}");
     assert!(board.store.start_flush(Index(u64::MAX)).is_none(), "half an entry is never flushed");
 }
@@ -144,7 +144,7 @@ impl Board {
         let id = EntryId { term: Term(1), index: self.store.applied().index.next() };
         let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
         let entry = Entry { id, payload };
-        let outcome = self.store.apply(&entry)?;
+        let outcome = self.store.apply_whole(&entry)?;
         self.log.push(entry);
         self.outcome(&outcome)
     }
@@ -472,7 +472,7 @@ impl goldenscript::Runner for Story {
             "replay" => {
                 let from = board.store.applied().index.0 as usize;
                 let entries = &log[from.min(log.len())..];
-                entries.iter().try_for_each(|entry| board.store.apply(entry).map(drop))?;
+                entries.iter().try_for_each(|entry| board.store.apply_whole(entry).map(drop))?;
                 format!("applied {} entries\n{}", entries.len(), board.status()?)
             }
             _ => board.run(&line.name, &mut words)?,

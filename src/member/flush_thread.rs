@@ -194,5 +194,5 @@ impl FlushPlan {
 }
 
 fn has_pending(store: &Store) -> bool {
-    store.receive_mark().is_none() && store.applied() != store.flushed()
+    store.receive_mark().is_none() && store.has_pending()
 }

@@ -5,13 +5,14 @@
 //!            newest                   oldest
 //! ```
 //!
-//! - A layer holds whole entries: it can be written in one transaction, with the state after its last entry.
+//! - A layer can be written in one transaction, with what it leads to: the state after its last entry, and how far a
+//!   command has come that is not done yet (`unfinished`).
 //! - A deleted row is a marker, so that it hides what lies below.
 //! - Rows of `keys` and `revs` are only ever added here, and what is added is newer than all that lies below.
 
 use std::{collections::BTreeMap, collections::VecDeque, ops::Bound, sync::Arc};
 
-use super::{Table, state::State};
+use super::{Table, state::AsOf, unfinished::Unfinished};
 
 /// What one change costs beside its bytes: two allocations with their headers, and its slot in the tree, which is half
 /// empty at worst. A put is two such changes, one more if a lease is concerned: about 430 bytes for a key of 16 and a
@@ -33,8 +34,8 @@ pub(super) struct Layer {
     others: u64,
     /// What goes into `revs`, where rows lie side by side.
     dense_bytes: u64,
-    /// As of the last entry; set when the layer is sealed.
-    state: Option<State>,
+    /// What it leads to; set when the layer is sealed.
+    as_of: Option<AsOf>,
 }
 
 impl Layer {
@@ -76,9 +77,9 @@ impl Layer {
         self.keys + self.keys.min(branch_pages) + self.others + self.dense_bytes / u64::from(page_bytes)
     }
 
-    /// As of the layer's last entry. Asked of sealed layers only.
-    pub(super) fn state(&self) -> &State {
-        self.state.as_ref().expect("a sealed layer has a state")
+    /// What the layer leads to. Asked of sealed layers only.
+    pub(super) fn as_of(&self) -> &AsOf {
+        self.as_of.as_ref().expect("a sealed layer leads somewhere")
     }
 }
 
@@ -100,10 +101,11 @@ impl Pending {
         self.active.bytes + self.sealed_bytes
     }
 
-    /// Closes the active layer, whose last entry led to `state`.
-    pub(super) fn seal(&mut self, state: State) {
+    /// Closes the active layer, which leads to `as_of`.
+    pub(super) fn seal(&mut self, as_of: AsOf) {
         let mut layer = std::mem::take(&mut self.active);
-        layer.state = Some(state);
+        layer.bytes += as_of.unfinished.as_ref().map_or(0, Unfinished::weight_bytes);
+        layer.as_of = Some(as_of);
         self.sealed_bytes += layer.bytes;
         self.sealed.push_back(Arc::new(layer));
     }

@@ -11,7 +11,9 @@
 //!
 //! - Applying waits for no sync: the log has what is pending, and keeps it until the database has it.
 //! - What is in the database is as of one applied entry, exactly.
-//! - The same entries lead to the same state on every board, whenever it flushes, removes or restarts.
+//! - The same entries lead to the same state on every board, whenever it flushes, removes, pauses or restarts.
+//! - What is pending is bounded, however much one entry changes: it is applied in parts, which nobody sees before the
+//!   last one is (`unfinished`).
 //! - No answer is built whole: what can be large is read in slices, at one place in history.
 //!
 //! A board that is too far behind for the log gets the store's content from another one: `transfer` is the sender's
@@ -23,6 +25,7 @@ mod apply;
 mod backend;
 mod check;
 mod defragment;
+mod delete;
 mod error;
 mod export;
 mod flush;
@@ -42,10 +45,13 @@ mod transfer;
 #[cfg(feature = "testing")]
 mod twin;
 mod txn;
+mod unfinished;
 mod view;
 mod walk;
 
 use std::{cell::RefCell, sync::Arc};
+
+use crc32fast::Hasher;
 
 pub use backend::{Backend, Inspect, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
 pub use check::{check, check_compare, check_op, check_range, check_txn};
@@ -65,11 +71,12 @@ pub use transfer::{TransferBase, TransferSlice, TransferTail};
 pub use twin::{Fault, Twin};
 
 use self::{
-    apply::Apply,
+    apply::{Apply, Executed},
     layer::Pending,
     removal::{Pins, Progress},
-    state::{Meta, State},
+    state::{AsOf, Meta, State},
     tally::Tally,
+    unfinished::{Course, Pace, Unfinished},
     view::View,
 };
 use crate::types::{
@@ -94,6 +101,16 @@ impl Default for Options {
     }
 }
 
+/// What came of applying an entry.
+#[derive(Debug)]
+#[must_use]
+pub enum Applying {
+    Done(Outcome),
+    /// In part: as much is pending as may be, or it takes so long that others should have their turn. Nobody sees anything of
+    /// it yet. Apply the same entry again, once `pending_full` says no; nothing else comes before it.
+    Paused,
+}
+
 /// What another thread does to the database. There is one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Job {
@@ -110,10 +127,12 @@ pub struct Store {
     pending: Pending,
     /// As of the last applied entry. `None`: never initialised.
     state: Option<State>,
-    /// Of the state above. Counting learns.
+    /// How far the next entry has come, on top of the state above.
+    unfinished: Option<Unfinished>,
+    /// Of the newest rows: of the state above, if nothing is unfinished. Counting learns.
     tally: RefCell<Tally>,
     /// As of the last flush.
-    flushed: Option<State>,
+    flushed: Option<AsOf>,
     progress: Progress,
     /// Reads at revisions below may miss what removal has taken or is taking away.
     removed: Revision,
@@ -137,6 +156,7 @@ impl Store {
             branch_pages: 0,
             pending: Pending::default(),
             state: None,
+            unfinished: None,
             tally: RefCell::default(),
             flushed: None,
             progress: Progress::default(),
@@ -153,12 +173,14 @@ impl Store {
 
     /// Takes up what the database holds and forgets what was pending.
     fn load(&mut self) -> Result<(), StoreError> {
-        let Meta { state, progress, mark } = Meta::load(&*self.backend)?;
+        let Meta { as_of, progress, mark } = Meta::load(&*self.backend)?;
+        self.flushed.clone_from(&as_of);
+        let (state, unfinished) = as_of.map_or((None, None), |as_of| (Some(as_of.state), as_of.unfinished));
         self.pending = Pending::default();
         self.tally = RefCell::default();
         self.removed = state.as_ref().map_or(Revision(-1), |state| state.compacted);
-        self.flushed.clone_from(&state);
         self.state = state;
+        self.unfinished = unfinished;
         self.progress = progress;
         self.mark = mark;
         self.measure()
@@ -178,11 +200,11 @@ impl Store {
     /// Makes a fresh database the store of a cluster. A board that joins starts with a blank membership.
     pub fn init(&mut self, cluster: ClusterId, membership: Membership) -> Result<(), StoreError> {
         assert!(self.state.is_none(), "the store of {cluster} exists already: {:?}", self.state);
-        let state = State::new(cluster, membership);
+        let as_of = AsOf { state: State::new(cluster, membership), unfinished: None };
         let usage = self.backend.usage()?;
         self.backend.write(&mut |txn| {
             state::put_layout(txn, &usage)?;
-            state::put_state(txn, &state)
+            state::put_as_of(txn, &as_of)
         })?;
         self.load()
     }
@@ -191,7 +213,7 @@ impl Store {
         self.state.as_ref().expect("the store has been initialised")
     }
 
-    fn flushed_state(&self) -> &State {
+    fn flushed_as_of(&self) -> &AsOf {
         self.flushed.as_ref().expect("the store has been initialised")
     }
 
@@ -206,7 +228,7 @@ impl Store {
 
     /// The last entry that is in the database: what a restart begins behind. The log may forget it and all before.
     pub fn flushed(&self) -> EntryId {
-        self.flushed_state().applied
+        self.flushed_as_of().state.applied
     }
 
     pub fn revision(&self) -> Revision {
@@ -235,11 +257,16 @@ impl Store {
         self.state().alarms.iter().copied()
     }
 
-    /// Applies the next entry, in memory.
+    /// An entry that is applied in part, and how many keys it has changed so far.
+    pub fn unfinished(&self) -> Option<(EntryId, u32)> {
+        self.unfinished.as_ref().map(|unfinished| (unfinished.entry, unfinished.changes))
+    }
+
+    /// Applies the next entry, in memory; if it changes very many keys, a part of it.
     ///
     /// Errors: this board cannot go on: its database cannot be read, or the entry is one that this build does not know.
     /// The store is of no use any more then.
-    pub fn apply(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
+    pub fn apply(&mut self, entry: &Entry) -> Result<Applying, StoreError> {
         let applied = self.applied();
         assert!(
             !self.broken,
@@ -250,38 +277,80 @@ impl Store {
         assert_eq!(entry.index(), applied.index.next(), "entry {} after {applied}", entry.id);
         assert!(entry.term() >= applied.term, "entry {} after {applied}", entry.id);
         self.broken = true;
-        let outcome = self.apply_next(entry)?;
+        let applying = self.apply_next(entry)?;
         self.broken = false;
-        if self.pending.active.pages(self.usage.page_bytes, self.branch_pages)
-            >= u64::from(self.options.flush_pages_max)
-        {
+        if self.pace().closes_layer(&self.pending) {
             self.seal();
         }
-        Ok(outcome)
+        Ok(applying)
     }
 
-    fn apply_next(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
+    /// `apply` until it is done, whatever is pending then.
+    #[cfg(feature = "testing")]
+    pub fn apply_whole(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
+        loop {
+            if let Applying::Done(outcome) = self.apply(entry)? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    fn apply_next(&mut self, entry: &Entry) -> Result<Applying, StoreError> {
+        let pace = self.pace();
         let snapshot = self.backend.read()?;
         let state = self.state.as_mut().expect("the store has been initialised");
-        let mut apply = Apply::new(&*snapshot, &mut self.pending, state, self.tally.get_mut());
-        let outcome = match &entry.payload {
-            Payload::Empty => Outcome::None,
+        let course = Course::new(entry.id, self.unfinished.take(), state.hash);
+        let mut apply = Apply {
+            base: &*snapshot,
+            pending: &mut self.pending,
+            tally: self.tally.get_mut(),
+            hasher: Hasher::new_with_initial(course.hash()),
+            state,
+            course,
+            pace,
+            changes: 0,
+        };
+        let executed = match &entry.payload {
+            Payload::Empty => Executed::Done(Outcome::None),
             Payload::Command { data, .. } => {
                 let command = Command::decode(data).map_err(StoreError::Command)?;
                 apply.command(&command, entry.term())?
             }
             Payload::Membership { change, info, .. } => {
                 apply.membership(*change, info);
-                Outcome::None
+                Executed::Done(Outcome::None)
             }
         };
-        apply.finish(entry.id);
-        Ok(outcome)
+        match executed {
+            Executed::Done(outcome) => {
+                apply.finish(entry.id);
+                Ok(Applying::Done(outcome))
+            }
+            Executed::Paused(unfinished) => {
+                self.unfinished = Some(*unfinished);
+                Ok(Applying::Paused)
+            }
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            pending_bytes_max: self.options.pending_bytes_max,
+            flush_pages_max: self.options.flush_pages_max,
+            page_bytes: self.usage.page_bytes,
+            branch_pages: self.branch_pages,
+            pending_before: self.pending.bytes(),
+        }
     }
 
     fn seal(&mut self) {
-        let state = self.state().clone();
-        self.pending.seal(state);
+        let as_of = AsOf { state: self.state().clone(), unfinished: self.unfinished.clone() };
+        self.pending.seal(as_of);
+    }
+
+    /// Is there anything that is not in the database?
+    pub fn has_pending(&self) -> bool {
+        self.applied() != self.flushed() || self.pending.bytes() > 0
     }
 
     /// Is as much pending as may be? Then apply nothing more until a flush is through.

@@ -127,7 +127,7 @@ impl Store {
         let view = self.view(&*snapshot);
         let RangeCursor { range: RangeAt { request, at }, totals, order } = cursor;
         // What is counted of the newest state is counted in stretches.
-        let is_newest = at.main >= self.revision() && at.sub == u32::MAX;
+        let is_newest = at.main >= self.revision() && at.sub == u32::MAX && self.unfinished.is_none();
         let tally = is_newest.then(|| self.tally.borrow_mut());
         let (rows, bytes, looked) = (Records::default(), 0, 0);
         let mut slice = Slice { view, request, at: *at, limits, totals, tally, rows, bytes, looked };

@@ -536,8 +536,12 @@ impl World {
             if running.store.pending_full() {
                 break;
             }
-            let event = jobs::apply(&mut running.store, std::slice::from_ref(entry), id)
+            let event = jobs::apply(&mut running.store, entry, id)
                 .map_err(|error| format!("{id} cannot apply {}: {error}", entry.id))?;
+            let Some(event) = event else {
+                self.report.paused += 1;
+                break;
+            };
             let Event::Applied { outcomes: more, index } = event else { unreachable!("it says so") };
             outcomes.extend(more);
             let hash = running.store.state_hash();

@@ -1,0 +1,103 @@
+//! What deletes many keys: deletes of ranges, and the end of a lease.
+//!
+//! How many keys that is, nothing bounds. So they are taken some at a time, and between any two of them the command may
+//! pause.
+
+use super::{
+    StoreError, Table,
+    apply::{Apply, Stop, need_term},
+    format,
+    format::Version,
+    unfinished::UnderWay,
+    walk::{Bounds, Walk},
+};
+use crate::types::{
+    Bytes, DeleteOutcome, DeleteRangeRequest, Error, KeyRange, KeyRev, LeaseId, Outcome, RangeAt,
+    RangeRequest, Term,
+};
+
+/// Keys taken at a time.
+const KEYS_AT_A_TIME: usize = 256;
+
+impl Apply<'_> {
+    pub(super) fn delete_range(&mut self, delete: &DeleteRangeRequest) -> Result<DeleteOutcome, Stop> {
+        let at = self.here();
+        let deleted = match self.course.deleted() {
+            Some(deleted) => {
+                self.changes += deleted;
+                deleted
+            }
+            None => self.delete_keys(&delete.range, at)?,
+        };
+        let prev = delete.prev_kv.then(|| RangeAt { request: all_of(&delete.range), at });
+        let prev = prev.filter(|_| deleted > 0);
+        Ok(DeleteOutcome { revision: self.revision(), deleted: deleted.into(), prev })
+    }
+
+    fn delete_keys(&mut self, range: &KeyRange, at: KeyRev) -> Result<u32, Stop> {
+        let (mut bounds, mut deleted) = (Bounds::of(range), 0);
+        if let Some(before) = self.course.under_way() {
+            bounds.after(&format::key_prefix(&before.after));
+            deleted = before.deleted;
+            self.changes += deleted;
+        }
+        loop {
+            let keys = self.some_keys(&mut bounds, at)?;
+            for (key, lease) in &keys {
+                self.delete(key, *lease);
+                deleted += 1;
+                self.breathe(Some((key, deleted)))?;
+            }
+            if keys.len() < KEYS_AT_A_TIME {
+                self.course.delete_done(deleted);
+                return Ok(deleted);
+            }
+        }
+    }
+
+    fn some_keys(&self, bounds: &mut Bounds, at: KeyRev) -> Result<Vec<(Bytes, LeaseId)>, StoreError> {
+        let mut keys = Vec::new();
+        let mut walk = Walk::new(self.view(), bounds, at)?;
+        while keys.len() < KEYS_AT_A_TIME
+            && let Some(found) = walk.next()?
+        {
+            keys.push((format::decode_prefix(walk.prefix())?, found.version.lease));
+            bounds.after(walk.prefix());
+        }
+        Ok(keys)
+    }
+
+    fn delete(&mut self, key: &[u8], lease: LeaseId) {
+        self.hold(key, lease, LeaseId::NONE);
+        self.change(key, &Version::TOMBSTONE, &[]);
+    }
+
+    /// The lease itself goes last: while its keys go, it is there, with those that it still holds.
+    pub(super) fn revoke(&mut self, id: LeaseId, only_in: Option<Term>, term: Term) -> Result<Outcome, Stop> {
+        need_term(only_in, term)?;
+        if self.view().lease(id)?.is_none() {
+            return Err(Error::LeaseNotFound.into());
+        }
+        self.changes = self.course.done();
+        let mut after = self.course.under_way().map(|UnderWay { after, .. }| after);
+        loop {
+            let keys = self.view().lease_keys(id, after.as_deref(), KEYS_AT_A_TIME)?;
+            let keys: Vec<Bytes> = keys.into_iter().map(Bytes::from).collect();
+            for key in &keys {
+                self.delete(key, id);
+                self.breathe(Some((key, self.changes)))?;
+            }
+            match keys.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => break,
+            }
+        }
+        self.set(Table::Leases, format::lease_key(id).to_vec(), None);
+        self.state.leases -= 1;
+        Ok(Outcome::LeaseRevoked { revision: self.revision() })
+    }
+}
+
+fn all_of(range: &KeyRange) -> RangeRequest {
+    RangeRequest { range: range.clone(), ..RangeRequest::default() }
+}
