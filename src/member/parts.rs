@@ -17,6 +17,11 @@ struct UnderWay {
 }
 
 impl Parts {
+    /// When the one that is under way began.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.0.as_ref().map(|under_way| under_way.since)
+    }
+
     pub(super) fn paused(&mut self, store: &Store, now: Instant) {
         let under_way = self.0.get_or_insert(UnderWay { since: now, told_at: now });
         if now.saturating_duration_since(under_way.told_at) < TELL_EVERY {

@@ -283,7 +283,7 @@ impl Keeper {
 
     /// Gives back what there was no room for.
     fn apply(&mut self, mut entries: VecDeque<Entry>, handed_at: Instant) -> Option<Work> {
-        let started = Instant::now();
+        let started = self.parts.since().unwrap_or_else(Instant::now);
         let mut batch = Batch::default();
         while let Some(entry) = entries.front()
             && self.may_apply(entry.index())

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - A command is refused before its first change or not at all.
-//! - Every change of a row goes through `Apply::set`, which adds it to the hash of the state.
+//! - Every change of a row goes through `Apply::set_near`, which adds it to the hash of the state.
 //! - Between two changes a command may pause (`unfinished`). What it does then when it goes on, it does once.
 //! - Changes made so far are seen by what comes later in the same command: it reads at `here()`.
 
@@ -14,7 +14,7 @@ use crc32fast::Hasher;
 use super::{
     Lease, Snapshot, StoreError, Table, check, format,
     format::Version,
-    layer::Pending,
+    layer::{FAR_APART, Pending},
     state::{AsOf, State},
     tally::Tally,
     unfinished::{Course, Pace, UnderWay, Unfinished},
@@ -200,18 +200,18 @@ impl<'a> Apply<'a> {
             lease: old.filter(|_| put.ignore_lease).map_or(put.lease, |old| old.lease),
         };
         let held_before = old.map_or(LeaseId::NONE, |old| old.lease);
-        self.hold(&put.key, held_before, version.lease);
-        self.change(&put.key, &version, &value);
+        self.hold(&put.key, held_before, version.lease, FAR_APART);
+        self.change(&put.key, &version, &value, FAR_APART);
         Ok(())
     }
 
-    /// A key moves from one lease to another; `NONE` is no lease.
-    pub(super) fn hold(&mut self, key: &[u8], before: LeaseId, after: LeaseId) {
+    /// A key moves from one lease to another; `NONE` is no lease. `apart_bytes`: see `Layer::set`.
+    pub(super) fn hold(&mut self, key: &[u8], before: LeaseId, after: LeaseId, apart_bytes: u64) {
         if before == after {
             return;
         }
         if !before.is_none() {
-            self.set(Table::LeaseKeys, format::held_key(before, key), None);
+            self.set_near(Table::LeaseKeys, format::held_key(before, key), None, apart_bytes);
         }
         if !after.is_none() {
             self.set(Table::LeaseKeys, format::held_key(after, key), Some(Vec::new()));
@@ -219,7 +219,7 @@ impl<'a> Apply<'a> {
     }
 
     /// The next change of this command's revision.
-    pub(super) fn change(&mut self, key: &[u8], version: &Version, value: &[u8]) {
+    pub(super) fn change(&mut self, key: &[u8], version: &Version, value: &[u8], apart_bytes: u64) {
         let rev = KeyRev { main: self.state.revision.next(), sub: self.changes };
         let prefix = format::key_prefix(key);
         match version {
@@ -227,7 +227,8 @@ impl<'a> Apply<'a> {
             Version { version: 1, .. } => self.tally.created(&prefix),
             _ => {}
         }
-        self.set(Table::Keys, format::with_rev(prefix, rev), Some(format::encode_version(version)));
+        let row = format::with_rev(prefix, rev);
+        self.set_near(Table::Keys, row, Some(format::encode_version(version)), apart_bytes);
         let record = format::encode_record(rev, version, key, value);
         self.set(Table::Revs, format::rev_key(rev).to_vec(), Some(record));
         self.changes += 1;
@@ -256,13 +257,17 @@ impl<'a> Apply<'a> {
     }
 
     pub(super) fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.set_near(table, key, value, FAR_APART);
+    }
+
+    fn set_near(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>, apart_bytes: u64) {
         let value_len = value.as_ref().map_or(u32::MAX, |value| value.len() as u32);
         self.hasher.update(&[table as u8]);
         self.hasher.update(&(key.len() as u32).to_le_bytes());
         self.hasher.update(&key);
         self.hasher.update(&value_len.to_le_bytes());
         self.hasher.update(value.as_deref().unwrap_or_default());
-        self.pending.active.set(table, key, value);
+        self.pending.active.set(table, key, value, apart_bytes);
     }
 
     fn compact(&mut self, revision: Revision) -> Result<Outcome, Stop> {

@@ -8,6 +8,7 @@ use super::{
     apply::{Apply, Stop, need_term},
     format,
     format::Version,
+    layer::FAR_APART,
     unfinished::UnderWay,
     walk::{Bounds, Walk},
 };
@@ -18,6 +19,14 @@ use crate::types::{
 
 /// Keys taken at a time.
 const KEYS_AT_A_TIME: usize = 256;
+
+/// A key that is to be deleted.
+struct Doomed {
+    key: Bytes,
+    lease: LeaseId,
+    /// How far its rows lie behind those of the one before.
+    apart_bytes: u64,
+}
 
 impl Apply<'_> {
     pub(super) fn delete_range(&mut self, delete: &DeleteRangeRequest) -> Result<DeleteOutcome, Stop> {
@@ -43,8 +52,12 @@ impl Apply<'_> {
         }
         loop {
             let keys = self.some_keys(&mut bounds, at)?;
-            for (key, lease) in &keys {
-                self.delete(key, *lease);
+            let mut lease_before = LeaseId::NONE;
+            for Doomed { key, lease, apart_bytes } in &keys {
+                // Of one lease, these rows are side by side, as the keys are.
+                let lease_apart = if *lease == lease_before { 0 } else { FAR_APART };
+                lease_before = *lease;
+                self.delete(key, *lease, *apart_bytes, lease_apart);
                 deleted += 1;
                 self.breathe(Some((key, deleted)))?;
             }
@@ -55,21 +68,22 @@ impl Apply<'_> {
         }
     }
 
-    fn some_keys(&self, bounds: &mut Bounds, at: KeyRev) -> Result<Vec<(Bytes, LeaseId)>, StoreError> {
+    fn some_keys(&self, bounds: &mut Bounds, at: KeyRev) -> Result<Vec<Doomed>, StoreError> {
         let mut keys = Vec::new();
         let mut walk = Walk::new(self.view(), bounds, at)?;
         while keys.len() < KEYS_AT_A_TIME
             && let Some(found) = walk.next()?
         {
-            keys.push((format::decode_prefix(walk.prefix())?, found.version.lease));
+            let key = format::decode_prefix(walk.prefix())?;
+            keys.push(Doomed { key, lease: found.version.lease, apart_bytes: walk.apart_bytes() });
             bounds.after(walk.prefix());
         }
         Ok(keys)
     }
 
-    fn delete(&mut self, key: &[u8], lease: LeaseId) {
-        self.hold(key, lease, LeaseId::NONE);
-        self.change(key, &Version::TOMBSTONE, &[]);
+    fn delete(&mut self, key: &[u8], lease: LeaseId, apart_bytes: u64, lease_apart_bytes: u64) {
+        self.hold(key, lease, LeaseId::NONE, lease_apart_bytes);
+        self.change(key, &Version::TOMBSTONE, &[], apart_bytes);
     }
 
     /// The lease itself goes last: while its keys go, it is there, with those that it still holds.
@@ -84,7 +98,7 @@ impl Apply<'_> {
             let keys = self.view().lease_keys(id, after.as_deref(), KEYS_AT_A_TIME)?;
             let keys: Vec<Bytes> = keys.into_iter().map(Bytes::from).collect();
             for key in &keys {
-                self.delete(key, id);
+                self.delete(key, id, FAR_APART, 0);
                 self.breathe(Some((key, self.changes)))?;
             }
             match keys.into_iter().next_back() {

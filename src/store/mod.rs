@@ -86,8 +86,8 @@ use crate::types::{
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What may be pending. Beyond it `pending_full` pushes back. One entry larger than all of it is taken when nothing
-    /// else is pending.
+    /// What may be pending. Beyond it `pending_full` pushes back, and an entry that changes many keys pauses. One put larger
+    /// than all of it is taken when nothing else is pending.
     pub pending_bytes_max: u64,
     /// The pages that one flush may make dirty, unless one entry alone needs more. LMDB keeps the memory of its largest
     /// transaction for ever, and a sync of the log waits behind what a flush has queued.
