@@ -10,7 +10,7 @@ use super::{
     format::Version,
     layer::FAR_APART,
     unfinished::UnderWay,
-    walk::{Bounds, Walk},
+    walk::{self, Bounds, Walk},
 };
 use crate::types::{
     Bytes, DeleteOutcome, DeleteRangeRequest, Error, KeyRange, KeyRev, LeaseId, Outcome, RangeAt,
@@ -92,23 +92,33 @@ impl Apply<'_> {
         if self.view().lease(id)?.is_none() {
             return Err(Error::LeaseNotFound.into());
         }
+        self.delete_held(id)?;
+        self.set(Table::Leases, format::lease_key(id).to_vec(), None);
+        self.state.leases -= 1;
+        Ok(Outcome::LeaseRevoked { revision: self.revision() })
+    }
+
+    /// What is done is not held any more: all that still is, is to be deleted.
+    fn delete_held(&mut self, id: LeaseId) -> Result<(), Stop> {
         self.changes = self.course.done();
         let mut after = self.course.under_way().map(|UnderWay { after, .. }| after);
+        // Behind this lies nothing: how far away the first key is nobody knows.
+        let mut before = Vec::new();
         loop {
             let keys = self.view().lease_keys(id, after.as_deref(), KEYS_AT_A_TIME)?;
             let keys: Vec<Bytes> = keys.into_iter().map(Bytes::from).collect();
             for key in &keys {
-                self.delete(key, id, FAR_APART, 0);
+                let prefix = format::key_prefix(key);
+                let apart_bytes = walk::apart_bytes(&self.view(), &before, &prefix)?;
+                before = prefix;
+                self.delete(key, id, apart_bytes, 0);
                 self.breathe(Some((key, self.changes)))?;
             }
             match keys.into_iter().next_back() {
                 Some(last) => after = Some(last),
-                None => break,
+                None => return Ok(()),
             }
         }
-        self.set(Table::Leases, format::lease_key(id).to_vec(), None);
-        self.state.leases -= 1;
-        Ok(Outcome::LeaseRevoked { revision: self.revision() })
     }
 }
 

@@ -163,6 +163,22 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// How far a key's rows lie behind those of an earlier key, for who has not walked there.
+pub(super) fn apart_bytes(view: &View<'_>, earlier: &[u8], prefix: &[u8]) -> Result<u64, StoreError> {
+    /// So many rows are looked at.
+    const ROWS_MAX: u32 = 8;
+    let mut rows = view.scan(Table::Keys, &format::behind(earlier))?;
+    let mut bytes = 0;
+    for _ in 0..ROWS_MAX {
+        let Some((row, value)) = rows.next()? else { break };
+        bytes += (row.len() + value.len()) as u64 + ROW_OVERHEAD_BYTES;
+        if row.starts_with(prefix) {
+            return Ok(bytes);
+        }
+    }
+    Ok(FAR_APART)
+}
+
 /// The last key in the bounds that is there: its prefix is the new `until`. Two seeks for each key it looks at.
 pub(super) fn last(view: &View<'_>, bounds: &mut Bounds, at: KeyRev) -> Result<Option<Found>, StoreError> {
     while let Some((row, _)) = view.seek_before(Table::Keys, &bounds.until)? {
