@@ -201,3 +201,23 @@ fn very_many_puts() {
     assert_eq!(board.count(), 3600);
     assert!(board.pauses >= 10, "{} pauses", board.pauses);
 }
+
+#[test]
+fn a_log_without_the_entry_that_is_half_done_is_refused() {
+    let mut board = Board::new(1, false);
+    for number in 0..3 {
+        board.apply(&Command::Put(put(number, LeaseId::NONE)));
+    }
+    let all = DeleteRangeRequest { range: KeyRange::all(), prev_kv: false };
+    let data = Command::DeleteRange(all).encode();
+    let entry = |term| {
+        let payload = Payload::Command { id: ProposalId::default(), data: data.clone() };
+        Entry { id: EntryId::new(term, 4), payload }
+    };
+    assert!(matches!(board.store.apply(&entry(1)), Ok(Applying::Paused)));
+    let error = board.store.apply(&entry(2)).expect_err("another entry");
+    assert!(
+        error.to_string().contains("entry 4@1 is half done in the database, the log goes on with 4@2"),
+        "{error}"
+    );
+}

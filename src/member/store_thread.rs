@@ -207,7 +207,8 @@ impl Keeper {
 
     /// A command has paused that can go on now.
     fn has_part_to_do(&self) -> bool {
-        !self.work.is_empty() && self.store.unfinished().is_some() && !self.store.pending_full()
+        let is_next = matches!(self.work.front(), Some(Work::Apply { .. }));
+        is_next && self.store.unfinished().is_some() && !self.store.pending_full()
     }
 
     fn sort(&mut self, job: StoreJob) {

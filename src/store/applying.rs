@@ -41,12 +41,26 @@ impl Store {
         assert_eq!(entry.index(), applied.index.next(), "entry {} after {applied}", entry.id);
         assert!(entry.term() >= applied.term, "entry {} after {applied}", entry.id);
         self.broken = true;
+        self.check_goes_on(entry.id)?;
         let applying = self.apply_next(entry)?;
         self.broken = false;
         if self.pace().closes_layer(&self.pending) {
             self.seal();
         }
         Ok(applying)
+    }
+
+    /// Is it the entry that is half done, if one is? A log that was cut by hand may have lost that.
+    fn check_goes_on(&self, entry: EntryId) -> Result<(), StoreError> {
+        match &self.unfinished {
+            Some(half_done) if half_done.entry != entry => Err(StoreError::Corrupt {
+                what: format!(
+                    "entry {} is half done in the database, the log goes on with {entry}",
+                    half_done.entry
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// `apply` until it is done, whatever is pending then.

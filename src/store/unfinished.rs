@@ -79,7 +79,7 @@ impl Course {
     /// `before`: it goes on from there. `hash`: of the state.
     pub(super) fn new(entry: EntryId, before: Option<Unfinished>, hash: u32) -> Course {
         let so_far = before.unwrap_or_else(|| Unfinished::new(entry, hash));
-        assert_eq!(so_far.entry, entry, "another entry is half done");
+        assert_eq!(so_far.entry, entry, "it goes on with another entry");
         Course { done: so_far.changes, so_far, next_path: 0, next_delete: 0 }
     }
 
