@@ -138,7 +138,7 @@ impl Bench {
         let data = Command::Put(PutRequest { key, value, ..PutRequest::default() }).encode();
         let id = EntryId::new(1, self.store.applied().index.0 + 1);
         let payload = Payload::Command { id: ProposalId::default(), data };
-        self.store.apply(&Entry { id, payload }).expect("a put");
+        self.store.apply_whole(&Entry { id, payload }).expect("a put");
     }
 
     fn get(&mut self, key: Bytes) {

@@ -48,7 +48,7 @@ fn write_sample() {
     store.init(ClusterId(0x50_1d), Membership::of_voters([NodeId(1)])).expect("room");
     for (index, payload) in (1..).zip(payloads()) {
         let entry = Entry { id: EntryId::new(3, index), payload };
-        store.apply(&entry).expect("it is well-formed");
+        store.apply_whole(&entry).expect("it is well-formed");
     }
     while let Some(job) = store.start_flush(Index(u64::MAX)) {
         store.finish_flush(job.run(&*lmdb)).expect("room");

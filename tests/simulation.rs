@@ -80,7 +80,16 @@ fn run_all(seeds: Range<u64>) -> (Report, Vec<Failure>) {
 /// Passing means nothing if nothing was tried.
 fn assert_tried(total: &Report) {
     let Report {
-        acknowledged, crashes, crashes_writing, elections, transfers, torn, membership_changes, ..
+        acknowledged,
+        crashes,
+        crashes_writing,
+        elections,
+        transfers,
+        torn,
+        membership_changes,
+        parts,
+        crashes_in_parts,
+        ..
     } = *total;
     for (what, count, least) in [
         ("acknowledged calls", acknowledged, 50_000),
@@ -90,6 +99,8 @@ fn assert_tried(total: &Report) {
         ("transfers", transfers, 200),
         ("torn batches", torn, 15),
         ("membership changes", membership_changes, 500),
+        ("pauses of commands", parts, 1_000),
+        ("crashes with a command half done", crashes_in_parts, 100),
     ] {
         assert!(count >= least, "only {count} {what}");
     }

@@ -55,7 +55,7 @@ impl Board {
     fn payload(&mut self, payload: Payload) -> Entry {
         let id = EntryId { term: Term(3), index: self.store.applied().index.next() };
         let entry = Entry { id, payload };
-        self.store.apply(&entry).expect("applied");
+        self.store.apply_whole(&entry).expect("applied");
         entry
     }
 

@@ -8,13 +8,14 @@
 //! range KEY [END] [rev=] [limit=] [order=] [target=] [keys_only] [count_only] [slice=ROWS]
 //! history FROM [KEY] [END] [slice=ROWS]                                 compact REVISION
 //! grant ID TTL    revoke ID    checkpoint ID SECONDS    lease ID        alarm KIND [off]
-//! flush [durable=INDEX]    full | room    crash    rows    status    hash [REVISION]
+//! flush [durable=INDEX]    full | room    crash    rows    status    hash [REVISION]    pending BYTES    go_on
 //! pin REVISION    unpin
 //! send_begin    send_slice [BYTES]    send_finish    send_stop          from board a to board b
 //! ```
 //!
 //! A prefix names the board: `b: put k v`. Without one it is `a`. `crash` loses what is pending; `replay` applies the
-//! entries of board a's log that the board lacks.
+//! entries of board a's log that the board lacks. `pending` bounds what may be, on a fresh board: what changes more pauses,
+//! and has to `go_on`.
 
 use std::{collections::BTreeMap, error::Error, fmt::Write, panic, path::PathBuf, sync::Arc};
 
@@ -49,7 +50,7 @@ fn grant(board: &mut Board, id: i64) -> Outcome {
 fn apply(board: &mut Board, command: &Command) -> Outcome {
     let id = EntryId { term: Term(1), index: board.store.applied().index.next() };
     let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
-    board.store.apply(&Entry { id, payload }).expect("a command")
+    board.store.apply_whole(&Entry { id, payload }).expect("a command")
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn alarms_are_bounded() {
 fn an_entry_that_cannot_be_read_stops_the_store() {
     let mut board = Board::new();
     let payload = Payload::Command { id: ProposalId::default(), data: b"\x09".into() };
-    let error = board.store.apply(&Entry { id: EntryId::new(1, 1), payload }).expect_err("no command");
+    let error = board.store.apply_whole(&Entry { id: EntryId::new(1, 1), payload }).expect_err("no command");
     assert!(error.to_string().contains("install the newer build"), "{error}");
     assert!(board.store.start_flush(Index(u64::MAX)).is_none(), "half an entry is never flushed");
 }
@@ -123,6 +124,7 @@ struct Board {
     twin: Twin,
     store: Store,
     log: Vec<Entry>,
+    options: Options,
     pins: Vec<PinId>,
 }
 
@@ -134,8 +136,9 @@ const LIMITS: SliceLimits = SliceLimits { rows: 1000, bytes: 1 << 20 };
 impl Board {
     fn new() -> Board {
         let twin = Twin::new();
-        let store = Store::open(Arc::new(twin.clone()), Options::default()).expect("a fresh database");
-        let mut board = Board { twin, store, log: Vec::new(), pins: Vec::new() };
+        let options = Options::default();
+        let store = Store::open(Arc::new(twin.clone()), options).expect("a fresh database");
+        let mut board = Board { twin, store, log: Vec::new(), options, pins: Vec::new() };
         board.store.init(ClusterId(1), Membership::of_voters([NodeId(1)])).expect("a fresh database");
         board
     }
@@ -144,9 +147,23 @@ impl Board {
         let id = EntryId { term: Term(1), index: self.store.applied().index.next() };
         let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
         let entry = Entry { id, payload };
-        let outcome = self.store.apply(&entry)?;
         self.log.push(entry);
-        self.outcome(&outcome)
+        self.go_on()
+    }
+
+    /// With the last entry of the log.
+    fn go_on(&mut self) -> Said {
+        let entry = self.log.last().ok_or("nothing was ever applied")?;
+        if entry.id == self.store.applied() {
+            return Ok("nothing is half done\n".into());
+        }
+        match self.store.apply(entry)? {
+            Applying::Done(outcome) => self.outcome(&outcome),
+            Applying::Paused => {
+                let (entry, changes) = self.store.unfinished().ok_or("nothing is half done")?;
+                Ok(format!("entry {entry} has paused, {changes} changes are done\n"))
+            }
+        }
     }
 
     fn outcome(&self, outcome: &Outcome) -> Said {
@@ -217,7 +234,7 @@ impl Board {
     }
 
     fn crash(&mut self) -> Said {
-        self.store = Store::open(Arc::new(self.twin.clone()), Options::default())?;
+        self.store = Store::open(Arc::new(self.twin.clone()), self.options)?;
         self.pins.clear();
         self.status()
     }
@@ -231,6 +248,9 @@ impl Board {
             store.revision(),
             store.compacted()
         );
+        if let Some((entry, changes)) = store.unfinished() {
+            writeln!(said, "half done: entry {entry}, {changes} changes")?;
+        }
         if let Some(mark) = store.receive_mark() {
             writeln!(said, "catching up: all up to {} is here", mark.cursor)?;
         }
@@ -472,7 +492,7 @@ impl goldenscript::Runner for Story {
             "replay" => {
                 let from = board.store.applied().index.0 as usize;
                 let entries = &log[from.min(log.len())..];
-                entries.iter().try_for_each(|entry| board.store.apply(entry).map(drop))?;
+                entries.iter().try_for_each(|entry| board.store.apply_whole(entry).map(drop))?;
                 format!("applied {} entries\n{}", entries.len(), board.status()?)
             }
             _ => board.run(&line.name, &mut words)?,
@@ -509,6 +529,11 @@ impl Board {
                 Ok(String::new())
             }
             "crash" => self.crash(),
+            "pending" => {
+                self.options.pending_bytes_max = words.take_number()? as u64;
+                self.crash()
+            }
+            "go_on" => self.go_on(),
             "rows" => self.rows(),
             "status" => self.status(),
             "hash" => self.hash(Revision(words.take_number().unwrap_or(0))),

@@ -109,7 +109,7 @@ fn tell(backend: Arc<dyn Backend>) -> String {
     store.init(ClusterId(0xc1), Membership::of_voters([NodeId(1), NodeId(u64::MAX)])).expect("room");
     let mut told = String::new();
     for (payload, index) in entries().into_iter().zip(1..) {
-        store.apply(&Entry { id: EntryId::new(3, index), payload }).expect("applied");
+        store.apply_whole(&Entry { id: EntryId::new(3, index), payload }).expect("applied");
         writeln!(told, "entry {index} revision {} state {:08x}", store.revision(), store.state_hash())
             .expect("memory");
     }

@@ -35,7 +35,7 @@ fn apply(store: &mut Store, command: &Command) -> Result<Outcome, StoreError> {
     let applied = store.applied();
     let id = EntryId { term: applied.term.max(Term(1)), index: applied.index.next() };
     let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
-    store.apply(&Entry { id, payload })
+    store.apply_whole(&Entry { id, payload })
 }
 
 fn flush(store: &mut Store, twin: &Twin) -> Result<(), StoreError> {
@@ -64,7 +64,7 @@ fn good() -> Twin {
     let change = MembershipChange::AddLearner(NodeId(2));
     let payload = Payload::Membership { id: ProposalId::default(), change, info: b"info".into() };
     let id = EntryId { term: Term(1), index: store.applied().index.next() };
-    store.apply(&Entry { id, payload }).expect("a good database");
+    store.apply_whole(&Entry { id, payload }).expect("a good database");
     flush(&mut store, &twin).expect("room");
     twin
 }

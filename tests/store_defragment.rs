@@ -80,7 +80,7 @@ impl Board {
     fn apply(&mut self, command: &Command) {
         let id = EntryId { term: Term(1), index: self.store.applied().index.next() };
         let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
-        self.store.apply(&Entry { id, payload }).expect("applied");
+        self.store.apply_whole(&Entry { id, payload }).expect("applied");
     }
 
     fn put(&mut self, key: &str, value: Vec<u8>) {

@@ -39,7 +39,7 @@ impl Board {
     fn apply(&mut self, command: &Command) -> Outcome {
         let id = EntryId { term: Term(1), index: self.store.applied().index.next() };
         let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
-        self.store.apply(&Entry { id, payload }).expect("applied")
+        self.store.apply_whole(&Entry { id, payload }).expect("applied")
     }
 
     fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Outcome {

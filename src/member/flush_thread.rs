@@ -23,7 +23,8 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 /// What is pending cannot be flushed yet: this board's own log does not have it. Look again.
 const NOT_YET: Duration = Duration::from_millis(50);
 
-/// While little is pending, a flush is followed by a pause as long as it took, so that the card is free half of the time; no longer than this.
+/// While little is pending and nothing waits for it, a flush is followed by a pause as long as it took, so that the card is
+/// free half of the time; no longer than this.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Work for the flush thread.
@@ -176,7 +177,9 @@ impl FlushPlan {
                 self.back_off = BACK_OFF_MIN;
                 self.hurry &= has_pending(store);
                 self.pending_since = has_pending(store).then_some(now);
-                let urgent = self.hurry || store.pending_bytes() >= self.pending_bytes_max / 4;
+                let is_waited_for = store.unfinished().is_some();
+                let urgent =
+                    self.hurry || is_waited_for || store.pending_bytes() >= self.pending_bytes_max / 4;
                 self.not_before = (!urgent).then(|| now + took.min(PAUSE_MAX));
                 Ok(true)
             }
@@ -194,5 +197,5 @@ impl FlushPlan {
 }
 
 fn has_pending(store: &Store) -> bool {
-    store.receive_mark().is_none() && store.applied() != store.flushed()
+    store.receive_mark().is_none() && store.has_pending()
 }

@@ -39,6 +39,7 @@ mod mailbox;
 mod news;
 mod open;
 mod options;
+mod parts;
 mod pins;
 mod pulse;
 mod quota;

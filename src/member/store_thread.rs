@@ -1,7 +1,8 @@
 //! The store's thread: applies, reads, starts flushes. It never waits for a sync.
 //!
 //! ```text
-//!   Apply, Transfer   first, in order; stop while as much is pending as may be
+//!   Apply, Transfer   first, in order; stop while as much is pending as may be. A command that changes very many keys is
+//!                     applied in parts: a query, a flush, or both go between two of them
 //!   Query             one slice at a time; what has arrived meanwhile for the first line goes first
 //!   flush             handed to the flush thread, one at a time, and taken back
 //! ```
@@ -18,7 +19,7 @@ use std::{
 use crate::{
     lease::Change,
     replica::{TransferJob, jobs},
-    store::{DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
+    store::{Applying, DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
     types::{Entry, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
 };
 
@@ -27,6 +28,7 @@ use super::{
     inbox::{AppliedReport, Inbox, Report, StoreState},
     mailbox::Mailbox,
     news::Teller,
+    parts::Parts,
     pins::{Pin, Pins},
     pulse::Beat,
     reply::{Answered, Promise, Query},
@@ -66,7 +68,8 @@ pub(super) enum StoreJob {
 pub(super) struct Options {
     pub(super) origin: NodeId,
     /// What the log held at the start, and the first entry after it. It is applied whatever is pending: until it is, nothing
-    /// can be read, and on a full card that would be never. Its size was bounded when it was written.
+    /// can be read, and on a full card that would be never. Its size was bounded when it was written. Only a command that is
+    /// applied in parts waits for room in between, for nothing bounds what it changes.
     pub(super) replay_until: Index,
     pub(super) piece_bytes: u64,
     pub(super) flush_interval: Duration,
@@ -88,6 +91,7 @@ pub(super) struct Keeper {
     durable: Index,
     has_room: bool,
     teller: Teller,
+    parts: Parts,
     /// A query that waits until the store is whole.
     put_off: Option<Box<dyn Query>>,
     failed: bool,
@@ -129,6 +133,7 @@ impl Keeper {
             durable: Index(0),
             has_room: true,
             teller,
+            parts: Parts::default(),
             put_off: None,
             failed: false,
             defragments: Vec::new(),
@@ -196,7 +201,14 @@ impl Keeper {
         let pins = self.pins.expire(&mut self.store, now);
         let room = self.room_again_at.filter(|_| !self.flush.is_out());
         let flush = self.flush.look_again_at(&self.store, now);
-        [pins, flush, self.work_not_before, room].into_iter().flatten().min()
+        let part = self.has_part_to_do().then_some(now);
+        [pins, flush, self.work_not_before, room, part].into_iter().flatten().min()
+    }
+
+    /// A command has paused that can go on now.
+    fn has_part_to_do(&self) -> bool {
+        let is_next = matches!(self.work.front(), Some(Work::Apply { .. }));
+        is_next && self.store.unfinished().is_some() && !self.store.pending_full()
     }
 
     fn sort(&mut self, job: StoreJob) {
@@ -272,16 +284,19 @@ impl Keeper {
 
     /// Gives back what there was no room for.
     fn apply(&mut self, mut entries: VecDeque<Entry>, handed_at: Instant) -> Option<Work> {
-        let started = Instant::now();
+        let started = self.parts.since().unwrap_or_else(Instant::now);
         let mut batch = Batch::default();
         while let Some(entry) = entries.front()
             && self.may_apply(entry.index())
         {
-            if let Err(error) = self.apply_one(entry, &mut batch) {
-                self.fail(&error);
-                return None;
-            }
-            entries.pop_front();
+            match self.apply_one(entry, &mut batch) {
+                Ok(Applied::Whole) => entries.pop_front(),
+                Ok(Applied::InPart) => break,
+                Err(error) => {
+                    self.fail(&error);
+                    return None;
+                }
+            };
         }
         if batch.entries > 0
             && let Err(error) = self.report_applied(batch, handed_at, started)
@@ -294,18 +309,23 @@ impl Keeper {
     }
 
     fn may_apply(&self, index: Index) -> bool {
-        index <= self.options.replay_until || !self.store.pending_full()
+        let is_replayed = index <= self.options.replay_until && self.store.unfinished().is_none();
+        is_replayed || !self.store.pending_full()
     }
 
-    fn apply_one(&mut self, entry: &Entry, batch: &mut Batch) -> Result<(), StoreError> {
+    fn apply_one(&mut self, entry: &Entry, batch: &mut Batch) -> Result<Applied, StoreError> {
         if is_compaction(entry) {
             // What watchers are to be told of must still be there.
             self.teller.look(&self.store)?;
         }
-        let outcome = self.store.apply(entry)?;
+        let Applying::Done(outcome) = self.store.apply(entry)? else {
+            self.parts.paused(&self.store, Instant::now());
+            return Ok(Applied::InPart);
+        };
+        self.parts.done(&self.store, Instant::now());
         batch.entries += 1;
         let (Payload::Command { id, .. } | Payload::Membership { id, .. }) = entry.payload else {
-            return Ok(());
+            return Ok(Applied::Whole);
         };
         if let Payload::Command { data, .. } = &entry.payload {
             batch.leases.extend(Change::of(data, &outcome));
@@ -318,7 +338,7 @@ impl Keeper {
             }
             batch.outcomes.push((id, outcome));
         }
-        Ok(())
+        Ok(Applied::Whole)
     }
 
     fn report_applied(
@@ -458,6 +478,12 @@ impl Keeper {
             Err(error) => self.fail(&error),
         }
     }
+}
+
+/// How much of an entry.
+enum Applied {
+    Whole,
+    InPart,
 }
 
 /// What some entries led to.

@@ -104,7 +104,7 @@ mod tests {
         let mut store = Store::open(Arc::new(Twin::new()), options).unwrap();
         store.init(ClusterId(1), Membership::of_voters([NodeId(1)])).unwrap();
         for entry in [entry(1, 1), entry(1, 2), entry(2, 3)] {
-            store.apply(&entry).unwrap();
+            store.apply_whole(&entry).unwrap();
         }
         store
     }

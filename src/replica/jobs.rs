@@ -3,24 +3,21 @@
 //! Here you will not find: any decision. `Replica` decides.
 
 use crate::{
-    store::{ReceiveEnd, Store, StoreError, TransferId},
+    store::{Applying, ReceiveEnd, Store, StoreError, TransferId},
     types::{Entry, EntryId, KeyRev, NodeId, Payload, ProposalId},
 };
 
 use super::{Event, Piece, Session, TransferDone, TransferJob};
 
-/// Applies entries in order; keeps what came of those proposed by `origin`.
+/// Applies the next entry; keeps what came of it if `origin` proposed it. `None`: only a part of it is applied; the same
+/// entry is to be applied again, once the store is not full.
 ///
 /// Errors: what ends a member: a command that this build does not know, a store that cannot be read.
-pub fn apply(store: &mut Store, entries: &[Entry], origin: NodeId) -> Result<Event, StoreError> {
-    let mut outcomes = Vec::new();
-    for entry in entries {
-        let outcome = store.apply(entry)?;
-        if let Some(id) = proposal_of(entry).filter(|id| id.origin == origin) {
-            outcomes.push((id, outcome));
-        }
-    }
-    Ok(Event::Applied { index: store.applied().index, outcomes })
+pub fn apply(store: &mut Store, entry: &Entry, origin: NodeId) -> Result<Option<Event>, StoreError> {
+    let Applying::Done(outcome) = store.apply(entry)? else { return Ok(None) };
+    let own = proposal_of(entry).filter(|id| id.origin == origin);
+    let outcomes = own.map(|id| (id, outcome)).into_iter().collect();
+    Ok(Some(Event::Applied { index: store.applied().index, outcomes }))
 }
 
 fn proposal_of(entry: &Entry) -> Option<ProposalId> {

@@ -1,7 +1,8 @@
 //! Saves a snapshot without a server: from the data directory of a board that is not running, or does not start any more.
 //!
 //! Nothing is changed there, but for files that locks are held on. What the log has beyond the database is applied in
-//! memory; that is as much as may be pending, at most.
+//! memory: as much as may be pending, at most. A command that changes more than that has been applied in parts, which
+//! are in the database; one that was not done yet, and so was never answered, is left out.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,10 +16,13 @@ use sha2::{Digest, Sha256};
 
 use super::{SnapshotCursor, SnapshotError, Summary, next_piece, verify};
 use crate::{
-    store::{Lmdb, LmdbOptions, Options, Store},
+    store::{Applying, Lmdb, LmdbOptions, Options, Store, StoreError},
     types::{Entry, Membership, NodeId, Payload},
     wal::{self, Directory, Known},
 };
+
+/// More than may be pending on any board.
+const PENDING_BYTES_MAX: u64 = 64 << 20;
 
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -109,7 +113,8 @@ fn open(dir: &Path) -> Result<Store, SnapshotError> {
         return Err(none("there is no store here: is it a data directory?"));
     }
     let lmdb = Arc::new(Lmdb::open(&db, &LmdbOptions { headroom_bytes: 0, ..LmdbOptions::default() })?);
-    let mut store = Store::open(lmdb, Options::default())?;
+    let options = Options { pending_bytes_max: PENDING_BYTES_MAX, ..Options::default() };
+    let mut store = Store::open(lmdb, options)?;
     if !store.is_initialised() {
         return Err(none("the store has never been one of a cluster: there is nothing to be saved"));
     }
@@ -139,12 +144,22 @@ fn replay(store: &mut Store, dir: &Path) -> Result<(), SnapshotError> {
         return Ok(());
     }
     for entry in &recovered.entries {
-        if !is_committed(entry, store.membership(), header.member) {
+        if !is_committed(entry, store.membership(), header.member) || !apply(store, entry)? {
             break;
         }
-        store.apply(entry)?;
     }
     Ok(())
+}
+
+/// False: it is not done, and more of it is not to be had in memory. Nothing of it can be seen then.
+fn apply(store: &mut Store, entry: &Entry) -> Result<bool, StoreError> {
+    loop {
+        match store.apply(entry)? {
+            Applying::Done(_) => return Ok(true),
+            Applying::Paused if store.pending_full() => return Ok(false),
+            Applying::Paused => {}
+        }
+    }
 }
 
 /// A sole voter's log is the majority's. Where there are more, nobody knows from one log what the others have; an entry that

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - A command is refused before its first change or not at all.
-//! - Every change of a row goes through `Apply::set`, which adds it to the hash of the state.
+//! - Every change of a row goes through `Apply::set_near`, which adds it to the hash of the state.
+//! - Between two changes a command may pause (`unfinished`). What it does then when it goes on, it does once.
 //! - Changes made so far are seen by what comes later in the same command: it reads at `here()`.
 
 use crc32fast::Hasher;
@@ -13,35 +14,40 @@ use crc32fast::Hasher;
 use super::{
     Lease, Snapshot, StoreError, Table, check, format,
     format::Version,
-    layer::Pending,
+    layer::{FAR_APART, Pending},
     learned::Learned,
-    state::State,
+    state::{AsOf, State},
+    unfinished::{Course, Pace, UnderWay, Unfinished},
     view::{Found, View},
-    walk::{Bounds, Walk},
 };
 use crate::types::{
-    AlarmAction, AlarmKind, AlarmRequest, Bytes, Command, DeleteOutcome, DeleteRangeRequest, EntryId, Error,
-    KeyRange, KeyRev, LeaseId, LeaseRemaining, MembershipChange, NodeId, Outcome, PutOutcome, PutRequest,
-    RangeAt, RangeRequest, Revision, Term, limits,
+    AlarmAction, AlarmKind, AlarmRequest, Command, EntryId, Error, KeyRev, LeaseId, LeaseRemaining,
+    MembershipChange, NodeId, Outcome, PutOutcome, PutRequest, Revision, Term, limits,
 };
-
-/// Keys taken at a time by what deletes many.
-const KEYS_AT_A_TIME: usize = 256;
 
 pub(super) struct Apply<'a> {
     pub(super) base: &'a dyn Snapshot,
     pub(super) pending: &'a mut Pending,
     pub(super) state: &'a mut State,
-    learned: &'a mut Learned,
-    hasher: Hasher,
+    pub(super) learned: &'a mut Learned,
+    pub(super) course: Course,
+    pub(super) pace: Pace,
+    pub(super) hasher: Hasher,
     /// The changes of keys made so far: the next one's place in its revision.
-    changes: u32,
+    pub(super) changes: u32,
 }
 
-/// Refused by a rule, or stopped by this board.
+/// Refused by a rule, stopped by this board, or paused.
 pub(super) enum Stop {
     Refused(Error),
     Broken(StoreError),
+    Paused(Box<Unfinished>),
+}
+
+/// What came of one execution of a command.
+pub(super) enum Executed {
+    Done(Outcome),
+    Paused(Box<Unfinished>),
 }
 
 impl From<Error> for Stop {
@@ -57,27 +63,19 @@ impl From<StoreError> for Stop {
 }
 
 impl<'a> Apply<'a> {
-    pub(super) fn new(
-        base: &'a dyn Snapshot,
-        pending: &'a mut Pending,
-        state: &'a mut State,
-        learned: &'a mut Learned,
-    ) -> Apply<'a> {
-        let hasher = Hasher::new_with_initial(state.hash);
-        Apply { base, pending, state, learned, hasher, changes: 0 }
-    }
-
-    pub(super) fn command(&mut self, command: &Command, term: Term) -> Result<Outcome, StoreError> {
+    pub(super) fn command(&mut self, command: &Command, term: Term) -> Result<Executed, StoreError> {
         let done = check::check(command)
             .and_then(|()| self.check_alarms(command))
             .map_err(Stop::Refused)
             .and_then(|()| self.dispatch(command, term));
         match done {
-            Ok(outcome) => Ok(outcome),
+            Ok(outcome) => Ok(Executed::Done(outcome)),
             Err(Stop::Refused(error)) => {
-                assert_eq!(self.changes, 0, "refused ({error}) after changes: {command:?}");
-                Ok(Outcome::Refused(error))
+                let changes = self.changes.max(self.course.done());
+                assert_eq!(changes, 0, "refused ({error}) after changes: {command:?}");
+                Ok(Executed::Done(Outcome::Refused(error)))
             }
+            Err(Stop::Paused(unfinished)) => Ok(Executed::Paused(unfinished)),
             Err(Stop::Broken(error)) => Err(error),
         }
     }
@@ -176,6 +174,20 @@ impl<'a> Apply<'a> {
 
     fn put_over(&mut self, put: &PutRequest, before: Option<Found>) -> Result<PutOutcome, StoreError> {
         let main = self.state.revision.next();
+        if self.changes < self.course.done() {
+            self.changes += 1;
+        } else {
+            self.make_put(put, before, main)?;
+        }
+        Ok(PutOutcome { revision: main, prev: before.filter(|_| put.prev_kv).map(|found| found.rev) })
+    }
+
+    fn make_put(
+        &mut self,
+        put: &PutRequest,
+        before: Option<Found>,
+        main: Revision,
+    ) -> Result<(), StoreError> {
         let old = before.map(|found| found.version);
         let value = match &before {
             Some(found) if put.ignore_value => self.view().record_of(found)?.value.into(),
@@ -188,53 +200,18 @@ impl<'a> Apply<'a> {
             lease: old.filter(|_| put.ignore_lease).map_or(put.lease, |old| old.lease),
         };
         let held_before = old.map_or(LeaseId::NONE, |old| old.lease);
-        self.hold(&put.key, held_before, version.lease);
-        self.change(&put.key, &version, &value);
-        Ok(PutOutcome { revision: main, prev: before.filter(|_| put.prev_kv).map(|found| found.rev) })
+        self.hold(&put.key, held_before, version.lease, FAR_APART);
+        self.change(&put.key, &version, &value, FAR_APART);
+        Ok(())
     }
 
-    pub(super) fn delete_range(&mut self, delete: &DeleteRangeRequest) -> Result<DeleteOutcome, StoreError> {
-        let at = self.here();
-        let mut bounds = Bounds::of(&delete.range);
-        let mut deleted = 0;
-        loop {
-            let keys = self.some_keys(&mut bounds, at)?;
-            for (key, lease) in &keys {
-                self.delete(key, *lease);
-            }
-            deleted += keys.len() as u64;
-            if keys.len() < KEYS_AT_A_TIME {
-                break;
-            }
-        }
-        let prev = delete.prev_kv.then(|| RangeAt { request: all_of(&delete.range), at });
-        Ok(DeleteOutcome { revision: self.revision(), deleted, prev: prev.filter(|_| deleted > 0) })
-    }
-
-    fn some_keys(&self, bounds: &mut Bounds, at: KeyRev) -> Result<Vec<(Bytes, LeaseId)>, StoreError> {
-        let mut keys = Vec::new();
-        let mut walk = Walk::new(self.view(), bounds, at)?;
-        while keys.len() < KEYS_AT_A_TIME
-            && let Some(found) = walk.next()?
-        {
-            keys.push((format::decode_prefix(walk.prefix())?, found.version.lease));
-            bounds.after(walk.prefix());
-        }
-        Ok(keys)
-    }
-
-    fn delete(&mut self, key: &[u8], lease: LeaseId) {
-        self.hold(key, lease, LeaseId::NONE);
-        self.change(key, &Version::TOMBSTONE, &[]);
-    }
-
-    /// A key moves from one lease to another; `NONE` is no lease.
-    fn hold(&mut self, key: &[u8], before: LeaseId, after: LeaseId) {
+    /// A key moves from one lease to another; `NONE` is no lease. `apart_bytes`: see `Layer::set`.
+    pub(super) fn hold(&mut self, key: &[u8], before: LeaseId, after: LeaseId, apart_bytes: u64) {
         if before == after {
             return;
         }
         if !before.is_none() {
-            self.set(Table::LeaseKeys, format::held_key(before, key), None);
+            self.set_near(Table::LeaseKeys, format::held_key(before, key), None, apart_bytes);
         }
         if !after.is_none() {
             self.set(Table::LeaseKeys, format::held_key(after, key), Some(Vec::new()));
@@ -242,24 +219,51 @@ impl<'a> Apply<'a> {
     }
 
     /// The next change of this command's revision.
-    fn change(&mut self, key: &[u8], version: &Version, value: &[u8]) {
+    pub(super) fn change(&mut self, key: &[u8], version: &Version, value: &[u8], apart_bytes: u64) {
         let rev = KeyRev { main: self.state.revision.next(), sub: self.changes };
         let prefix = format::key_prefix(key);
         self.learned.changed(&prefix, version);
-        self.set(Table::Keys, format::with_rev(prefix, rev), Some(format::encode_version(version)));
+        let row = format::with_rev(prefix, rev);
+        self.set_near(Table::Keys, row, Some(format::encode_version(version)), apart_bytes);
         let record = format::encode_record(rev, version, key, value);
         self.set(Table::Revs, format::rev_key(rev).to_vec(), Some(record));
         self.changes += 1;
     }
 
-    fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+    /// Between two changes: closes a layer that is large enough, and pauses when it is time to, but never before
+    /// something was done that had not been. `under_way`: the key that was deleted last, and how many have been.
+    pub(super) fn breathe(&mut self, under_way: Option<(&[u8], u32)>) -> Result<(), Stop> {
+        let changes = self.changes.saturating_sub(self.course.done());
+        if changes == 0 {
+            return Ok(());
+        }
+        let under_way = || under_way.map(|(key, deleted)| UnderWay { after: key.into(), deleted });
+        if self.pace.closes_layer(self.pending) {
+            let unfinished = Some(self.mark(under_way()));
+            self.pending.seal(AsOf { state: self.state.clone(), unfinished });
+        }
+        if self.pace.pauses(self.pending, changes) {
+            return Err(Stop::Paused(Box::new(self.mark(under_way()))));
+        }
+        Ok(())
+    }
+
+    fn mark(&self, under_way: Option<UnderWay>) -> Unfinished {
+        self.course.mark(self.changes, self.hasher.clone().finalize(), under_way)
+    }
+
+    pub(super) fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.set_near(table, key, value, FAR_APART);
+    }
+
+    fn set_near(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>, apart_bytes: u64) {
         let value_len = value.as_ref().map_or(u32::MAX, |value| value.len() as u32);
         self.hasher.update(&[table as u8]);
         self.hasher.update(&(key.len() as u32).to_le_bytes());
         self.hasher.update(&key);
         self.hasher.update(&value_len.to_le_bytes());
         self.hasher.update(value.as_deref().unwrap_or_default());
-        self.pending.active.set(table, key, value);
+        self.pending.active.set(table, key, value, apart_bytes);
     }
 
     fn compact(&mut self, revision: Revision) -> Result<Outcome, Stop> {
@@ -287,28 +291,6 @@ impl<'a> Apply<'a> {
 
     fn set_lease(&mut self, id: LeaseId, lease: &Lease) {
         self.set(Table::Leases, format::lease_key(id).to_vec(), Some(format::encode_plain(lease)));
-    }
-
-    fn revoke(&mut self, id: LeaseId, only_in: Option<Term>, term: Term) -> Result<Outcome, Stop> {
-        need_term(only_in, term)?;
-        if self.view().lease(id)?.is_none() {
-            return Err(Error::LeaseNotFound.into());
-        }
-        let mut after: Option<Box<[u8]>> = None;
-        loop {
-            let keys = self.view().lease_keys(id, after.as_deref(), KEYS_AT_A_TIME)?;
-            let keys: Vec<Box<[u8]>> = keys.into_iter().map(Box::from).collect();
-            for key in &keys {
-                self.delete(key, id);
-            }
-            match keys.into_iter().next_back() {
-                Some(last) => after = Some(last),
-                None => break,
-            }
-        }
-        self.set(Table::Leases, format::lease_key(id).to_vec(), None);
-        self.state.leases -= 1;
-        Ok(Outcome::LeaseRevoked { revision: self.revision() })
     }
 
     /// Leases that are gone by now are passed over.
@@ -350,10 +332,6 @@ impl<'a> Apply<'a> {
 }
 
 /// What a leader proposed on its own account does not outlive its term.
-fn need_term(only_in: Option<Term>, term: Term) -> Result<(), Error> {
+pub(super) fn need_term(only_in: Option<Term>, term: Term) -> Result<(), Error> {
     if only_in.is_some_and(|only| only != term) { Err(Error::LeaderChanged) } else { Ok(()) }
-}
-
-fn all_of(range: &KeyRange) -> RangeRequest {
-    RangeRequest { range: range.clone(), ..RangeRequest::default() }
 }

@@ -14,7 +14,7 @@ use super::{
     Backend, Job, Store, StoreError, Table, Transaction, Usage,
     layer::Layer,
     removal::{Plan, Progress},
-    state::{self, State},
+    state::{self, AsOf},
 };
 use crate::types::{Bug, Index, KeyRev, Revision};
 
@@ -25,7 +25,7 @@ const REMOVAL_SHARE: u32 = 8;
 pub struct FlushJob {
     layer: Option<Arc<Layer>>,
     /// As it is to stand in the database afterwards.
-    state: Box<State>,
+    as_of: Box<AsOf>,
     plan: Option<Plan>,
 }
 
@@ -47,7 +47,7 @@ impl FlushJob {
         backend.write(&mut |txn| {
             if let Some(layer) = &self.layer {
                 write_layer(txn, layer)?;
-                state::put_state(txn, &self.state)?;
+                state::put_as_of(txn, &self.as_of)?;
             }
             branch_pages = txn.branch_pages(Table::Keys)?;
             progress = self.plan.map(|plan| plan.run(txn)).transpose()?;
@@ -82,11 +82,11 @@ impl Store {
         if !self.may_start_job() {
             return None;
         }
-        if self.pending.sealed.is_empty() && self.applied() != self.flushed() {
+        if self.pending.sealed.is_empty() && self.has_pending() {
             self.seal();
         }
         let layer =
-            self.pending.sealed.front().filter(|layer| layer.state().applied.index <= durable).cloned();
+            self.pending.sealed.front().filter(|layer| layer.as_of().last().index <= durable).cloned();
         let plan = self.plan(if layer.is_some() { REMOVAL_SHARE } else { 1 });
         if layer.is_none() && plan.is_none() {
             return None;
@@ -95,11 +95,11 @@ impl Store {
             self.removed = self.removed.max(plan.target());
         }
         self.job = Some(Job::Flush { removes: plan.is_some() });
-        let mut state = layer.as_ref().map_or(self.flushed_state(), |layer| layer.state()).clone();
+        let mut as_of = layer.as_ref().map_or(self.flushed_as_of(), |layer| layer.as_of()).clone();
         if self.options.bugs.has(Bug::AppliedTwice) {
-            state.applied = self.flushed();
+            as_of.state.applied = self.flushed();
         }
-        Some(FlushJob { layer, state: Box::new(state), plan })
+        Some(FlushJob { layer, as_of: Box::new(as_of), plan })
     }
 
     /// Takes note of what the job did, and gives its error back: after `Full` the next job is the same again, anything
@@ -110,7 +110,7 @@ impl Store {
         let FlushReport { layer_written, progress, branch_pages, usage } = result?;
         (self.branch_pages, self.usage) = (branch_pages, usage);
         if layer_written {
-            self.flushed = Some(self.pending.drop_oldest().state().clone());
+            self.flushed = Some(self.pending.drop_oldest().as_of().clone());
         }
         self.progress = progress.unwrap_or(self.progress);
         Ok(())
@@ -127,7 +127,7 @@ impl Store {
     }
 
     fn plan(&self, share: u32) -> Option<Plan> {
-        let compacted = self.flushed.as_ref()?.compacted;
+        let compacted = self.flushed.as_ref()?.state.compacted;
         Plan::make(
             &self.progress,
             compacted,

@@ -31,12 +31,13 @@ impl Store {
         let mut slice = HistorySlice { events: Vec::new(), next: from, done: false };
         let mut bytes = 0;
         for _ in 0..limits.rows.max(1) {
-            let Some((row, record)) = rows.next()? else {
+            let row = rows.next()?.map(|(row, record)| format::decode_rev(row).map(|rev| (rev, record)));
+            // Beyond the newest revision lies what is unfinished.
+            let Some((rev, record)) = row.transpose()?.filter(|(rev, _)| rev.main <= self.revision()) else {
                 slice.done = true;
                 slice.next = slice.next.max(KeyRev { main: self.revision().next(), sub: 0 });
                 break;
             };
-            let rev = format::decode_rev(row)?;
             slice.next = rev.next();
             let event = format::decode_record(rev, record)?;
             if range.contains(event.key) {

@@ -5,18 +5,28 @@
 //!            newest                   oldest
 //! ```
 //!
-//! - A layer holds whole entries: it can be written in one transaction, with the state after its last entry.
+//! - A layer can be written in one transaction, with what it leads to: the state after its last entry, and how far a
+//!   command has come that is not done yet (`unfinished`).
 //! - A deleted row is a marker, so that it hides what lies below.
 //! - Rows of `keys` and `revs` are only ever added here, and what is added is newer than all that lies below.
 
 use std::{collections::BTreeMap, collections::VecDeque, ops::Bound, sync::Arc};
 
-use super::{Table, state::State};
+use super::{Table, state::AsOf, unfinished::Unfinished};
 
 /// What one change costs beside its bytes: two allocations with their headers, and its slot in the tree, which is half
 /// empty at worst. A put is two such changes, one more if a lease is concerned: about 430 bytes for a key of 16 and a
 /// value of 128.
 const CHANGE_OVERHEAD_BYTES: u64 = 112;
+
+/// Two rows that are so many bytes apart are in pages of their own.
+pub(super) const FAR_APART: u64 = 2048;
+
+/// Pages are half full, at worst.
+const FILL: u64 = 2;
+
+/// What a row takes in its page beside its bytes.
+const ROW_OVERHEAD_BYTES: u64 = 16;
 
 /// A row of a layer; without a value it is a marker.
 pub(super) type Change<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -27,21 +37,25 @@ type Rows = BTreeMap<Box<[u8]>, Option<Box<[u8]>>>;
 pub(super) struct Layer {
     tables: [Rows; Table::ALL.len()],
     bytes: u64,
-    /// Changes of `keys`: of a large store each is in a leaf of its own.
+    /// Changes of `keys` here and there: of a large store each is in a leaf of its own.
     keys: u64,
-    /// Changes of the small tables.
+    /// Such changes of the small tables.
     others: u64,
-    /// What goes into `revs`, where rows lie side by side.
+    /// What lies side by side: what goes into `revs`, and changes of one row after the other, with what is between them.
     dense_bytes: u64,
-    /// As of the last entry; set when the layer is sealed.
-    state: Option<State>,
+    /// What it leads to; set when the layer is sealed.
+    as_of: Option<AsOf>,
 }
 
 impl Layer {
-    pub(super) fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+    /// `apart_bytes`: how far the row lies from one of its table that was changed before.
+    pub(super) fn set(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>, apart_bytes: u64) {
         let bytes = (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
         match table {
-            Table::Revs => self.dense_bytes += bytes + 16,
+            Table::Revs => self.dense_bytes += bytes + ROW_OVERHEAD_BYTES,
+            _ if apart_bytes < FAR_APART => {
+                self.dense_bytes += FILL * (apart_bytes + bytes + ROW_OVERHEAD_BYTES)
+            }
             Table::Keys => self.keys += 1,
             _ => self.others += 1,
         }
@@ -70,15 +84,15 @@ impl Layer {
     }
 
     /// About how many pages writing it makes dirty, where so many branch pages lead to the leaves of `keys`: a leaf for
-    /// each row, the branch above it, shared with others once there are more rows than branches, what `revs` gets, and
-    /// what LMDB needs to record all that.
+    /// each row, the branch above it, shared with others once there are more rows than branches, what lies side by side,
+    /// and what LMDB needs to record all that.
     pub(super) fn pages(&self, page_bytes: u32, branch_pages: u64) -> u64 {
         self.keys + self.keys.min(branch_pages) + self.others + self.dense_bytes / u64::from(page_bytes)
     }
 
-    /// As of the layer's last entry. Asked of sealed layers only.
-    pub(super) fn state(&self) -> &State {
-        self.state.as_ref().expect("a sealed layer has a state")
+    /// What the layer leads to. Asked of sealed layers only.
+    pub(super) fn as_of(&self) -> &AsOf {
+        self.as_of.as_ref().expect("a sealed layer leads somewhere")
     }
 }
 
@@ -100,10 +114,11 @@ impl Pending {
         self.active.bytes + self.sealed_bytes
     }
 
-    /// Closes the active layer, whose last entry led to `state`.
-    pub(super) fn seal(&mut self, state: State) {
+    /// Closes the active layer, which leads to `as_of`.
+    pub(super) fn seal(&mut self, as_of: AsOf) {
         let mut layer = std::mem::take(&mut self.active);
-        layer.state = Some(state);
+        layer.bytes += as_of.unfinished.as_ref().map_or(0, Unfinished::weight_bytes);
+        layer.as_of = Some(as_of);
         self.sealed_bytes += layer.bytes;
         self.sealed.push_back(Arc::new(layer));
     }

@@ -11,7 +11,9 @@
 //!
 //! - Applying waits for no sync: the log has what is pending, and keeps it until the database has it.
 //! - What is in the database is as of one applied entry, exactly.
-//! - The same entries lead to the same state on every board, whenever it flushes, removes or restarts.
+//! - The same entries lead to the same state on every board, whenever it flushes, removes, pauses or restarts.
+//! - What is pending is bounded, however much one entry changes: it is applied in parts, which nobody sees before the
+//!   last one is (`unfinished`).
 //! - No answer is built whole: what can be large is read in slices, at one place in history.
 //!
 //! A board that is too far behind for the log gets the store's content from another one: `transfer` is the sender's
@@ -20,9 +22,11 @@
 //! Here you will not find: threads, clocks, chance, the log, who may read what.
 
 mod apply;
+mod applying;
 mod backend;
 mod check;
 mod defragment;
+mod delete;
 mod error;
 mod export;
 mod flush;
@@ -44,11 +48,13 @@ mod transfer;
 #[cfg(feature = "testing")]
 mod twin;
 mod txn;
+mod unfinished;
 mod view;
 mod walk;
 
 use std::{cell::RefCell, sync::Arc};
 
+pub use applying::Applying;
 pub use backend::{Backend, Inspect, Row, Rows, Snapshot, Table, Transaction, Usage, Work};
 pub use check::{check, check_compare, check_op, check_range, check_txn};
 pub use defragment::{DefragmentJob, DefragmentReport, Defragmented};
@@ -67,22 +73,21 @@ pub use transfer::{TransferBase, TransferSlice, TransferTail};
 pub use twin::{Fault, Twin};
 
 use self::{
-    apply::Apply,
     layer::Pending,
     learned::Learned,
     removal::{Pins, Progress},
-    state::{Meta, State},
+    state::{AsOf, Meta, State},
+    unfinished::Unfinished,
     view::View,
 };
 use crate::types::{
-    AlarmKind, Bugs, Bytes, ClusterId, Command, Entry, EntryId, Error, LeaseId, Membership, NodeId, Outcome,
-    Payload, Revision,
+    AlarmKind, Bugs, Bytes, ClusterId, EntryId, Error, LeaseId, Membership, NodeId, Revision,
 };
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What may be pending. Beyond it `pending_full` pushes back. One entry larger than all of it is taken when nothing
-    /// else is pending.
+    /// What may be pending. Beyond it `pending_full` pushes back, and an entry that changes many keys pauses. One put larger
+    /// than all of it is taken when nothing else is pending.
     pub pending_bytes_max: u64,
     /// The pages that one flush may make dirty, unless one entry alone needs more. LMDB keeps the memory of its largest
     /// transaction for ever, and a sync of the log waits behind what a flush has queued.
@@ -112,10 +117,12 @@ pub struct Store {
     pending: Pending,
     /// As of the last applied entry. `None`: never initialised.
     state: Option<State>,
-    /// Of the state above.
+    /// How far the next entry has come, on top of the state above.
+    unfinished: Option<Unfinished>,
+    /// Of the newest rows: of the state above, if nothing is unfinished.
     learned: RefCell<Learned>,
     /// As of the last flush.
-    flushed: Option<State>,
+    flushed: Option<AsOf>,
     progress: Progress,
     /// Reads at revisions below may miss what removal has taken or is taking away.
     removed: Revision,
@@ -139,6 +146,7 @@ impl Store {
             branch_pages: 0,
             pending: Pending::default(),
             state: None,
+            unfinished: None,
             learned: RefCell::default(),
             flushed: None,
             progress: Progress::default(),
@@ -155,12 +163,14 @@ impl Store {
 
     /// Takes up what the database holds and forgets what was pending.
     fn load(&mut self) -> Result<(), StoreError> {
-        let Meta { state, progress, mark } = Meta::load(&*self.backend)?;
+        let Meta { as_of, progress, mark } = Meta::load(&*self.backend)?;
+        self.flushed.clone_from(&as_of);
+        let (state, unfinished) = as_of.map_or((None, None), |as_of| (Some(as_of.state), as_of.unfinished));
         self.pending = Pending::default();
         self.learned = RefCell::default();
         self.removed = state.as_ref().map_or(Revision(-1), |state| state.compacted);
-        self.flushed.clone_from(&state);
         self.state = state;
+        self.unfinished = unfinished;
         self.progress = progress;
         self.mark = mark;
         self.measure()
@@ -180,11 +190,11 @@ impl Store {
     /// Makes a fresh database the store of a cluster. A board that joins starts with a blank membership.
     pub fn init(&mut self, cluster: ClusterId, membership: Membership) -> Result<(), StoreError> {
         assert!(self.state.is_none(), "the store of {cluster} exists already: {:?}", self.state);
-        let state = State::new(cluster, membership);
+        let as_of = AsOf { state: State::new(cluster, membership), unfinished: None };
         let usage = self.backend.usage()?;
         self.backend.write(&mut |txn| {
             state::put_layout(txn, &usage)?;
-            state::put_state(txn, &state)
+            state::put_as_of(txn, &as_of)
         })?;
         self.load()
     }
@@ -193,7 +203,7 @@ impl Store {
         self.state.as_ref().expect("the store has been initialised")
     }
 
-    fn flushed_state(&self) -> &State {
+    fn flushed_as_of(&self) -> &AsOf {
         self.flushed.as_ref().expect("the store has been initialised")
     }
 
@@ -208,7 +218,7 @@ impl Store {
 
     /// The last entry that is in the database: what a restart begins behind. The log may forget it and all before.
     pub fn flushed(&self) -> EntryId {
-        self.flushed_state().applied
+        self.flushed_as_of().state.applied
     }
 
     pub fn revision(&self) -> Revision {
@@ -237,53 +247,9 @@ impl Store {
         self.state().alarms.iter().copied()
     }
 
-    /// Applies the next entry, in memory.
-    ///
-    /// Errors: this board cannot go on: its database cannot be read, or the entry is one that this build does not know.
-    /// The store is of no use any more then.
-    pub fn apply(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
-        let applied = self.applied();
-        assert!(
-            !self.broken,
-            "entry {} after one that could not be applied, {applied} was the last",
-            entry.id
-        );
-        assert!(self.mark.is_none(), "entry {} while catching up: {:?}", entry.id, self.mark);
-        assert_eq!(entry.index(), applied.index.next(), "entry {} after {applied}", entry.id);
-        assert!(entry.term() >= applied.term, "entry {} after {applied}", entry.id);
-        self.broken = true;
-        let outcome = self.apply_next(entry)?;
-        self.broken = false;
-        if self.pending.active.pages(self.usage.page_bytes, self.branch_pages)
-            >= u64::from(self.options.flush_pages_max)
-        {
-            self.seal();
-        }
-        Ok(outcome)
-    }
-
-    fn apply_next(&mut self, entry: &Entry) -> Result<Outcome, StoreError> {
-        let snapshot = self.backend.read()?;
-        let state = self.state.as_mut().expect("the store has been initialised");
-        let mut apply = Apply::new(&*snapshot, &mut self.pending, state, self.learned.get_mut());
-        let outcome = match &entry.payload {
-            Payload::Empty => Outcome::None,
-            Payload::Command { data, .. } => {
-                let command = Command::decode(data).map_err(StoreError::Command)?;
-                apply.command(&command, entry.term())?
-            }
-            Payload::Membership { change, info, .. } => {
-                apply.membership(*change, info);
-                Outcome::None
-            }
-        };
-        apply.finish(entry.id);
-        Ok(outcome)
-    }
-
-    fn seal(&mut self) {
-        let state = self.state().clone();
-        self.pending.seal(state);
+    /// Is there anything that is not in the database?
+    pub fn has_pending(&self) -> bool {
+        self.applied() != self.flushed() || self.pending.bytes() > 0
     }
 
     /// Is as much pending as may be? Then apply nothing more until a flush is through.

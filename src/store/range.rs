@@ -128,7 +128,7 @@ impl Store {
         let snapshot = self.backend.read()?;
         let view = self.view(&*snapshot);
         let RangeCursor { range: RangeAt { request, at }, totals, order } = cursor;
-        let is_newest = at.main >= self.revision() && at.sub == u32::MAX;
+        let is_newest = at.main >= self.revision() && at.sub == u32::MAX && self.unfinished.is_none();
         let learned = is_newest.then(|| self.learned.borrow_mut());
         let (rows, bytes, looked) = (Records::default(), 0, 0);
         let mut slice = Slice { view, request, at: *at, limits, totals, learned, rows, bytes, looked };

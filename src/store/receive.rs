@@ -16,7 +16,7 @@ use super::{
     RevRecord, Store, StoreError, Table, Transaction, TransferBase, TransferSlice, TransferTail,
     format::{self, Version},
     removal::Progress,
-    state::{self, State},
+    state::{self, AsOf, State},
     view::Found,
 };
 use crate::types::{EntryId, KeyRev, LeaseId};
@@ -52,15 +52,16 @@ impl Store {
         self.mark
     }
 
-    /// Begins, or goes on, with a sender of this base. Gives the cursor from which it is to send: everything, if what is
+    /// Begins, or goes on, with a sender of this base. (What an entry that is half done has changed is kept, too: the rest of
+    /// its revision is sent.) Gives the cursor from which it is to send: everything, if what is
     /// here cannot be added to. What was pending is forgotten (the log has it). No job of
     /// the flush thread may be under way.
     pub fn receive_begin(&mut self, sender: TransferBase) -> Result<KeyRev, StoreError> {
         assert_eq!(self.job, None, "a transfer began during a job");
         let before = self.mark.unwrap_or(ReceiveMark {
-            cursor: KeyRev::end_of(self.flushed_state().revision),
+            cursor: self.flushed_as_of().last_change(),
             base: TransferBase { applied: self.flushed(), ..self.transfer_base() },
-            committed: self.flushed(),
+            committed: self.flushed_as_of().last(),
         });
         let committed = further(before.committed, sender.applied);
         let whole = sender.reach <= before.cursor.next();
@@ -122,10 +123,10 @@ impl Store {
             return Ok(ReceiveEnd::SliceMissing);
         }
         let progress = Progress::received(mark.base.done, mark.base.reach);
-        let state = state_of(tail);
+        let as_of = AsOf { state: state_of(tail), unfinished: None };
         self.backend.write(&mut |txn| {
             replace_small_tables(txn, tail)?;
-            state::put_state(txn, &state)?;
+            state::put_as_of(txn, &as_of)?;
             state::put_progress(txn, &progress)?;
             state::put_mark(txn, None)
         })?;

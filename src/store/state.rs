@@ -11,8 +11,9 @@ use super::{
     Backend, ReceiveMark, Snapshot, StoreError, Table, Transaction, Usage,
     format::{decode_meta, encode_meta},
     removal::Progress,
+    unfinished::Unfinished,
 };
-use crate::types::{AlarmKind, ClusterId, EntryId, Membership, NodeId, Revision};
+use crate::types::{AlarmKind, ClusterId, EntryId, KeyRev, Membership, NodeId, Revision};
 
 /// The format of all rows. Raised when their bytes change.
 const FORMAT: u16 = 1;
@@ -52,6 +53,30 @@ impl State {
     }
 }
 
+/// What a database, or a layer on top of it, leads to: the state after some entry, and how far the next one has come if
+/// it is applied in parts.
+#[derive(Clone, Debug)]
+pub(super) struct AsOf {
+    pub(super) state: State,
+    pub(super) unfinished: Option<Unfinished>,
+}
+
+impl AsOf {
+    /// All that is in it is of entries up to here.
+    pub(super) fn last(&self) -> EntryId {
+        self.unfinished.as_ref().map_or(self.state.applied, |unfinished| unfinished.entry)
+    }
+
+    /// All changes up to here are in it.
+    pub(super) fn last_change(&self) -> KeyRev {
+        let revision = self.state.revision;
+        match &self.unfinished {
+            None => KeyRev::end_of(revision),
+            Some(unfinished) => KeyRev { main: revision.next(), sub: unfinished.changes - 1 },
+        }
+    }
+}
+
 /// What the file was made for. LMDB's file is laid out in pages and words of the board that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Layout {
@@ -62,7 +87,7 @@ struct Layout {
 
 /// All of `meta`.
 pub(super) struct Meta {
-    pub(super) state: Option<State>,
+    pub(super) as_of: Option<AsOf>,
     pub(super) progress: Progress,
     pub(super) mark: Option<ReceiveMark>,
 }
@@ -74,8 +99,9 @@ impl Meta {
         if let Some(layout) = get::<Layout>(&*snapshot, "layout")? {
             layout.check(&usage)?;
         }
+        let unfinished = get(&*snapshot, "unfinished")?;
         Ok(Meta {
-            state: get(&*snapshot, "state")?,
+            as_of: get(&*snapshot, "state")?.map(|state| AsOf { state, unfinished }),
             progress: get(&*snapshot, "progress")?.unwrap_or_default(),
             mark: get(&*snapshot, "receive")?,
         })
@@ -120,8 +146,12 @@ pub(super) fn put_layout(txn: &mut dyn Transaction, usage: &Usage) -> Result<(),
     put(txn, "layout", &layout)
 }
 
-pub(super) fn put_state(txn: &mut dyn Transaction, state: &State) -> Result<(), StoreError> {
-    put(txn, "state", state)
+pub(super) fn put_as_of(txn: &mut dyn Transaction, as_of: &AsOf) -> Result<(), StoreError> {
+    put(txn, "state", &as_of.state)?;
+    match &as_of.unfinished {
+        Some(unfinished) => put(txn, "unfinished", unfinished),
+        None => txn.delete(Table::Meta, b"unfinished"),
+    }
 }
 
 pub(super) fn put_progress(txn: &mut dyn Transaction, progress: &Progress) -> Result<(), StoreError> {

@@ -127,7 +127,12 @@ impl Store {
         let mut slice = TransferSlice { after, records: Vec::new(), next: after, done: false, applied };
         let mut bytes = 0;
         while let Some((row, record)) = rows.next()? {
-            let record = format::decode_record(format::decode_rev(row)?, record)?;
+            let rev = format::decode_rev(row)?;
+            // What is unfinished is nobody's yet: sender and tail are as before it.
+            if rev.main > self.revision() {
+                break;
+            }
+            let record = format::decode_record(rev, record)?;
             bytes += record.weight_bytes();
             if bytes > bytes_max && !slice.records.is_empty() {
                 return Ok(slice);

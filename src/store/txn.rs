@@ -55,24 +55,39 @@ impl<'r> Path<'r> {
 impl Apply<'_> {
     pub(super) fn txn(&mut self, txn: &TxnRequest) -> Result<TxnOutcome, Stop> {
         let path = self.decide(txn)?;
-        let mut emptied = None;
-        path.ops(&mut |op| self.may_put(op, &mut emptied))?;
-        path.ops(&mut |op| self.may_range(op))?;
+        if !self.course.goes_on() {
+            let mut emptied = None;
+            path.ops(&mut |op| self.may_put(op, &mut emptied))?;
+            path.ops(&mut |op| self.may_range(op))?;
+        }
         let parts = self.follow(&path)?;
         Ok(TxnOutcome { revision: self.revision(), succeeded: path.succeeded, parts })
     }
 
-    fn decide<'r>(&self, txn: &'r TxnRequest) -> Result<Path<'r>, StoreError> {
-        let mut succeeded = true;
-        for compare in &txn.compare {
-            succeeded = succeeded && self.holds(compare)?;
-        }
+    fn decide<'r>(&mut self, txn: &'r TxnRequest) -> Result<Path<'r>, StoreError> {
+        let succeeded = match self.course.path() {
+            Some(known) => known,
+            None => {
+                let holds = self.all_hold(&txn.compare)?;
+                self.course.decided(holds);
+                holds
+            }
+        };
         let ops = if succeeded { &txn.success } else { &txn.failure };
         let steps = ops.iter().map(|op| match op {
             TxnOp::Txn(inner) => self.decide(inner).map(Step::Txn),
             op => Ok(Step::Op(op)),
         });
         Ok(Path { succeeded, steps: steps.collect::<Result<_, _>>()? })
+    }
+
+    fn all_hold(&self, compares: &[Compare]) -> Result<bool, StoreError> {
+        for compare in compares {
+            if !self.holds(compare)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn holds(&self, compare: &Compare) -> Result<bool, StoreError> {
@@ -130,7 +145,7 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn follow(&mut self, path: &Path<'_>) -> Result<Vec<TxnPart>, StoreError> {
+    fn follow(&mut self, path: &Path<'_>) -> Result<Vec<TxnPart>, Stop> {
         let mut parts = Vec::with_capacity(path.steps.len());
         for step in &path.steps {
             parts.push(match step {
@@ -141,14 +156,15 @@ impl Apply<'_> {
         Ok(parts)
     }
 
-    fn step(&mut self, op: &TxnOp) -> Result<TxnPart, StoreError> {
+    fn step(&mut self, op: &TxnOp) -> Result<TxnPart, Stop> {
+        self.breathe(None)?;
         match op {
             TxnOp::Range(request) => {
                 let at = if request.revision.0 > 0 { KeyRev::end_of(request.revision) } else { self.here() };
                 let range = RangeAt { request: request.clone(), at };
                 Ok(TxnPart::Range { revision: self.revision(), range })
             }
-            TxnOp::Put(put) => self.put(put).map(TxnPart::Put),
+            TxnOp::Put(put) => Ok(TxnPart::Put(self.put(put)?)),
             TxnOp::DeleteRange(delete) => self.delete_range(delete).map(TxnPart::Delete),
             TxnOp::Txn(_) => unreachable!("a nested transaction is a step of its own"),
         }

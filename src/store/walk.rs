@@ -2,6 +2,7 @@
 
 use super::{
     Row, StoreError, Table, format,
+    layer::FAR_APART,
     view::{Found, Merged, View},
 };
 use crate::types::{KeyRange, KeyRev, RangeEnd};
@@ -71,7 +72,12 @@ pub(super) struct Walk<'a> {
     keys: u32,
     /// Rows that were stepped over for nothing.
     wasted: u32,
+    /// See `apart`.
+    apart_bytes: u64,
 }
+
+/// What a row takes in its page beside its bytes.
+const ROW_OVERHEAD_BYTES: u64 = 10;
 
 /// Seeking costs about so many steps, and pays when that many are wasted on a key.
 const STEPS_A_SEEK: u32 = 4;
@@ -83,12 +89,15 @@ impl<'a> Walk<'a> {
     pub(super) fn new(view: View<'a>, bounds: &Bounds, at: KeyRev) -> Result<Walk<'a>, StoreError> {
         let stepping = Some(view.scan(Table::Keys, &bounds.from)?);
         let (from, until) = (Vec::new(), bounds.until.clone());
-        Ok(Walk { view, stepping, from, until, at, decided: Vec::new(), keys: 0, wasted: 0 })
+        Ok(Walk { view, stepping, from, until, at, decided: Vec::new(), keys: 0, wasted: 0, apart_bytes: 0 })
     }
 
     /// The version of the next key that is there; its prefix is `self.prefix()`.
     pub(super) fn next(&mut self) -> Result<Option<Found>, StoreError> {
+        // Of what lies before its first key a walk knows nothing.
+        self.apart_bytes = if self.decided.is_empty() { FAR_APART } else { 0 };
         while let Some((row, value)) = self.next_row()? {
+            self.apart_bytes += (row.len() + value.len()) as u64 + ROW_OVERHEAD_BYTES;
             if row >= &self.until[..] {
                 break;
             }
@@ -115,6 +124,11 @@ impl<'a> Walk<'a> {
     /// Of the key that was found last.
     pub(super) fn prefix(&self) -> &[u8] {
         &self.decided
+    }
+
+    /// How far the key that was found last lies behind the one before, in bytes of the rows from there to it.
+    pub(super) fn apart_bytes(&self) -> u64 {
+        if self.stepping.is_some() { self.apart_bytes } else { FAR_APART }
     }
 
     fn next_row(&mut self) -> Result<Option<Row<'a>>, StoreError> {
@@ -152,6 +166,22 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// How far a key's rows lie behind those of an earlier key, for who has not walked there.
+pub(super) fn apart_bytes(view: &View<'_>, earlier: &[u8], prefix: &[u8]) -> Result<u64, StoreError> {
+    /// So many rows are looked at.
+    const ROWS_MAX: u32 = 8;
+    let mut rows = view.scan(Table::Keys, &format::behind(earlier))?;
+    let mut bytes = 0;
+    for _ in 0..ROWS_MAX {
+        let Some((row, value)) = rows.next()? else { break };
+        bytes += (row.len() + value.len()) as u64 + ROW_OVERHEAD_BYTES;
+        if row.starts_with(prefix) {
+            return Ok(bytes);
+        }
+    }
+    Ok(FAR_APART)
 }
 
 /// The last key in the bounds that is there: its prefix is the new `until`. Two seeks for each key it looks at.

@@ -1,10 +1,9 @@
 //! Every bound that all boards share, with its reason. What differs from board to board is an option of its floor.
 //!
 //! One thing has none: how many keys one entry deletes. A delete of a range, or the end of a lease, makes a tombstone of
-//! every key that it reaches, in one revision and so in one transaction of the database. Until that is through, each takes
-//! about 280 bytes and twice its length of memory (140 and its length more if a lease held it), whatever `pending_bytes_max`
-//! says: 100 000 keys of 16 bytes 31 MB. etcd's clients expect it to work, so nothing is refused. On a small board, large
-//! deletes are better made prefix by prefix, and leases given to few keys each.
+//! every key that it reaches, in one revision. etcd's clients expect it to work, so nothing is refused, and nothing is
+//! held in memory either: such an entry is applied in parts, each flushed before the next (`store::unfinished`). It takes
+//! as long as the card takes, and what is written meanwhile waits.
 
 /// Longest key and range end. What LMDB could take varies with the page size; what a cluster accepts must not. Longer
 /// ones are refused with `Error::KeyTooLong`.

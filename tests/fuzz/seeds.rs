@@ -47,7 +47,7 @@ fn snapshot() -> Vec<u8> {
     for (index, (_, command)) in (1..).zip(commands()) {
         let id = ProposalId { origin: NodeId(1), number: 1 };
         let payload = Payload::Command { id, data: command.encode() };
-        store.apply(&Entry { id: EntryId::new(1, index), payload }).expect("it is well-formed");
+        store.apply_whole(&Entry { id: EntryId::new(1, index), payload }).expect("it is well-formed");
     }
     assert_eq!(store.applied().index, Index(7));
     let mut cursor = SnapshotCursor::begin(&store).expect("it is not catching up");

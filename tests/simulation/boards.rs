@@ -281,6 +281,7 @@ impl World {
         let board = self.boards.get_mut(&id).expect("it is there");
         if let Some(running) = board.running.take() {
             self.report.crashes_writing += u64::from(running.syncing.is_some());
+            self.report.crashes_in_parts += u64::from(running.store.unfinished().is_some());
             self.report.crashes_catching_up += u64::from(running.store.receive_mark().is_some());
             if let (Some(Flush::Out(job)), true) = (&running.flush, self.rng.bool()) {
                 // In the middle of a transaction: it is never committed.
@@ -536,8 +537,12 @@ impl World {
             if running.store.pending_full() {
                 break;
             }
-            let event = jobs::apply(&mut running.store, std::slice::from_ref(entry), id)
+            let event = jobs::apply(&mut running.store, entry, id)
                 .map_err(|error| format!("{id} cannot apply {}: {error}", entry.id))?;
+            let Some(event) = event else {
+                self.report.parts += 1;
+                break;
+            };
             let Event::Applied { outcomes: more, index } = event else { unreachable!("it says so") };
             outcomes.extend(more);
             let hash = running.store.state_hash();

@@ -53,6 +53,10 @@ pub struct Report {
     pub caught_up: u64,
     /// Crashes of boards that were catching up.
     pub crashes_catching_up: u64,
+    /// Commands that paused, each time.
+    pub parts: u64,
+    /// Crashes of boards on which one was half done.
+    pub crashes_in_parts: u64,
     pub partitions: u64,
     pub pauses: u64,
     pub disks_lost: u64,
@@ -77,6 +81,8 @@ impl Report {
             membership_changes,
             caught_up,
             crashes_catching_up,
+            parts,
+            crashes_in_parts,
             partitions,
             pauses,
             disks_lost,
@@ -97,6 +103,8 @@ impl Report {
         self.membership_changes += membership_changes;
         self.caught_up += caught_up;
         self.crashes_catching_up += crashes_catching_up;
+        self.parts += parts;
+        self.crashes_in_parts += crashes_in_parts;
         self.partitions += partitions;
         self.pauses += pauses;
         self.disks_lost += disks_lost;

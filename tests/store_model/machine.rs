@@ -18,6 +18,8 @@ pub(crate) struct Subject {
     pub(crate) backend: Arc<dyn Backend>,
     twin: Option<Twin>,
     options: Options,
+    /// Crashes.
+    pub(crate) crashes: u64,
     /// LMDB's directory, and how to open it again.
     lmdb: Option<(tempfile::TempDir, LmdbOptions)>,
 }
@@ -25,7 +27,8 @@ pub(crate) struct Subject {
 impl Subject {
     pub(crate) fn new(chance: &mut Chance, lmdb: bool, bugs: Bugs) -> Subject {
         let options = Options {
-            pending_bytes_max: 1 << chance.rng.u32(10..18),
+            // The smaller ones tear what deletes a few keys.
+            pending_bytes_max: 1 << chance.rng.u32(8..18),
             flush_pages_max: 1 << chance.rng.u32(..8),
             bugs,
         };
@@ -43,12 +46,12 @@ impl Subject {
         let mut store = Store::open(backend.clone(), options).expect("a fresh database");
         store.init(ClusterId(7), Membership::of_voters([NodeId(1)])).expect("a fresh database");
         let twin = lmdb.is_none().then_some(twin);
-        Subject { store, backend, twin, options, lmdb }
+        Subject { store, backend, twin, options, crashes: 0, lmdb }
     }
 
     /// Some of what can happen around a flush. True: the store has crashed.
     pub(crate) fn flush(&mut self, chance: &mut Chance) -> bool {
-        let applied = self.store.applied().index;
+        let applied = self.store.unfinished().map_or(self.store.applied(), |(entry, _)| entry).index;
         let durable =
             Index(applied.0.saturating_sub(if chance.one_in(3) { chance.rng.u64(..20) } else { 0 }));
         let flushed = self.store.flushed();
@@ -99,6 +102,7 @@ impl Subject {
 
     /// All that was pending is lost.
     pub(crate) fn crash(&mut self) {
+        self.crashes += 1;
         self.set_fault(None);
         let twin = self.twin.clone().unwrap_or_default();
         // Let go of LMDB before it is opened again.
@@ -135,7 +139,8 @@ impl Log {
         let applied = |store: &Store| store.applied().index.0 as usize;
         while let Some(entry) = self.entries[..entries].get(applied(store)) {
             let at = entry.index().0 as usize - 1;
-            assert_eq!(store.apply(entry).expect("an entry"), self.outcomes[at], "entry {}, again", entry.id);
+            let outcome = store.apply_whole(entry).expect("an entry");
+            assert_eq!(outcome, self.outcomes[at], "entry {}, again", entry.id);
             assert_eq!(store.state_hash(), self.hashes[at], "state after entry {}, again", entry.id);
         }
     }
@@ -153,35 +158,40 @@ impl Machine {
         Machine { chance: Chance::new(seed), model: Model::new(), log: Log::default(), term: Term(1) }
     }
 
-    /// The next entry, and what the model makes of it.
-    fn next_entry(&mut self) -> (Entry, Outcome) {
+    fn next_entry(&mut self) -> Entry {
         self.term = Term(self.term.0 + u64::from(self.chance.one_in(50)));
         let id = EntryId { term: self.term, index: Index(self.log.entries.len() as u64 + 1) };
         if self.chance.one_in(40) {
-            return (Entry { id, payload: Payload::Empty }, Outcome::None);
+            return Entry { id, payload: Payload::Empty };
         }
         if self.chance.one_in(40)
             && let Some(change) = self.chance.member_change(&self.model.membership)
         {
             let info = Bytes::from(format!("member of entry {}", id.index).into_bytes());
-            self.model.change_members(change, &info);
             let payload = Payload::Membership { id: ProposalId::default(), change, info };
-            return (Entry { id, payload }, Outcome::None);
+            return Entry { id, payload };
         }
         let command = self.chance.command(self.model.revision, self.model.compacted, self.term);
-        self.entry_of(id, command)
+        entry_of(id, &command)
     }
 
-    fn entry_of(&mut self, id: EntryId, command: Command) -> (Entry, Outcome) {
-        let outcome = self.model.apply(&command, self.term);
-        let payload = Payload::Command { id: ProposalId::default(), data: command.encode() };
-        (Entry { id, payload }, outcome)
+    /// What the model makes of it.
+    fn expect(&mut self, entry: &Entry) -> Outcome {
+        match &entry.payload {
+            Payload::Empty => Outcome::None,
+            Payload::Membership { change, info, .. } => {
+                self.model.change_members(*change, info);
+                Outcome::None
+            }
+            Payload::Command { data, .. } => {
+                self.model.apply(&Command::decode(data).expect("a command"), entry.term())
+            }
+        }
     }
 
     pub(crate) fn apply_command(&mut self, command: Command, subjects: &mut [Subject]) {
         let id = EntryId { term: self.term, index: Index(self.log.entries.len() as u64 + 1) };
-        let next = self.entry_of(id, command);
-        self.apply_entry(next, subjects);
+        self.apply_entry(entry_of(id, &command), subjects);
     }
 
     /// Applies an entry to all stores, which must agree with the model and with each other.
@@ -190,9 +200,10 @@ impl Machine {
         self.apply_entry(next, subjects);
     }
 
-    fn apply_entry(&mut self, (entry, expected): (Entry, Outcome), subjects: &mut [Subject]) {
-        for subject in subjects.iter_mut() {
-            let outcome = subject.store.apply(&entry).expect("an entry");
+    fn apply_entry(&mut self, entry: Entry, subjects: &mut [Subject]) {
+        let outcomes: Vec<_> = subjects.iter_mut().map(|subject| self.apply_to(&entry, subject)).collect();
+        let expected = self.expect(&entry);
+        for outcome in outcomes {
             assert_eq!(outcome, expected, "{:?}", command_of(&entry));
         }
         let hash = subjects[0].store.state_hash();
@@ -203,6 +214,32 @@ impl Machine {
         self.log.entries.push(entry);
         self.log.outcomes.push(expected);
         self.log.hashes.push(hash);
+    }
+
+    /// In as many parts as it takes. Between them the store is as it was, whatever else happens to it.
+    fn apply_to(&mut self, entry: &Entry, subject: &mut Subject) -> Outcome {
+        loop {
+            if let Applying::Done(outcome) = subject.store.apply(entry).expect("an entry") {
+                assert_eq!(subject.store.unfinished(), None);
+                return outcome;
+            }
+            let (unfinished, changes) = subject.store.unfinished().expect("it has paused");
+            assert!(unfinished == entry.id && changes > 0, "{changes} changes of {unfinished}");
+            for _ in 0..self.chance.rng.usize(..3) {
+                self.check_all(&subject.store);
+            }
+            let crashes = match self.chance.rng.u8(..12) {
+                0..6 => subject.flush(&mut self.chance),
+                6 => subject.defragment(&mut self.chance),
+                7 => true,
+                _ => false,
+            };
+            if crashes {
+                subject.crash();
+                self.log.replay(&mut subject.store);
+                assert!(subject.store.unfinished().is_none_or(|(half_done, _)| half_done == entry.id));
+            }
+        }
     }
 
     /// What an outcome names instead of holding it is there to be read.
@@ -324,7 +361,9 @@ impl Machine {
                     break;
                 }
             }
-            assert_eq!(keys, self.model.lease_keys(id), "keys of lease {id}");
+            if store.unfinished().is_none() {
+                assert_eq!(keys, self.model.lease_keys(id), "keys of lease {id}");
+            }
         }
         let members: Vec<_> = self.model.members.iter().map(|(id, info)| (*id, info.clone())).collect();
         assert_eq!(store.members().expect("readable"), members);
@@ -365,6 +404,10 @@ pub(crate) fn command_of(entry: &Entry) -> Option<Command> {
         Payload::Command { data, .. } => Some(Command::decode(data).expect("a command")),
         _ => None,
     }
+}
+
+fn entry_of(id: EntryId, command: &Command) -> Entry {
+    Entry { id, payload: Payload::Command { id: ProposalId::default(), data: command.encode() } }
 }
 
 /// A range, a hash and a snapshot that take their time: pinned, they end as they would have at once.
@@ -452,6 +495,7 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
     let mut long: Option<Long> = None;
     let mut done = 0;
     while done < operations {
+        let crashes = subjects[0].crashes;
         if subjects.iter().all(|subject| !subject.store.pending_full()) {
             machine.apply(&mut subjects);
             done += 1;
@@ -464,9 +508,11 @@ pub(crate) fn run(seed: u64, bugs: Bugs) -> u64 {
             {
                 subject.crash();
                 machine.log.replay(&mut subject.store);
-                // Pins are in memory only.
-                long = None;
             }
+        }
+        if subjects[0].crashes > crashes {
+            // Pins are in memory only.
+            long = None;
         }
         long = match long {
             None if machine.chance.one_in(20) => {

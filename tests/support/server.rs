@@ -93,13 +93,7 @@ impl Server {
 
     /// Starts and waits until it serves or has ended; the error tells its last words.
     pub fn try_start(&mut self) -> Result<(), String> {
-        assert!(self.child.is_none(), "it runs already");
-        let log = File::options().create(true).append(true).open(self.log()).expect("the log can be written");
-        let errors = log.try_clone().expect("a second handle");
-        let mut command = self.command();
-        command.args(self.flags()).stdin(Stdio::null()).stdout(log).stderr(errors);
-        self.child =
-            Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
+        self.launch();
         let deadline = Instant::now() + START_MAX;
         while !self.serves() {
             if let Some(status) = self.ended() {
@@ -152,6 +146,17 @@ impl Server {
             Ok(answer.status == 200)
         };
         ask().unwrap_or(false)
+    }
+
+    /// Starts; how far it gets is the caller's affair.
+    pub fn launch(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = File::options().create(true).append(true).open(self.log()).expect("the log can be written");
+        let errors = log.try_clone().expect("a second handle");
+        let mut command = self.command();
+        command.args(self.flags()).stdin(Stdio::null()).stdout(log).stderr(errors);
+        self.child =
+            Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
     }
 
     /// How it ended, if it has.
