@@ -37,6 +37,7 @@ mod mailbox;
 mod news;
 mod open;
 mod options;
+mod owed;
 mod pins;
 mod pulse;
 mod quota;

@@ -301,6 +301,7 @@ impl Keeper {
         if is_compaction(entry) {
             // What watchers are to be told of must still be there.
             self.teller.look(&self.store)?;
+            self.keep_all();
         }
         let outcome = self.store.apply(entry)?;
         batch.entries += 1;

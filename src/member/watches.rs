@@ -79,7 +79,7 @@ impl Watches {
     }
 
     pub(super) fn scanned(&mut self, scanned: Scanned) {
-        let slice = scanned.map(|(events, upto)| Slice { events: shared(events), upto });
+        let slice = scanned.map(|(events, next)| Slice { events: shared(events), next });
         self.hub.scanned(slice);
     }
 
