@@ -79,6 +79,10 @@ impl<E: Event> CatchUp<E> {
         held.map(Event::weight_bytes).sum()
     }
 
+    pub(super) fn held_events(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.slice.events.len())
+    }
+
     /// Does the store tell of all changes that are to come?
     pub(super) fn store_tells_of(&self, range: &KeyRange, prev_kv: bool) -> bool {
         let to_come = self.under_way.as_ref().map_or(&self.interest, |scan| &scan.interest);

@@ -121,6 +121,11 @@ impl<E: Event> Hub<E> {
         self.window.bytes + self.catch_up.held_bytes()
     }
 
+    /// The same, counted.
+    pub fn held_events(&self) -> usize {
+        self.window.len() + self.catch_up.held_events()
+    }
+
     pub fn open(&mut self) -> StreamId {
         StreamId(self.streams.insert(Stream::default()))
     }

@@ -34,6 +34,10 @@ impl<E: Event> Window<E> {
         self.events.push_back(event);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// The place of the next event.
     pub(super) fn end(&self) -> u64 {
         self.start + self.events.len() as u64

@@ -85,7 +85,17 @@ impl Game {
         world.store.slice_max = [1, 2, 5, 100][rng.usize(..4)];
         world.store.publish_max = [1, 3, 100][rng.usize(..3)];
         let (streams, now) = (BTreeMap::new(), Duration::ZERO);
-        Game { rng, world, options, streams, now, told: 0, doomed: 0, forgets: seed % 2 == 1, has_forgotten: false }
+        Game {
+            rng,
+            world,
+            options,
+            streams,
+            now,
+            told: 0,
+            doomed: 0,
+            forgets: seed % 2 == 1,
+            has_forgotten: false,
+        }
     }
 
     fn play(&mut self) {
