@@ -104,9 +104,8 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// What is of interest from a place on, about as much as the limits say, the values before included; and where that ends.
     fn read(&self, from: KeyRev, limits: SliceLimits) -> Result<(Vec<Found>, KeyRev), ReadError> {
-        let Some(range) = &self.interest.events else {
-            return Ok((Vec::new(), KeyRev { main: self.store.revision().next(), sub: 0 }));
-        };
+        let end = KeyRev { main: self.store.revision().next(), sub: 0 };
+        let Some(range) = &self.interest.events else { return Ok((Vec::new(), end)) };
         let slice = match self.kept {
             true => self.store.history_kept(from, range, limits)?,
             false => self.store.history(from, range, limits)?,
@@ -121,7 +120,8 @@ impl Reading<'_> {
             bytes += found.weight_bytes();
             events.push(found);
         }
-        Ok((events, slice.next))
+        // Who begins in the future is told of nothing from there.
+        Ok((events, slice.next.min(end)))
     }
 
     /// As etcd: the value at the revision before, unless that is compacted.

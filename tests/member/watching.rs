@@ -308,6 +308,22 @@ fn live_watchers_do_not_hear_of_compactions() {
 }
 
 #[test]
+fn a_watch_may_begin_in_the_future() {
+    let dir = tempfile::tempdir().unwrap();
+    with(options(dir.path()), |member, _| async move {
+        let mut stream = member.watch_stream();
+        stream.create(WatchId(1), watch(KeyRange::all(), 4));
+        stream.create(WatchId(2), watch(KeyRange::all(), i64::MAX));
+        assert!(future::poll_once(stream.next()).await.is_none());
+        for value in ["1", "2", "3"] {
+            put(&member, "a", value).await.unwrap();
+        }
+        let all = until(&mut stream, Revision(4)).await;
+        assert_eq!(all.iter().map(|(rev, ..)| rev.main.0).collect::<Vec<_>>(), [4]);
+    });
+}
+
+#[test]
 fn nothing_is_lost_with_a_future_that_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     with(options(dir.path()), |member, executor| async move {
