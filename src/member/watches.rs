@@ -156,6 +156,12 @@ impl WatchStream {
         found
     }
 
+    /// A message without events, in the name of `watch`, which is none of this stream, will tell when all its watches have been
+    /// told everything.
+    pub fn request_progress(&mut self, watch: WatchId) {
+        self.engine.look(|core| core.watches.hub.request_progress(self.stream, watch));
+    }
+
     /// If all watches have been told everything up to the newest revision, and no message of it waits: the revision. While
     /// there are messages to take it is `None`; ask again after each.
     pub fn synced(&self) -> Option<Revision> {

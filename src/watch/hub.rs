@@ -233,8 +233,12 @@ impl<E: Event> Hub<E> {
             return self.doom(number);
         }
         let range = self.index.range(watcher.group);
-        let is_new = watcher.cursor.main > self.revision;
-        if is_new && self.catch_up.store_tells_of(range, watcher.filter.prev_kv) {
+        let (is_new, name) = (watcher.cursor.main > self.revision, watcher.stream);
+        let is_live = is_new && self.catch_up.store_tells_of(range, watcher.filter.prev_kv);
+        if is_new && self.streams[name].progress.is_some() {
+            self.wake(name);
+        }
+        if is_live {
             return self.forgive(number);
         }
         if is_new {

@@ -3,7 +3,7 @@
 use crate::types::Revision;
 
 use super::{
-    Event, Hub, Message, News, StreamId,
+    Event, Hub, Message, News, StreamId, WatchId,
     hub::beginning,
     index::Number,
     watcher::State,
@@ -14,7 +14,7 @@ impl<E: Event> Hub<E> {
     /// May there be something to take? If not, the stream waits: it takes part in the scan of history, and `woken` tells
     /// when there is something; until `rest`.
     pub fn is_ready(&mut self, stream: StreamId) -> bool {
-        if self.has_the_word(stream.0).is_some() {
+        if self.has_the_word(stream.0).is_some() || self.progress_due(stream).is_some() {
             return true;
         }
         self.streams[stream.0].waiting = true;
@@ -31,8 +31,21 @@ impl<E: Event> Hub<E> {
                 return Some(message);
             }
         }
+        if let Some((watch, revision)) = self.progress_due(stream) {
+            self.streams[stream.0].progress = None;
+            return Some(Message { watch, revision, what: News::Progress });
+        }
         self.is_ready(stream);
         None
+    }
+
+    /// Once all watches of a stream have been told everything, it says so: as progress of `watch`, which is none of them.
+    pub fn request_progress(&mut self, stream: StreamId, watch: WatchId) {
+        self.streams[stream.0].progress = Some(watch);
+    }
+
+    fn progress_due(&self, stream: StreamId) -> Option<(WatchId, Revision)> {
+        self.streams[stream.0].progress.zip(self.synced(stream))
     }
 
     /// Nobody waits any more for what the stream has to say.

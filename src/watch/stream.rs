@@ -20,6 +20,8 @@ pub(super) struct Stream {
     pub(super) behind: BTreeSet<(KeyRev, Number)>,
     /// Whose message has begun, and goes on: nobody else has the word.
     pub(super) speaker: Option<Number>,
+    /// It is to say, under this name, when all has been told.
+    pub(super) progress: Option<WatchId>,
     /// Somebody waits for its next message.
     pub(super) waiting: bool,
     /// What it is registered with among those who ask for a slice.

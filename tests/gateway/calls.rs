@@ -94,7 +94,7 @@ fn metrics_count_what_was_done() {
     watching.message();
     watching.message();
     let page = server.send("GET", "/metrics", &[], b"");
-    exposition::check(&page.text());
+    exposition::check(page.text());
     assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let put = |code| {
         format!(

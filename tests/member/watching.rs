@@ -287,7 +287,9 @@ fn live_watchers_do_not_hear_of_compactions() {
         let mut tasks = Vec::new();
         for _ in 0..PUTS {
             let (member, value) = (member.clone(), value.clone());
-            tasks.push(executor.spawn(async move { drop(put(&member, "a", &value).await.unwrap()) }));
+            tasks.push(executor.spawn(async move {
+                put(&member, "a", &value).await.unwrap();
+            }));
         }
         let compacts = member.clone();
         tasks.push(executor.spawn(async move {

@@ -5,6 +5,7 @@
 //! ```text
 //! open STREAM..   close STREAM      watch STREAM ID KEY [END] [start=] [prev_kv] [no_put] [no_delete] [notify=SECONDS]
 //! cancel STREAM ID                  rest STREAM                  synced STREAM..
+//! progress STREAM  says when it has told all
 //! take STREAM..                     what each has to say, until it waits        take_one STREAM
 //! put KEY VALUE [size=BYTES]        delete KEY                   txn KEY=VALUE..  (one revision; none: deleted)
 //! many N [KEY] [at_once]            N revisions of a key         compact REVISION
@@ -129,6 +130,10 @@ impl Story {
                 let (stream, id) = (self.stream(&words.take()?)?, words.take_number()?);
                 let found = self.world.hub.cancel(stream, WatchId(id));
                 return Ok(if found { String::new() } else { "no such watch\n".into() });
+            }
+            "progress" => {
+                let stream = self.stream(&words.take()?)?;
+                self.world.hub.request_progress(stream, WatchId(-1));
             }
             "rest" => self.world.hub.rest(self.stream(&words.take()?)?),
             "synced" => return self.synced(words),

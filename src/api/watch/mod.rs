@@ -30,8 +30,6 @@ struct Session {
     watches: BTreeMap<i64, Flags>,
     next_id: i64,
     progress_interval: Duration,
-    /// Progress was asked for, and there was something to be told first.
-    owes_progress: bool,
     telling: Telling,
     /// What the client has said in the midst of a message. It says no more before that is at its end.
     said: Option<Vec<u8>>,
@@ -49,7 +47,6 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
         watches: BTreeMap::new(),
         next_id: 0,
         progress_interval: api.options.watch_progress_interval,
-        owes_progress: false,
         telling: Telling::default(),
         said: None,
     };
@@ -81,9 +78,6 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
             },
             Turn::News(message) => {
                 session.tell(api, message, &mut lines).await?;
-                if let Some(progress) = session.progress_owed(api) {
-                    lines.send(line(progress)).await?;
-                }
             }
         }
     }
@@ -146,21 +140,10 @@ impl Session {
                 Some(WatchResponse { header, watch_id, canceled: true, ..Default::default() })
             }
             WatchRequest::Progress(_) => {
-                self.owes_progress = true;
-                self.progress_owed(api)
+                self.stream.request_progress(WatchId(NO_WATCH));
+                None
             }
         }
-    }
-
-    /// Where the whole stream is, if that was asked for and all watches have got there.
-    fn progress_owed(&mut self, api: &Api) -> Option<WatchResponse> {
-        if !self.owes_progress {
-            return None;
-        }
-        let revision = self.stream.synced()?;
-        self.owes_progress = false;
-        let header = Some(api.header_at(revision));
-        Some(WatchResponse { header, watch_id: NO_WATCH, ..Default::default() })
     }
 
     /// The id, or why not.
