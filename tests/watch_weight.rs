@@ -75,7 +75,7 @@ fn weight(streams: usize, watches: usize, range: impl Fn(usize) -> KeyRange) -> 
         assert!(hub.take(stream).is_none());
     }
     hub.scan().expect("the store is to tell of them");
-    hub.scanned(Ok(Slice { events: Vec::new(), upto: Revision(1) }));
+    hub.scanned(Ok(Slice { events: Vec::new(), next: KeyRev { main: Revision(2), sub: 0 } }));
     // Each was told something once.
     let events = (0..streams * watches).map(|number| {
         let rev = KeyRev { main: Revision(2), sub: number as u32 };

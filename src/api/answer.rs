@@ -51,6 +51,8 @@ impl<'w, 'x> Answer<'w, 'x> {
             self.begun = true;
             exchange.start(JSON).await?;
         }
+        // As long as nobody asks, nobody who is too slow is cut: so before it is sent, too.
+        exchange.room().wait().await;
         exchange.chunk(&self.out).await?;
         self.out.clear();
         exchange.room().wait().await;

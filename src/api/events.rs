@@ -12,13 +12,13 @@
 //! id: 9
 //! ```
 //!
-//! - A revision has its id at its last event, so that who comes back with it in `Last-Event-ID` misses nothing.
+//! - A revision has its id at its last event, or behind it, so that who comes back with it in `Last-Event-ID` misses nothing.
 //! - `?rev=8` begins at a revision of the past. `Last-Event-ID` is stronger: a browser repeats the address as it was.
 //! - While nothing happens, a comment and an id every quarter of a minute keep the connection alive and the place known.
 //! - `event: compacted` is the last one: what came before the revision in its data is gone. To go on from what is left, come
 //!   back with its id.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use futures_lite::future;
 
@@ -70,7 +70,9 @@ pub(super) async fn watch(
             return end(exchange).await;
         };
         let last = matches!(message.what, WatchNews::Compacted(_));
-        exchange.chunk(&text(message.revision, &message.what)).await?;
+        let text = text(message.revision, &message.what);
+        drop(message);
+        exchange.chunk(&text).await?;
         if last {
             return end(exchange).await;
         }
@@ -100,15 +102,23 @@ fn text(revision: Revision, news: &WatchNews) -> Vec<u8> {
             let text = format!("event: compacted\ndata: {{\"rev\":{compacted}}}\nid: {before}\n\n");
             out.extend_from_slice(text.as_bytes());
         }
-        WatchNews::Events(events) => {
-            for (index, event) in events.iter().enumerate() {
-                let this = event.record.rev.main;
-                let next = events.get(index + 1).map(|next| next.record.rev.main);
-                write_event(event, (next != Some(this)).then_some(this), &mut out);
-            }
+        WatchNews::Part(events) => write_events(events, Some(revision), &mut out),
+        // What came before said nothing of this being the end of its revision.
+        WatchNews::Events(events) if events.is_empty() => {
+            out.extend_from_slice(format!("id: {revision}\n\n").as_bytes());
         }
+        WatchNews::Events(events) => write_events(events, None, &mut out),
     }
     out
+}
+
+/// `open`: of this revision there may be more.
+fn write_events(events: &[Rc<WatchEvent>], open: Option<Revision>, out: &mut Vec<u8>) {
+    for (index, event) in events.iter().enumerate() {
+        let this = event.record.rev.main;
+        let next = events.get(index + 1).map(|next| next.record.rev.main).or(open);
+        write_event(event, (next != Some(this)).then_some(this), out);
+    }
 }
 
 fn write_event(event: &WatchEvent, id: Option<Revision>, out: &mut Vec<u8>) {
@@ -125,8 +135,6 @@ fn write_event(event: &WatchEvent, id: Option<Revision>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::*;
     use crate::{
         store::RevRecord,
@@ -155,6 +163,20 @@ mod tests {
             "event: delete\ndata: {\"key\":\"a\",\"rev\":9}\nid: 9\n\n",
         );
         assert_eq!(String::from_utf8(text(Revision(9), &events)).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_revision_in_parts_has_its_id_behind_its_end() {
+        let part = WatchNews::Part(vec![event(7, 0, false), event(8, 0, true), event(8, 1, true)]);
+        let wanted = concat!(
+            "event: put\ndata: {\"key\":\"a\",\"value\":\"1\",\"rev\":7}\nid: 7\n\n",
+            "event: delete\ndata: {\"key\":\"a\",\"rev\":8}\n\n",
+            "event: delete\ndata: {\"key\":\"a\",\"rev\":8}\n\n",
+        );
+        assert_eq!(String::from_utf8(text(Revision(8), &part)).unwrap(), wanted);
+        assert_eq!(text(Revision(8), &WatchNews::Events(Vec::new())), b"id: 8\n\n");
+        let last = "event: delete\ndata: {\"key\":\"a\",\"rev\":8}\nid: 8\n\n";
+        assert_eq!(text(Revision(8), &WatchNews::Events(vec![event(8, 2, true)])), last.as_bytes());
     }
 
     #[test]

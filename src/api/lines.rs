@@ -10,6 +10,14 @@ pub(super) struct Lines<'w, 'x> {
     begun: bool,
 }
 
+/// Where in its message a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    First,
+    Middle,
+    Last,
+}
+
 enum Wire<'w, 'x> {
     Http(&'w mut Exchange<'x>),
     Socket(WebSocket<'w>),
@@ -36,6 +44,24 @@ impl<'w, 'x> Lines<'w, 'x> {
                 exchange.chunk(&line).await
             }
             Wire::Socket(socket) => socket.send(as_text(&line)).await,
+        }
+    }
+
+    /// Sends part of a message, cut between two characters. All parts of one follow each other, and nothing is sent in
+    /// between.
+    pub(super) async fn part(&mut self, bytes: Vec<u8>, place: Place) -> Result<(), Closed> {
+        match &mut self.wire {
+            Wire::Http(_) if place == Place::Last => self.send(bytes).await,
+            Wire::Http(exchange) => {
+                if !self.begun {
+                    self.begun = true;
+                    exchange.start(JSON).await?;
+                }
+                exchange.chunk(&bytes).await
+            }
+            Wire::Socket(socket) => {
+                socket.send_part(bytes, place == Place::First, place == Place::Last).await
+            }
         }
     }
 

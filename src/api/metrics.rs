@@ -11,6 +11,7 @@ use super::{
 use crate::{
     http::{Closed, Exchange, Head},
     member::{Figures, Histogram, Status},
+    types::{Error, KeyRange, RangeRequest},
 };
 
 /// Calls by how they ended.
@@ -40,11 +41,25 @@ pub(super) async fn handle(api: &Api, exchange: &mut Exchange<'_>) -> Result<(),
     if let Ok(status) = api.member.status().await {
         page.store(&status);
     }
+    if let Ok(keys) = keys(api).await {
+        page.gauge("etcd_debugging_mvcc_keys_total", "Total number of keys.", keys);
+    }
     page.calls(&api.counters);
     page.process(&Process::look());
     page.build();
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     exchange.reply(Head { status: status::OK, content_type, headers: &[] }, page.0.as_bytes()).await
+}
+
+/// Those that are there now. They are walked the first time, slice by slice; then the store knows most of the count.
+async fn keys(api: &Api) -> Result<u64, Error> {
+    let request = RangeRequest { range: KeyRange::all(), count_only: true, ..RangeRequest::default() };
+    let mut reader = api.member.range(request, true).await?;
+    loop {
+        if let Some(done) = reader.next().await?.end {
+            return Ok(done.count);
+        }
+    }
 }
 
 struct Page(String);
@@ -108,6 +123,14 @@ impl Page {
         self.gauge(name, "The current revision of store.", figures.revision);
         let name = "etcd_debugging_mvcc_compact_revision";
         self.gauge(name, "The revision of the last compaction in store.", figures.compacted);
+        let name = "etcd_debugging_mvcc_watch_stream_total";
+        self.gauge(name, "Total number of watch streams.", figures.watch_streams);
+        let name = "etcd_debugging_mvcc_watcher_total";
+        self.gauge(name, "Total number of watchers.", figures.watchers);
+        let name = "etcd_debugging_mvcc_slow_watcher_total";
+        self.gauge(name, "Total number of unsynced slow watchers.", figures.slow_watchers);
+        let name = "etcd_debugging_mvcc_pending_events_total";
+        self.gauge(name, "Total number of pending events to be sent.", figures.pending_events);
         let name = "solder_store_pending_bytes";
         self.gauge(name, "What the log has and the database has not yet.", figures.pending_bytes);
         let name = "solder_slow_requests_total";

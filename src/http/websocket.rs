@@ -12,7 +12,13 @@ use async_tungstenite::{
     tungstenite::{
         Error, Message,
         handshake::derive_accept_key,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+        protocol::{
+            CloseFrame, Role, WebSocketConfig,
+            frame::{
+                Frame,
+                coding::{CloseCode, Data, OpCode},
+            },
+        },
     },
 };
 use futures_lite::{AsyncRead, AsyncWrite, Stream};
@@ -114,6 +120,14 @@ impl WebSocket<'_> {
         let connection = &self.stream.get_ref().connection;
         let _rest = connection.shared.hold_rest(&connection.link, text.len());
         self.stream.send(Message::text(text)).await.map_err(|_| Closed)
+    }
+
+    /// Sends a fragment of a text message (RFC 6455 section 5.4). Nothing else may be sent before its last one.
+    pub async fn send_part(&mut self, text: Vec<u8>, is_first: bool, is_last: bool) -> Result<(), Closed> {
+        let connection = &self.stream.get_ref().connection;
+        let _rest = connection.shared.hold_rest(&connection.link, text.len());
+        let kind = OpCode::Data(if is_first { Data::Text } else { Data::Continue });
+        self.stream.send(Message::Frame(Frame::message(text, kind, is_last))).await.map_err(|_| Closed)
     }
 
     /// To be asked before a large message is made.

@@ -803,8 +803,12 @@ impl Core {
     }
 
     pub(super) fn figures(&self) -> Figures {
-        let node = self.replica.node();
+        let (node, hub) = (self.replica.node(), self.watches.hub());
         Figures {
+            watchers: hub.watchers() as u64,
+            slow_watchers: hub.slow_watchers() as u64,
+            watch_streams: hub.streams() as u64,
+            pending_events: hub.held_events() as u64,
             has_leader: node.leader().is_some(),
             is_leader: self.is_leader(),
             proposals_committed: node.commit().0,

@@ -22,6 +22,12 @@ pub struct Figures {
     pub log_syncs: Histogram,
     /// Bringing pending changes into the database, each transaction.
     pub flushes: Histogram,
+    pub watchers: u64,
+    /// Those that have yet to be told something that has happened.
+    pub slow_watchers: u64,
+    pub watch_streams: u64,
+    /// Changes that are held for watchers who have yet to take them.
+    pub pending_events: u64,
     pub revision: Revision,
     pub compacted: Revision,
     /// The file.

@@ -39,6 +39,7 @@ mod mailbox;
 mod news;
 mod open;
 mod options;
+mod owed;
 mod parts;
 mod pins;
 mod pulse;

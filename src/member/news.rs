@@ -1,6 +1,9 @@
 //! What the store tells watchers: with what it applies, what somebody is interested in; when asked, a slice of history.
 //!
-//! Whole revisions, always. Here you will not find: who watches.
+//! With what it applies it tells whole revisions, and of one that is too large nothing: that is read slice by slice, as all that
+//! watchers are late with.
+//!
+//! Here you will not find: who watches.
 
 use std::mem;
 
@@ -12,6 +15,7 @@ use crate::{
 
 use super::{
     inbox::Report,
+    owed::Kept,
     reply::{Answered, Query},
     store_thread::Keeper,
 };
@@ -42,12 +46,13 @@ pub(super) struct Teller {
     events: Vec<Found>,
     bytes: u64,
     cut: Option<Revision>,
+    pub(super) kept: Option<Kept>,
 }
 
 impl Teller {
     pub(super) fn new(store: &Store) -> Teller {
         let told = store.revision();
-        Teller { interest: Interest::default(), told, events: Vec::new(), bytes: 0, cut: None }
+        Teller { interest: Interest::default(), told, events: Vec::new(), bytes: 0, cut: None, kept: None }
     }
 
     /// Looks at what has been applied; called before a compaction takes it away, too.
@@ -58,12 +63,16 @@ impl Teller {
             return Ok(());
         }
         let limits = SliceLimits { bytes: NEWS_LIMITS.bytes.saturating_sub(self.bytes), ..NEWS_LIMITS };
-        let (events, upto) = match read(store, told.next(), &self.interest, limits) {
+        let reading = Reading { store, interest: &self.interest, kept: false };
+        let from = KeyRev { main: told.next(), sub: 0 };
+        let (mut events, next) = match reading.read(from, limits) {
             Ok(read) => read,
             // A store that has been brought up to date is ahead of what was told.
-            Err(ReadError::Refused(_)) => (Vec::new(), told),
+            Err(ReadError::Refused(_)) => (Vec::new(), from),
             Err(ReadError::Store(error)) => return Err(error),
         };
+        let upto = Revision(next.main.0 - 1);
+        events.truncate(events.partition_point(|event| event.record.rev.main <= upto));
         self.bytes += events.iter().map(Found::weight_bytes).sum::<u64>();
         self.events.extend(events);
         self.cut = Some(upto).filter(|upto| *upto < self.told);
@@ -84,48 +93,56 @@ impl Found {
     }
 }
 
-/// What is of interest from a revision on, about as much as the limits say; and the revision up to which that is all.
-fn read(
-    store: &Store,
-    from: Revision,
-    interest: &Interest,
-    limits: SliceLimits,
-) -> Result<(Vec<Found>, Revision), ReadError> {
-    let Some(range) = &interest.events else { return Ok((Vec::new(), store.revision())) };
-    let (mut records, mut next) = (Vec::new(), KeyRev { main: from, sub: 0 });
-    let upto = loop {
-        let slice = store.history(next, range, limits)?;
-        records.extend(slice.events);
-        if slice.done {
-            break store.revision();
-        }
-        if slice.next.main > from {
-            // Of the revision that it stopped in there may be more.
-            break Revision(slice.next.main.0 - 1);
-        }
-        next = slice.next;
-    };
-    records.truncate(records.partition_point(|record| record.rev.main <= upto));
-    let mut events = Vec::with_capacity(records.len());
-    for record in records {
-        let prev = prev(store, &record, interest)?;
-        events.push(Found { record, prev });
-    }
-    Ok((events, upto))
+/// Reads history as somebody is interested in it.
+struct Reading<'a> {
+    store: &'a Store,
+    interest: &'a Interest,
+    /// What is compacted is read too, if it is still there.
+    kept: bool,
 }
 
-/// As etcd: the value at the revision before, unless that is compacted.
-fn prev(store: &Store, record: &RevRecord, interest: &Interest) -> Result<Option<RevRecord>, StoreError> {
-    let is_new = !record.tombstone && record.version == 1;
-    if is_new || !interest.wants_prev(&record.key) {
-        return Ok(None);
+impl Reading<'_> {
+    /// What is of interest from a place on, about as much as the limits say, the values before included; and where that ends.
+    fn read(&self, from: KeyRev, limits: SliceLimits) -> Result<(Vec<Found>, KeyRev), ReadError> {
+        let end = KeyRev { main: self.store.revision().next(), sub: 0 };
+        let Some(range) = &self.interest.events else { return Ok((Vec::new(), end)) };
+        let slice = match self.kept {
+            true => self.store.history_kept(from, range, limits)?,
+            false => self.store.history(from, range, limits)?,
+        };
+        let (mut events, mut bytes) = (Vec::with_capacity(slice.events.len()), 0);
+        for record in slice.events {
+            if bytes > 0 && bytes >= limits.bytes {
+                return Ok((events, record.rev));
+            }
+            let prev = self.prev(&record)?;
+            let found = Found { record, prev };
+            bytes += found.weight_bytes();
+            events.push(found);
+        }
+        // Who begins in the future is told of nothing from there.
+        Ok((events, slice.next.min(end)))
     }
-    let before = KeyRev::end_of(Revision(record.rev.main.0 - 1));
-    match store.get(&record.key, before) {
-        Ok(prev) => Ok(prev),
-        Err(ReadError::Refused(Error::Compacted(_))) => Ok(None),
-        Err(ReadError::Refused(error)) => unreachable!("a look-up of {:?} was refused: {error}", record.key),
-        Err(ReadError::Store(error)) => Err(error),
+
+    /// As etcd: the value at the revision before, unless that is compacted.
+    fn prev(&self, record: &RevRecord) -> Result<Option<RevRecord>, StoreError> {
+        let is_new = !record.tombstone && record.version == 1;
+        if is_new || !self.interest.wants_prev(&record.key) {
+            return Ok(None);
+        }
+        let before = KeyRev::end_of(Revision(record.rev.main.0 - 1));
+        let prev = match self.kept {
+            true => self.store.get_kept(&record.key, before),
+            false => self.store.get(&record.key, before),
+        };
+        match prev {
+            Ok(prev) => Ok(prev),
+            Err(ReadError::Refused(Error::Compacted(_))) => Ok(None),
+            Err(ReadError::Refused(error)) => {
+                unreachable!("a look-up of {:?} was refused: {error}", record.key)
+            }
+            Err(ReadError::Store(error)) => Err(error),
+        }
     }
 }
 
@@ -133,7 +150,7 @@ fn prev(store: &Store, record: &RevRecord, interest: &Interest) -> Result<Option
 pub(super) struct ScanQuery(pub(super) Scan);
 
 /// What came of it.
-pub(super) type Scanned = Result<(Vec<Found>, Revision), Revision>;
+pub(super) type Scanned = Result<(Vec<Found>, KeyRev), Revision>;
 
 impl Query for ScanQuery {
     fn run(self: Box<Self>, keeper: &mut Keeper) -> Option<std::sync::Arc<dyn Answered>> {
@@ -142,9 +159,12 @@ impl Query for ScanQuery {
             keeper.put_off(self);
             return None;
         }
-        let Scan { from, read: wanted, interest } = self.0;
+        let kept = self.0.is_kept();
+        let Scan { from, read, interest, heard, owed } = self.0;
         keeper.teller_mut().interest = interest;
-        match read(keeper.store(), from, &wanted, SLICE) {
+        keeper.keep_owed(heard, owed, from.main);
+        let reading = Reading { store: keeper.store(), interest: &read, kept };
+        match reading.read(from, SLICE) {
             Ok(slice) => keeper.report(Report::Scanned(Ok(slice))),
             Err(ReadError::Refused(Error::Compacted(at))) => keeper.report(Report::Scanned(Err(at))),
             Err(ReadError::Refused(error)) => unreachable!("history from {from} was refused: {error}"),

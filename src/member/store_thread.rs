@@ -317,6 +317,7 @@ impl Keeper {
         if is_compaction(entry) {
             // What watchers are to be told of must still be there.
             self.teller.look(&self.store)?;
+            self.keep_all();
         }
         let Applying::Done(outcome) = self.store.apply(entry)? else {
             self.parts.paused(&self.store, Instant::now());

@@ -79,7 +79,7 @@ impl Watches {
     }
 
     pub(super) fn scanned(&mut self, scanned: Scanned) {
-        let slice = scanned.map(|(events, upto)| Slice { events: shared(events), upto });
+        let slice = scanned.map(|(events, next)| Slice { events: shared(events), next });
         self.hub.scanned(slice);
     }
 
@@ -154,6 +154,12 @@ impl WatchStream {
         });
         self.nudge_if(has_scan);
         found
+    }
+
+    /// A message without events, in the name of `watch`, which is none of this stream, will tell when all its watches have been
+    /// told everything.
+    pub fn request_progress(&mut self, watch: WatchId) {
+        self.engine.look(|core| core.watches.hub.request_progress(self.stream, watch));
     }
 
     /// If all watches have been told everything up to the newest revision, and no message of it waits: the revision. While

@@ -145,10 +145,17 @@ impl Store {
 
     /// The version of a key at a place in history, unless it is deleted there.
     pub fn get(&self, key: &[u8], at: KeyRev) -> Result<Option<RevRecord>, ReadError> {
-        self.check_ready()?;
         if at.main < self.compacted() {
             return Err(Error::Compacted(self.compacted()).into());
         }
+        self.get_kept(key, at)
+    }
+
+    /// As `get`, for who reads what was pinned: it may be compacted since.
+    ///
+    /// Errors: `Compacted` if it was not pinned, and has been removed.
+    pub fn get_kept(&self, key: &[u8], at: KeyRev) -> Result<Option<RevRecord>, ReadError> {
+        self.check_removed(at.main)?;
         let snapshot = self.backend.read()?;
         let view = self.view(&*snapshot);
         let found = view.live_at(key, at)?;

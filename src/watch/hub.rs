@@ -2,25 +2,25 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::types::Revision;
+use crate::types::{KeyRev, Revision};
 
 use super::{
-    Event, Interest, Message, News, StreamId, WatchId, WatchRequest,
+    Event, Interest, StreamId, WatchId, WatchRequest,
     catch_up::CatchUp,
     index::{Index, Number},
     slab::Slab,
     stream::Stream,
     watcher::{Filter, Notify, State, Watcher},
-    window::{MessageLimits, Taken, Window, collect},
+    window::{MessageLimits, Window},
 };
 
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What the window holds for streams that have not taken it yet. A stream takes within a turn of the executor
     /// unless its client does not read; so this is what all clients who do not read cost together, before they fall
-    /// behind. One revision larger than it is held when nothing else is.
+    /// behind. A revision larger than it is not held.
     pub window_bytes_max: u64,
-    /// Where a message ends, at the next revision.
+    /// Where a message of what the window or a slice holds ends, at the next revision.
     pub message_events_max: usize,
     pub message_bytes_max: u64,
     /// A slice of history waits for those it is for as long as one of them takes his part within this time.
@@ -49,7 +49,7 @@ pub struct Hub<E> {
     pub(super) index: Index,
     pub(super) window: Window<E>,
     /// Who is `InWindow`, by cursor: the window goes back to the first.
-    in_window: BTreeSet<(Revision, Number)>,
+    pub(super) in_window: BTreeSet<(Revision, Number)>,
     pub(super) catch_up: CatchUp<E>,
     /// Of all watchers there are, and perhaps some who are gone.
     pub(super) interest: Interest,
@@ -57,9 +57,15 @@ pub struct Hub<E> {
     gone: usize,
     /// `interest` has become less, and the store has not been told.
     pub(super) less_interest: bool,
+    /// How many are behind to whom what they have yet to be told is owed.
+    pub(super) creditors: usize,
+    /// The store has been told to keep something that is compacted.
+    pub(super) store_keeps: bool,
+    /// What is compacted, or owed of that, has changed, and the store has not been told.
+    pub(super) owed_changed: bool,
     /// When to look at those who want to hear of progress.
     timers: BTreeSet<(Duration, Number)>,
-    woken: Vec<StreamId>,
+    pub(super) woken: Vec<StreamId>,
 }
 
 impl<E: Event> Hub<E> {
@@ -78,6 +84,9 @@ impl<E: Event> Hub<E> {
             interest: Interest::default(),
             gone: 0,
             less_interest: false,
+            creditors: 0,
+            store_keeps: false,
+            owed_changed: false,
             timers: BTreeSet::new(),
             woken: Vec::new(),
         }
@@ -103,7 +112,7 @@ impl<E: Event> Hub<E> {
 
     /// Watchers that have yet to be told something that has happened.
     pub fn slow_watchers(&self) -> usize {
-        let late = |watcher: &Watcher| watcher.state != State::Live && watcher.cursor <= self.revision;
+        let late = |watcher: &Watcher| watcher.state != State::Live && watcher.cursor.main <= self.revision;
         self.watchers.iter().filter(|(_, watcher)| late(watcher)).count()
     }
 
@@ -112,11 +121,17 @@ impl<E: Event> Hub<E> {
         self.window.bytes + self.catch_up.held_bytes()
     }
 
+    /// The same, counted.
+    pub fn held_events(&self) -> usize {
+        self.window.len() + self.catch_up.held_events()
+    }
+
     pub fn open(&mut self) -> StreamId {
         StreamId(self.streams.insert(Stream::default()))
     }
 
     pub fn close(&mut self, stream: StreamId) {
+        self.rest(stream);
         for number in self.streams[stream.0].numbers() {
             self.remove(number);
         }
@@ -133,13 +148,14 @@ impl<E: Event> Hub<E> {
             id,
             stream: stream.0,
             group: 0,
-            cursor: if start.0 == 0 { self.revision.next() } else { start.max(Revision(1)) },
+            cursor: beginning(if start.0 == 0 { self.revision.next() } else { start.max(Revision(1)) }),
             state: State::Live,
             filter: Filter { prev_kv, no_put, no_delete },
             waiting: 0,
             first: 0,
             queued: false,
             owes_progress: false,
+            owed: false,
             notify,
         });
         self.watchers[number].group = self.index.add(&range, number);
@@ -155,8 +171,9 @@ impl<E: Event> Hub<E> {
         number.inspect(|&number| self.remove(number)).is_some()
     }
 
-    fn remove(&mut self, number: Number) {
+    pub(super) fn remove(&mut self, number: Number) {
         self.leave(number);
+        self.forgive(number);
         let watcher = self.watchers.remove(number);
         if watcher.state != State::Doomed {
             self.index.remove(watcher.group, number);
@@ -169,6 +186,9 @@ impl<E: Event> Hub<E> {
         stream.remove(watcher.id);
         if watcher.queued {
             stream.ready.retain(|&other| other != number);
+        }
+        if stream.speaker == Some(number) {
+            self.fall_silent(watcher.stream);
         }
     }
 
@@ -193,7 +213,7 @@ impl<E: Event> Hub<E> {
             State::Live => {}
             State::Doomed => return,
             State::InWindow => {
-                self.in_window.remove(&(cursor, number));
+                self.in_window.remove(&(cursor.main, number));
                 self.trim_window();
             }
             State::Behind => {
@@ -209,13 +229,23 @@ impl<E: Event> Hub<E> {
     pub(super) fn settle(&mut self, number: Number) {
         self.leave(number);
         let watcher = &mut self.watchers[number];
-        if watcher.cursor < self.compacted {
+        if watcher.cursor.main < self.compacted && !watcher.owed {
             return self.doom(number);
         }
         let range = self.index.range(watcher.group);
-        if watcher.cursor > self.revision && self.catch_up.store_tells_of(range, watcher.filter.prev_kv) {
-            return;
+        let (is_new, name) = (watcher.cursor.main > self.revision, watcher.stream);
+        let is_live = is_new && self.catch_up.store_tells_of(range, watcher.filter.prev_kv);
+        if is_new && self.streams[name].progress.is_some() {
+            self.wake(name);
         }
+        if is_live {
+            return self.forgive(number);
+        }
+        if is_new {
+            // It only waits until the store tells of it.
+            self.owe(number);
+        }
+        let watcher = &mut self.watchers[number];
         watcher.state = State::Behind;
         let Watcher { cursor, stream, .. } = *watcher;
         self.streams[stream].behind.insert((cursor, number));
@@ -239,7 +269,17 @@ impl<E: Event> Hub<E> {
         watcher.queued = true;
         let name = watcher.stream;
         let stream = &mut self.streams[name];
-        stream.ready.push_back(number);
+        match stream.speaker {
+            Some(speaker) if speaker == number => stream.ready.push_front(number),
+            // It has to wait until that one has done.
+            Some(_) => return stream.ready.push_back(number),
+            None => stream.ready.push_back(number),
+        }
+        self.wake(name);
+    }
+
+    pub(super) fn wake(&mut self, name: u32) {
+        let stream = &mut self.streams[name];
         if stream.waiting {
             stream.waiting = false;
             self.woken.push(StreamId(name));
@@ -272,7 +312,7 @@ impl<E: Event> Hub<E> {
             self.cut(told);
         }
         while self.window.bytes > self.options.window_bytes_max
-            && let Some(oldest) = self.window.oldest_of_several()
+            && let Some(oldest) = self.window.oldest()
         {
             self.fall_behind(oldest);
         }
@@ -286,7 +326,7 @@ impl<E: Event> Hub<E> {
         index.groups_of(event.key(), &mut |group| {
             for number in index.members(group) {
                 let watcher = &mut watchers[number];
-                if watcher.cursor > main || !watcher.filter.passes(event) {
+                if watcher.cursor.main > main || !watcher.filter.passes(event) {
                     continue;
                 }
                 match watcher.state {
@@ -306,7 +346,7 @@ impl<E: Event> Hub<E> {
     /// The next event is the first that waits for this one.
     fn wait_in_window(&mut self, number: Number, cursor: Revision) {
         let watcher = &mut self.watchers[number];
-        (watcher.state, watcher.cursor) = (State::InWindow, cursor);
+        (watcher.state, watcher.cursor) = (State::InWindow, beginning(cursor));
         (watcher.waiting, watcher.first) = (1, self.window.end());
         self.in_window.insert((cursor, number));
         self.enqueue(number);
@@ -318,10 +358,11 @@ impl<E: Event> Hub<E> {
         for number in live {
             let watcher = &mut self.watchers[number];
             match watcher.state {
-                State::Live => watcher.cursor = watcher.cursor.max(told.next()),
+                State::Live => watcher.cursor = watcher.cursor.max(beginning(told.next())),
                 State::InWindow => {}
                 State::Behind | State::InSlice | State::Doomed => continue,
             }
+            self.owe(number);
             self.settle(number);
         }
     }
@@ -331,109 +372,35 @@ impl<E: Event> Hub<E> {
         while let Some(&(cursor, number)) = self.in_window.first()
             && cursor <= oldest
         {
+            self.owe(number);
             self.settle(number);
         }
         self.window.drop_before(oldest.next());
     }
 
-    fn trim_window(&mut self) {
+    pub(super) fn trim_window(&mut self) {
         match self.in_window.first() {
             Some(&(oldest, _)) => self.window.drop_before(oldest),
             None => self.window.clear(),
         }
     }
 
-    /// What is before `compacted` cannot be read any more.
+    /// What is before `compacted` cannot be read any more, but for what is owed.
     pub fn compact(&mut self, compacted: Revision) {
         self.compacted = self.compacted.max(compacted);
-        let late = |watcher: &Watcher| watcher.state == State::Behind && watcher.cursor < self.compacted;
+        self.owed_changed = true;
+        let late = |watcher: &Watcher| {
+            watcher.state == State::Behind && watcher.cursor.main < self.compacted && !watcher.owed
+        };
         let late = self.watchers.iter().filter(|(_, watcher)| late(watcher));
         for number in late.map(|(number, _)| number).collect::<Vec<_>>() {
             self.settle(number);
         }
     }
 
-    /// May there be something to take? If not, the stream waits: it takes part in the scan of history, and `woken` tells
-    /// when there is something; until `rest`.
-    pub fn is_ready(&mut self, stream: StreamId) -> bool {
-        if !self.streams[stream.0].ready.is_empty() {
-            return true;
-        }
-        self.streams[stream.0].waiting = true;
-        self.register(stream.0);
-        false
-    }
-
-    /// What a stream has to say next. If that is nothing, it waits, as with `is_ready`.
-    pub fn take(&mut self, stream: StreamId) -> Option<Message<E>> {
-        while let Some(number) = self.streams[stream.0].ready.pop_front() {
-            self.watchers[number].queued = false;
-            if let Some(message) = self.say(number) {
-                return Some(message);
-            }
-        }
-        self.is_ready(stream);
-        None
-    }
-
-    /// Nobody waits any more for what the stream has to say.
-    pub fn rest(&mut self, stream: StreamId) {
-        self.streams[stream.0].waiting = false;
-        self.register(stream.0);
-    }
-
-    fn say(&mut self, number: Number) -> Option<Message<E>> {
-        let watcher = &mut self.watchers[number];
-        let (watch, progress) = (watcher.id, std::mem::take(&mut watcher.owes_progress));
-        match watcher.state {
-            State::Live if progress => Some(Message { watch, revision: self.revision, what: News::Progress }),
-            State::Live | State::Behind => None,
-            State::InWindow => Some(self.say_events(number)),
-            State::InSlice => Some(self.say_slice(number)),
-            State::Doomed => {
-                let revision = Revision(watcher.cursor.0 - 1);
-                self.remove(number);
-                Some(Message { watch, revision, what: News::Compacted(self.compacted) })
-            }
-        }
-    }
-
-    fn say_events(&mut self, number: Number) -> Message<E> {
-        let watcher = &self.watchers[number];
-        let (watch, cursor, most) = (watcher.id, watcher.cursor, watcher.waiting as usize);
-        let (range, filter) = (self.index.range(watcher.group), watcher.filter);
-        let wants = |event: &E| range.contains(event.key()) && filter.passes(event);
-        let Taken { events, rest } =
-            collect(self.window.from(watcher.first), wants, most, self.message_limits());
-        self.in_window.remove(&(cursor, number));
-        let watcher = &mut self.watchers[number];
-        watcher.spoke();
-        match rest {
-            Some((passed, revision)) => {
-                watcher.cursor = revision;
-                watcher.waiting -= events.len() as u32;
-                watcher.first += passed as u64;
-                self.in_window.insert((revision, number));
-                self.enqueue(number);
-            }
-            None => (watcher.state, watcher.cursor) = (State::Live, self.revision.next()),
-        }
-        let told = Revision(self.watchers[number].cursor.0 - 1);
-        self.trim_window();
-        Message { watch, revision: told, what: News::Events(events) }
-    }
-
     pub(super) fn message_limits(&self) -> MessageLimits {
         let Options { message_events_max, message_bytes_max, .. } = self.options;
         MessageLimits { events: message_events_max, bytes: message_bytes_max }
-    }
-
-    /// If all watches of a stream have been told everything up to the newest revision, and that was taken: the revision.
-    /// A stream that still has messages may be asked again after each.
-    pub fn synced(&self, stream: StreamId) -> Option<Revision> {
-        let stream = &self.streams[stream.0];
-        let behind = stream.behind.first().is_some_and(|&(cursor, _)| cursor <= self.revision);
-        (stream.ready.is_empty() && !behind).then_some(self.revision)
     }
 
     /// Time has passed. `now` is counted from any one moment, and never goes back.
@@ -470,6 +437,11 @@ impl<E: Event> Hub<E> {
         let timer = self.timers.first().map(|&(due, _)| due);
         timer.into_iter().chain(self.slice_deadline()).min()
     }
+}
+
+/// Where a revision begins.
+pub(super) fn beginning(revision: Revision) -> KeyRev {
+    KeyRev { main: revision, sub: 0 }
 }
 
 impl Watcher {

@@ -14,7 +14,12 @@
 //!   cannot wait falls behind. So ten thousand who do not read cost what ten thousand cursors cost.
 //! - All who are behind share one scan of history, a slice at a time, from the lowest cursor of those whose stream
 //!   waits for something. A stream that does not read takes no part, and holds up nobody.
-//! - A revision is never split, neither over slices nor over messages.
+//! - A revision may have any number of events. A slice ends where it is full, be it within a revision; so does the part of
+//!   a message that is made of it. Until that revision is at its end its stream *speaks* for this watcher alone: it says
+//!   nothing else, takes part in the scan for nothing else, and what follows goes on with the same message.
+//! - Live watchers do not hear of compactions. What they have yet to be told when they fall behind is *owed* to them, as is the
+//!   rest of a message that has begun: the store keeps it readable until the hub has told it, having heard of the compaction,
+//!   from where on somebody is owed something.
 //! - The store reads for the window only what somebody watches: its `Interest`. A watcher becomes live only after the
 //!   store has told of a scan that brought it an interest with this watcher in it.
 //!
@@ -24,8 +29,10 @@ mod catch_up;
 mod hub;
 mod index;
 mod interest;
+mod owed;
 mod ranges;
 mod slab;
+mod speech;
 mod stream;
 mod watcher;
 mod window;
@@ -75,8 +82,12 @@ pub struct Message<E> {
 
 #[derive(Debug)]
 pub enum News<E> {
-    /// Whole revisions, in order, already filtered.
+    /// In order, already filtered, and to the end of their last revision. If they end a message that came in parts, there may
+    /// be none.
     Events(Vec<E>),
+    /// The same, but of the last revision there may be more: the message goes on, before the stream says anything else.
+    /// `Message::revision` is that revision.
+    Part(Vec<E>),
     Progress,
     /// The next revision it wanted is compacted; the watch is gone. The compacted revision.
     Compacted(Revision),

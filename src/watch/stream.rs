@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::types::Revision;
+use crate::types::KeyRev;
 
 use super::{WatchId, index::Number};
 
@@ -17,11 +17,15 @@ pub(super) struct Stream {
     /// Those who have something to say, each once. Who has lost it since is passed over.
     pub(super) ready: VecDeque<Number>,
     /// Those who are behind and wait for a slice.
-    pub(super) behind: BTreeSet<(Revision, Number)>,
+    pub(super) behind: BTreeSet<(KeyRev, Number)>,
+    /// Whose message has begun, and goes on: nobody else has the word.
+    pub(super) speaker: Option<Number>,
+    /// It is to say, under this name, when all has been told.
+    pub(super) progress: Option<WatchId>,
     /// Somebody waits for its next message.
     pub(super) waiting: bool,
     /// What it is registered with among those who ask for a slice.
-    pub(super) asks: Option<Revision>,
+    pub(super) asks: Option<KeyRev>,
 }
 
 impl Stream {
@@ -52,7 +56,7 @@ impl Stream {
     }
 
     /// A watcher is not behind any more, or not there.
-    pub(super) fn leave_behind(&mut self, cursor: Revision, watcher: Number) {
+    pub(super) fn leave_behind(&mut self, cursor: KeyRev, watcher: Number) {
         self.behind.remove(&(cursor, watcher));
         if self.behind.is_empty() {
             // An empty set keeps its memory.
@@ -60,8 +64,10 @@ impl Stream {
         }
     }
 
-    /// The lowest cursor of those who are behind, if somebody waits for what they have to say.
-    pub(super) fn lowest(&self) -> Option<Revision> {
-        if self.waiting { self.behind.first().map(|&(cursor, _)| cursor) } else { None }
+    /// Those who are behind and may speak, by their cursors; if somebody waits for what they have to say.
+    pub(super) fn askers(&self) -> impl Iterator<Item = (KeyRev, Number)> + '_ {
+        let may_speak = |number| self.speaker.is_none_or(|speaker| speaker == number);
+        let behind = self.behind.iter().copied().filter(|_| self.waiting);
+        behind.filter(move |&(_, number)| may_speak(number))
     }
 }

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::types::Revision;
+use crate::types::KeyRev;
 
 use super::{Event, WatchId, index::Group};
 
@@ -20,8 +20,9 @@ pub(super) struct Watcher {
     pub(super) id: WatchId,
     pub(super) stream: u32,
     pub(super) group: Group,
-    /// The next revision that it may have to be told of; while it is live, nothing before it is told.
-    pub(super) cursor: Revision,
+    /// The next place in history that it may have to be told of; while it is live, nothing before it is told. Within a revision
+    /// only while it is behind.
+    pub(super) cursor: KeyRev,
     pub(super) state: State,
     pub(super) filter: Filter,
     /// Of the events in the window, so many are for it, the first at this place.
@@ -30,6 +31,8 @@ pub(super) struct Watcher {
     /// Its stream has it in its queue of those who have something to say.
     pub(super) queued: bool,
     pub(super) owes_progress: bool,
+    /// It is behind, and what it has yet to be told is owed to it, compacted or not.
+    pub(super) owed: bool,
     /// Few ask for it, so it is not held in all.
     pub(super) notify: Option<Box<Notify>>,
 }

@@ -34,6 +34,10 @@ impl<E: Event> Window<E> {
         self.events.push_back(event);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// The place of the next event.
     pub(super) fn end(&self) -> u64 {
         self.start + self.events.len() as u64
@@ -60,10 +64,8 @@ impl<E: Event> Window<E> {
         *self = Window { start: self.end(), ..Window::default() };
     }
 
-    /// The oldest revision, unless it is the only one.
-    pub(super) fn oldest_of_several(&self) -> Option<Revision> {
-        let (front, back) = (self.events.front()?.rev().main, self.events.back()?.rev().main);
-        (front < back).then_some(front)
+    pub(super) fn oldest(&self) -> Option<Revision> {
+        self.events.front().map(|event| event.rev().main)
     }
 }
 
@@ -74,7 +76,7 @@ pub(super) struct Taken<E> {
     pub(super) rest: Option<(usize, Revision)>,
 }
 
-/// Whole revisions of what a watcher wants, up to the limits; it wants `most` of these events at the most.
+/// Of what a watcher wants, up to the limits, but no part of a revision that is here whole; it wants `most` of these events at the most.
 pub(super) fn collect<'a, E: Event + 'a>(
     events: impl Iterator<Item = &'a E>,
     wants: impl Fn(&E) -> bool,

@@ -109,8 +109,52 @@ fn a_watch_goes_on_where_it_was() {
     child.kill().and_then(|()| child.wait()).expect("it can be ended");
     assert_eq!(revisions, ["\"ModRevision\" : 5", "\"ModRevision\" : 6", "\"ModRevision\" : 7"]);
     let body = |asked: Vec<(String, String)>| asked.into_iter().map(|(_, body)| body).collect::<Vec<_>>();
-    assert_eq!(body(first.asked()), [r#"{"create_request":{"key":"aw=="}}"#]);
-    assert_eq!(body(second.asked()), [r#"{"create_request":{"key":"aw==","start_revision":"7"}}"#]);
+    assert_eq!(body(first.asked()), [r#"{"create_request":{"key":"aw==","fragment":true}}"#]);
+    assert_eq!(
+        body(second.asked()),
+        [r#"{"create_request":{"key":"aw==","start_revision":"7","fragment":true}}"#]
+    );
+}
+
+/// Some events of one revision; `more` of it are to come.
+fn fragment(revision: u64, keys: &[&str], more: bool) -> String {
+    let event = |key: &&str| format!(r#"{{"kv":{{"key":"{key}","mod_revision":"{revision}"}}}}"#);
+    let events: Vec<String> = keys.iter().map(event).collect();
+    let (events, header) = (events.join(","), r#""header":{"revision":"9"}"#);
+    format!("{{\"result\":{{{header},\"fragment\":{more},\"events\":[{events}]}}}}\n")
+}
+
+/// The first endpoint breaks off within a revision; the others begin with it again, and cut it elsewhere.
+#[test]
+fn a_watch_goes_on_within_a_revision() {
+    const A: &str = "YQ==";
+    const B: &str = "Yg==";
+    const C: &str = "Yw==";
+    const D: &str = "ZA==";
+    const E: &str = "ZQ==";
+    let created = format!("{CREATED}\n");
+    let pieces = vec![created.clone(), fragment(5, &[A], false), fragment(6, &[A, B, C], true)];
+    let first = Scripted::new(vec![Reply::Pieces { pieces, end: true }]);
+    let pieces = vec![created.clone(), fragment(6, &[A, B], true), fragment(6, &[C, D], true)];
+    let second = Scripted::new(vec![Reply::Pieces { pieces, end: true }]);
+    let pieces =
+        vec![created, fragment(6, &[A, B, C, D], true), fragment(6, &[E], false), fragment(7, &[A], false)];
+    let third = Scripted::new(vec![Reply::Pieces { pieces, end: false }]);
+    let endpoints = [&first, &second, &third].map(|server| server.address.to_string());
+    let mut child = solder(&endpoints, &["watch", "a", "--prefix", "-w", "fields"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let output = BufReader::new(child.stdout.take().expect("an output"));
+    let keys = output.lines().map_while(Result::ok).filter(|line| line.starts_with("\"Key\""));
+    let keys: Vec<String> = keys.take(7).collect();
+    child.kill().and_then(|()| child.wait()).expect("it can be ended");
+    let wanted = ["a", "a", "b", "c", "d", "e", "a"].map(|key| format!("\"Key\" : \"{key}\""));
+    assert_eq!(keys, wanted);
+    for server in [second, third] {
+        let asked: Vec<String> = server.asked().into_iter().map(|(_, body)| body).collect();
+        assert!(asked[0].contains(r#""start_revision":"6""#), "{asked:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::server::Server;
+use crate::{exposition, server::Server};
 
 #[test]
 fn an_answer_by_its_bytes() {
@@ -85,7 +85,16 @@ fn metrics_count_what_was_done() {
     let server = Server::start();
     server.post("/v3/kv/put", r#"{"key":"YQ=="}"#);
     server.post("/v3/kv/put", "{}");
+    server.post("/v3/kv/put", r#"{"key":"Yg=="}"#);
+    server.post("/v3/kv/deleterange", r#"{"key":"Yg=="}"#);
+    let mut watching = server.connect();
+    let watches = r#"{"create_request":{"key":"YQ=="}}{"create_request":{"key":"Yg=="}}"#;
+    watching.request("POST", "/v3/watch", &[], watches.as_bytes());
+    watching.head();
+    watching.message();
+    watching.message();
     let page = server.send("GET", "/metrics", &[], b"");
+    exposition::check(page.text());
     assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let put = |code| {
         format!(
@@ -93,10 +102,15 @@ fn metrics_count_what_was_done() {
         )
     };
     for line in [
-        &put("OK"),
+        &put("OK").replace("} 1", "} 2"),
         &put("InvalidArgument"),
         "\netcd_server_has_leader 1\n",
-        "\netcd_debugging_mvcc_current_revision 2\n",
+        "\netcd_debugging_mvcc_current_revision 4\n",
+        "\netcd_debugging_mvcc_keys_total 1\n",
+        "\netcd_debugging_mvcc_watcher_total 2\n",
+        "\netcd_debugging_mvcc_watch_stream_total 1\n",
+        "\netcd_debugging_mvcc_slow_watcher_total 0\n",
+        "\netcd_debugging_mvcc_pending_events_total 0\n",
     ] {
         assert!(page.text().contains(line), "{line} in\n{}", page.text());
     }

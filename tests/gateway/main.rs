@@ -2,8 +2,10 @@
 //! `tests/conformance`.
 
 mod calls;
+mod exposition;
 mod large;
 mod raw_values;
 mod server;
 mod sockets;
 mod streams;
+mod vast;

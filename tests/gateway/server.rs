@@ -168,6 +168,17 @@ impl Client {
         (size > 0).then_some(chunk)
     }
 
+    /// One message of a stream that may come in several chunks: its line, and how many those were.
+    pub(crate) fn long_message(&mut self) -> (Value, usize) {
+        let (mut line, mut chunks) = (Vec::new(), 0);
+        while line.last() != Some(&b'\n') {
+            line.extend(self.chunk().expect("the stream goes on"));
+            chunks += 1;
+        }
+        assert_eq!(line.iter().position(|&byte| byte == b'\n'), Some(line.len() - 1), "one line a message");
+        (serde_json::from_slice(&line).unwrap(), chunks)
+    }
+
     /// One message of a stream: one chunk, one line.
     pub(crate) fn message(&mut self) -> Value {
         let chunk = self.chunk().expect("the stream goes on");

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use crate::server::{Client, Server};
 
 /// A client's side of RFC 6455, as far as it is needed here.
-struct Socket(Client);
+pub(crate) struct Socket(Client);
 
 impl Socket {
-    fn open(server: &Server, path: &str) -> Socket {
+    pub(crate) fn open(server: &Server, path: &str) -> Socket {
         let mut client = server.connect();
         let headers = [
             "Connection: Upgrade",
@@ -25,7 +25,7 @@ impl Socket {
         Socket(client)
     }
 
-    fn say(&mut self, document: Value) {
+    pub(crate) fn say(&mut self, document: Value) {
         let text = document.to_string();
         let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).ok().filter(|&len| len < 126).unwrap()];
         let mask = [1, 2, 3, 4];
@@ -36,23 +36,34 @@ impl Socket {
 
     /// The opcode and what it carries.
     fn frame(&mut self) -> (u8, Vec<u8>) {
+        let (is_last, opcode, body) = self.part();
+        assert!(is_last, "frames are whole");
+        (opcode, body)
+    }
+
+    /// Whether it is the last of its message, the opcode, and what it carries.
+    pub(crate) fn part(&mut self) -> (bool, u8, Vec<u8>) {
         let mut head = [0; 2];
         self.0.read_exact(&mut head);
-        assert_eq!(head[0] & 0x80, 0x80, "frames are whole");
         let len = match head[1] {
             126 => {
                 let mut len = [0; 2];
                 self.0.read_exact(&mut len);
                 u16::from_be_bytes(len).into()
             }
+            127 => {
+                let mut len = [0; 8];
+                self.0.read_exact(&mut len);
+                usize::try_from(u64::from_be_bytes(len)).unwrap()
+            }
             len => usize::from(len),
         };
         let mut body = vec![0; len];
         self.0.read_exact(&mut body);
-        (head[0] & 0xf, body)
+        (head[0] & 0x80 != 0, head[0] & 0xf, body)
     }
 
-    fn hear(&mut self) -> Value {
+    pub(crate) fn hear(&mut self) -> Value {
         let (opcode, body) = self.frame();
         assert_eq!((opcode, body.last()), (1, Some(&b'}')), "a text frame without the line's end");
         serde_json::from_slice(&body).unwrap()

@@ -46,6 +46,20 @@ fn a_first_document_that_is_none_is_refused_at_once() {
     }
 }
 
+/// Even if the way there has nothing for it.
+#[test]
+fn progress_is_told_when_a_watch_has_caught_up() {
+    let server = Server::start();
+    server.post("/v3/kv/put", r#"{"key":"YQ=="}"#);
+    let body = r#"{"create_request":{"key":"Yg==","start_revision":1}}{"progress_request":{}}"#;
+    let mut client = watch(&server, body);
+    assert_eq!(client.message()["result"]["created"], true);
+    let progress = client.message();
+    assert_eq!(progress["result"]["watch_id"], "-1");
+    assert_eq!(progress["result"]["header"]["revision"], "2");
+    assert!(client.is_quiet());
+}
+
 #[test]
 fn a_stream_without_watches_waits() {
     let server = Server::start();

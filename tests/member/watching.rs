@@ -43,7 +43,9 @@ async fn next(stream: &mut WatchStream) -> WatchMessage {
 
 /// What a message says: place, key, value.
 fn told(message: &WatchMessage) -> Vec<(KeyRev, String, Option<String>)> {
-    let WatchNews::Events(events) = &message.what else { panic!("{:?} is no event", message.watch) };
+    let (WatchNews::Events(events) | WatchNews::Part(events)) = &message.what else {
+        panic!("{:?} is no event", message.watch)
+    };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let told = events.iter().map(|event| {
         let record = &event.record;
@@ -186,7 +188,14 @@ fn revisions_come_whole_and_histories_end_where_they_are_compacted() {
         let mut stream = member.watch_stream();
         stream.create(WatchId(1), watch(KeyRange::all(), 2));
         for revision in 2..5 {
-            let all = told(&next(&mut stream).await);
+            let message = next(&mut stream).await;
+            let mut all = told(&message);
+            let mut goes_on = matches!(message.what, WatchNews::Part(_));
+            while goes_on {
+                let message = next(&mut stream).await;
+                goes_on = matches!(message.what, WatchNews::Part(_));
+                all.extend(told(&message));
+            }
             let whole: Vec<_> = (0..100).map(|sub| KeyRev::new(revision, sub)).collect();
             assert_eq!(
                 all.iter().map(|(rev, ..)| *rev).collect::<Vec<_>>(),
@@ -259,6 +268,60 @@ fn what_is_too_much_to_be_told_at_once_is_told_from_history() {
         let all = until(&mut stream, Revision(3 + PUTS)).await;
         let revisions: Vec<i64> = all.iter().map(|(rev, ..)| rev.main.0).collect();
         assert_eq!(revisions, (3..=3 + PUTS).collect::<Vec<_>>());
+    });
+}
+
+/// The same, but with all of it compacted before a watcher that had everything could read it from history.
+#[test]
+fn live_watchers_do_not_hear_of_compactions() {
+    const PUTS: i64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let value = "v".repeat(200 << 10);
+    with(options(dir.path()), |member, executor| async move {
+        let mut stream = member.watch_stream();
+        stream.create(WatchId(1), WatchRequest { prev_kv: true, ..watch(KeyRange::all(), 0) });
+        assert!(future::poll_once(stream.next()).await.is_none());
+        put(&member, "a", "0").await.unwrap();
+        assert_eq!(told(&next(&mut stream).await).len(), 1);
+        assert!(future::poll_once(stream.next()).await.is_none());
+        let mut tasks = Vec::new();
+        for _ in 0..PUTS {
+            let (member, value) = (member.clone(), value.clone());
+            tasks.push(executor.spawn(async move {
+                put(&member, "a", &value).await.unwrap();
+            }));
+        }
+        let compacts = member.clone();
+        tasks.push(executor.spawn(async move {
+            compacts.compact(Revision(2 + PUTS), false).await.unwrap();
+        }));
+        for task in tasks {
+            task.await;
+        }
+        // Whoever comes now is too late.
+        let mut late = member.watch_stream();
+        late.create(WatchId(1), watch(KeyRange::all(), 3));
+        assert!(matches!(next(&mut late).await.what, WatchNews::Compacted(Revision(22))));
+        put(&member, "a", "1").await.unwrap();
+        let all = until(&mut stream, Revision(3 + PUTS)).await;
+        let revisions: Vec<i64> = all.iter().map(|(rev, ..)| rev.main.0).collect();
+        assert_eq!(revisions, (3..=3 + PUTS).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_watch_may_begin_in_the_future() {
+    let dir = tempfile::tempdir().unwrap();
+    with(options(dir.path()), |member, _| async move {
+        let mut stream = member.watch_stream();
+        stream.create(WatchId(1), watch(KeyRange::all(), 4));
+        stream.create(WatchId(2), watch(KeyRange::all(), i64::MAX));
+        assert!(future::poll_once(stream.next()).await.is_none());
+        for value in ["1", "2", "3"] {
+            put(&member, "a", value).await.unwrap();
+        }
+        let all = until(&mut stream, Revision(4)).await;
+        assert_eq!(all.iter().map(|(rev, ..)| rev.main.0).collect::<Vec<_>>(), [4]);
     });
 }
 

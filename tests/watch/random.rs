@@ -8,7 +8,7 @@ use crate::seeds;
 use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use solder::{
-    types::{Bytes, KeyRange, Revision},
+    types::{Bytes, KeyRange, KeyRev, Revision},
     watch::{Message, News, Options, StreamId, WatchId, WatchRequest},
 };
 
@@ -27,6 +27,9 @@ struct Game {
     now: Duration,
     told: usize,
     doomed: usize,
+    /// The store keeps what is owed, or has once let it go.
+    forgets: bool,
+    has_forgotten: bool,
 }
 
 #[derive(Default)]
@@ -35,13 +38,17 @@ struct Stream {
     /// Its client does not read.
     stuck: bool,
     waits: bool,
+    /// Whose message goes on.
+    speaker: Option<WatchId>,
 }
 
 /// What the model knows of a watch.
 struct Watch {
     request: WatchRequest,
     /// Everything before was told.
-    next: Revision,
+    next: KeyRev,
+    /// It has once been told everything, or began with what was to come.
+    was_live: bool,
 }
 
 #[test]
@@ -78,7 +85,17 @@ impl Game {
         world.store.slice_max = [1, 2, 5, 100][rng.usize(..4)];
         world.store.publish_max = [1, 3, 100][rng.usize(..3)];
         let (streams, now) = (BTreeMap::new(), Duration::ZERO);
-        Game { rng, world, options, streams, now, told: 0, doomed: 0 }
+        Game {
+            rng,
+            world,
+            options,
+            streams,
+            now,
+            told: 0,
+            doomed: 0,
+            forgets: seed % 2 == 1,
+            has_forgotten: false,
+        }
     }
 
     fn play(&mut self) {
@@ -97,11 +114,12 @@ impl Game {
             55..75 => self.take_somewhere(),
             75..82 => self.create(),
             82..85 => self.cancel(),
-            85..86 => self.compact(),
+            85 => self.compact(),
             86..88 => self.open(),
             88 => self.close(),
             89..91 => self.toggle_stuck(),
             91..93 => self.rest(),
+            93 => self.forget(),
             _ => self.pass(),
         }
     }
@@ -198,15 +216,17 @@ impl Game {
         let (prev_kv, no_put, no_delete) = (self.rng.bool(), self.rng.u8(..6) == 0, self.rng.u8(..6) == 0);
         let progress_notify = (self.rng.u8(..3) == 0).then_some(Duration::from_millis(300));
         let request = WatchRequest { range, start, prev_kv, no_put, no_delete, progress_notify };
-        let next = if start.0 == 0 { here.next() } else { start };
-        watches.insert(id, Watch { request: request.clone(), next });
+        let next = KeyRev { main: if start.0 == 0 { here.next() } else { start }, sub: 0 };
+        watches.insert(id, Watch { request: request.clone(), next, was_live: next.main > here });
         self.world.hub.create(stream, id, request);
     }
 
     fn cancel(&mut self) {
         let Some(stream) = self.any_stream() else { return };
         let id = WatchId(self.rng.i64(0..8));
-        let known = self.streams.get_mut(&stream).expect("it is there").watches.remove(&id).is_some();
+        let known = self.streams.get_mut(&stream).expect("it is there");
+        known.speaker = known.speaker.filter(|speaker| *speaker != id);
+        let known = known.watches.remove(&id).is_some();
         assert_eq!(self.world.hub.cancel(stream, id), known);
     }
 
@@ -215,6 +235,14 @@ impl Game {
         if low <= high {
             let report = self.world.store.compact(Revision(self.rng.i64(low.max(high - 5)..=high)));
             self.world.said.push_back(report);
+        }
+    }
+
+    /// Some came too late for what they were owed; in every other run.
+    fn forget(&mut self) {
+        if self.forgets {
+            self.world.store.kept = None;
+            self.has_forgotten = true;
         }
     }
 
@@ -237,6 +265,10 @@ impl Game {
     /// True: there was something.
     fn take(&mut self, id: StreamId) -> bool {
         let synced = self.world.hub.synced(id);
+        if synced.is_some() {
+            let watches = &mut self.streams.get_mut(&id).expect("it is there").watches;
+            watches.values_mut().for_each(|watch| watch.was_live = true);
+        }
         let Some(message) = self.world.hub.take(id) else {
             self.streams.get_mut(&id).expect("it is there").waits = true;
             return false;
@@ -248,37 +280,46 @@ impl Game {
 
     fn judge(&mut self, id: StreamId, message: &Message<Handle>) {
         let text = of_message(message);
-        let watches = &mut self.streams.get_mut(&id).expect("it is there").watches;
+        let Stream { watches, speaker, .. } = self.streams.get_mut(&id).expect("it is there");
+        let was_open = speaker.take();
+        assert!(was_open.is_none_or(|open| open == message.watch), "{text} while {was_open:?} speaks");
         let watch = watches.get_mut(&message.watch).unwrap_or_else(|| panic!("nobody's message {text}"));
         match &message.what {
-            News::Events(events) => {
-                assert!(!events.is_empty(), "{text} is empty");
+            News::Events(events) | News::Part(events) => {
+                let goes_on = matches!(message.what, News::Part(_));
+                assert!(!events.is_empty() || (was_open.is_some() && !goes_on), "{text} is empty");
                 let expected = expected(&self.world, &watch.request, watch.next, message.revision);
                 let got: Vec<_> = events.iter().map(|event| (event.0.rev, &event.0.key)).collect();
-                assert_eq!(got, expected, "{text} for {:?} from {}", watch.request, watch.next);
+                let whole = if goes_on { &expected[..got.len().min(expected.len())] } else { &expected[..] };
+                assert_eq!(got, whole, "{text} for {:?} from {}", watch.request, watch.next);
                 events.iter().for_each(|event| check_event(&self.world, &watch.request, event));
                 self.told += events.len();
-                watch.next = message.revision.next().max(watch.next);
+                watch.next = match events.last().filter(|_| goes_on) {
+                    Some(last) => last.0.rev.next(),
+                    None => behind(message.revision).max(watch.next),
+                };
+                *speaker = goes_on.then_some(message.watch);
             }
             News::Progress => {
                 let missed = expected(&self.world, &watch.request, watch.next, message.revision);
                 assert_eq!(missed, [], "{text} for {:?} from {}", watch.request, watch.next);
-                watch.next = message.revision.next().max(watch.next);
+                watch.next = behind(message.revision).max(watch.next);
             }
             News::Compacted(compacted) => {
-                assert!(watch.next < *compacted, "{text} for {:?} from {}", watch.request, watch.next);
+                assert!(watch.next.main < *compacted, "{text} for {:?} from {}", watch.request, watch.next);
                 assert!(*compacted <= self.world.store.compacted, "{text}");
+                let owed = watch.was_live || was_open.is_some();
+                assert!(!owed || self.has_forgotten, "{text} for {:?}, to whom it is owed", watch.request);
                 self.doomed += 1;
                 watches.remove(&message.watch);
             }
         }
     }
 
-    /// What is held for others to take is within its bounds: a window, of one revision at least.
+    /// What is held for others to take is within its bounds: a window and a slice, whatever a revision holds.
     fn check_bounds(&self) {
         let held = self.world.hub.held_bytes();
-        let (revision, slice) = (6 * 30, (self.world.store.slice_max as u64 + 6) * 30);
-        let most = self.options.window_bytes_max + revision + slice;
+        let most = self.options.window_bytes_max + self.world.store.slice_max as u64 * 30;
         assert!(held <= most, "{held} bytes are held, {most} may be");
     }
 
@@ -315,15 +356,19 @@ impl Game {
 fn expected<'a>(
     world: &'a World,
     request: &WatchRequest,
-    from: Revision,
+    from: KeyRev,
     upto: Revision,
-) -> Vec<(solder::types::KeyRev, &'a Bytes)> {
+) -> Vec<(KeyRev, &'a Bytes)> {
     let changes = world.store.changes.iter();
     let wanted = changes.filter(|(rev, key, value)| {
         let filtered = if value.is_some() { request.no_put } else { request.no_delete };
-        from <= rev.main && rev.main <= upto && request.range.contains(key) && !filtered
+        from <= *rev && rev.main <= upto && request.range.contains(key) && !filtered
     });
     wanted.map(|(rev, key, _)| (*rev, key)).collect()
+}
+
+fn behind(revision: Revision) -> KeyRev {
+    KeyRev { main: revision.next(), sub: 0 }
 }
 
 fn check_event(world: &World, request: &WatchRequest, event: &Handle) {

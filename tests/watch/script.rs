@@ -5,11 +5,13 @@
 //! ```text
 //! open STREAM..   close STREAM      watch STREAM ID KEY [END] [start=] [prev_kv] [no_put] [no_delete] [notify=SECONDS]
 //! cancel STREAM ID                  rest STREAM                  synced STREAM..
+//! progress STREAM  says when it has told all
 //! take STREAM..                     what each has to say, until it waits        take_one STREAM
 //! put KEY VALUE [size=BYTES]        delete KEY                   txn KEY=VALUE..  (one revision; none: deleted)
 //! many N [KEY] [at_once]            N revisions of a key         compact REVISION
 //! slice EVENTS    publish EVENTS    what the store reads, or tells with what it applies, at most
 //! hold            the store does what it is asked only at `answer`              answer
+//! forget          the store keeps nothing of what is compacted any longer
 //! pass SECONDS    bounds            what is held
 //! ```
 
@@ -17,7 +19,7 @@ use std::{error::Error, fmt::Write, path::PathBuf, time::Duration};
 
 use goldenscript::{Argument, Command as Line, Context};
 use solder::{
-    types::{Bytes, KeyRange, Revision},
+    types::{Bytes, KeyRange, KeyRev, Revision},
     watch::{Interest, Message, News, Options, Scan, StreamId, WatchId, WatchRequest},
 };
 
@@ -95,8 +97,13 @@ impl Story {
         let Some(scan) = self.world.asked.pop_front() else { return Ok(false) };
         let report = self.world.store.carry_out(&scan);
         match &report {
-            Report::Scanned(Ok((events, upto))) if scan.read != Interest::default() => {
-                writeln!(said, "store: {} events up to {upto}", events.len())?;
+            Report::Scanned(Ok((events, next))) if scan.read != Interest::default() => {
+                let upto = if next.sub == 0 {
+                    format!("up to {}", next.main.0 - 1)
+                } else {
+                    format!("up to before {next}")
+                };
+                writeln!(said, "store: {} events {upto}", events.len())?;
             }
             Report::Scanned(Err(compacted)) => writeln!(said, "store: compacted at {compacted}")?,
             _ => {}
@@ -124,6 +131,10 @@ impl Story {
                 let found = self.world.hub.cancel(stream, WatchId(id));
                 return Ok(if found { String::new() } else { "no such watch\n".into() });
             }
+            "progress" => {
+                let stream = self.stream(&words.take()?)?;
+                self.world.hub.request_progress(stream, WatchId(-1));
+            }
             "rest" => self.world.hub.rest(self.stream(&words.take()?)?),
             "synced" => return self.synced(words),
             "take" | "take_one" => return self.take(words, name == "take_one"),
@@ -132,6 +143,7 @@ impl Story {
                 let report = self.world.store.compact(Revision(words.take_number()?));
                 self.world.said.push_back(report);
             }
+            "forget" => self.world.store.kept = None,
             "slice" => self.world.store.slice_max = words.take_number()? as usize,
             "publish" => self.world.store.publish_max = words.take_number()? as usize,
             "hold" => self.holds = true,
@@ -270,16 +282,25 @@ fn of_interest(interest: &Interest) -> String {
 
 fn of_scan(scan: &Scan) -> String {
     let to_come = of_interest(&scan.interest);
+    let owed = scan.owed.map_or(String::new(), |owed| format!(", keep what is owed from {owed}"));
     match scan.read.events {
-        None => format!("tell of {to_come}"),
-        Some(_) => format!("read {} from {}, tell of {to_come}", of_interest(&scan.read), scan.from),
+        None => format!("tell of {to_come}{owed}"),
+        Some(_) => {
+            let (read, from) = (of_interest(&scan.read), of_place(scan.from));
+            format!("read {read} from {from}, tell of {to_come}{owed}")
+        }
     }
+}
+
+fn of_place(place: KeyRev) -> String {
+    if place.sub == 0 { place.main.to_string() } else { place.to_string() }
 }
 
 pub(crate) fn of_message(message: &Message<Handle>) -> String {
     let Message { watch, revision, what } = message;
     let what = match what {
         News::Events(events) => events.iter().map(of_event).collect::<Vec<_>>().join(", "),
+        News::Part(events) => events.iter().map(of_event).chain(["..".into()]).collect::<Vec<_>>().join(", "),
         News::Progress => "progress".into(),
         News::Compacted(compacted) => format!("compacted at {compacted}"),
     };

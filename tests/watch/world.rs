@@ -48,7 +48,9 @@ pub(crate) struct Store {
     pub(crate) revision: Revision,
     pub(crate) compacted: Revision,
     interest: Interest,
-    /// Events of one slice, and of one publication, at most; but whole revisions.
+    /// What is compacted is nevertheless read from here on.
+    pub(crate) kept: Option<Revision>,
+    /// Events of one slice at most; and of one publication, but whole revisions.
     pub(crate) slice_max: usize,
     pub(crate) publish_max: usize,
 }
@@ -56,7 +58,7 @@ pub(crate) struct Store {
 /// What the store says, in order.
 pub(crate) enum Report {
     Applied { events: Vec<Change>, told: Revision, revision: Revision },
-    Scanned(Result<(Vec<Change>, Revision), Revision>),
+    Scanned(Result<(Vec<Change>, KeyRev), Revision>),
     Compacted(Revision),
 }
 
@@ -67,6 +69,7 @@ impl Store {
             revision: Revision(1),
             compacted: Revision(-1),
             interest: Interest::default(),
+            kept: None,
             slice_max: 100,
             publish_max: 100,
         }
@@ -79,19 +82,27 @@ impl Store {
         past.next().and_then(|(_, _, value)| value.clone())
     }
 
-    fn read(&self, from: Revision, interest: &Interest, max: usize) -> (Vec<Change>, Revision) {
+    fn read(&self, from: KeyRev, interest: &Interest, max: usize) -> (Vec<Change>, KeyRev) {
         let mut events: Vec<Change> = Vec::new();
-        let some = self.changes.iter().filter(|(rev, key, _)| rev.main >= from && interest.wants(key));
+        let readable_from = self.kept.map_or(self.compacted, |kept| kept.min(self.compacted));
+        let some = self.changes.iter().filter(|(rev, key, _)| *rev >= from && interest.wants(key));
         for (rev, key, value) in some {
-            if events.len() >= max && events.last().is_some_and(|last| last.rev.main < rev.main) {
-                return (events, Revision(rev.main.0 - 1));
+            if events.len() >= max {
+                return (events, *rev);
             }
             let before = Revision(rev.main.0 - 1);
-            let readable = interest.wants_prev(key) && before >= self.compacted;
+            let readable = interest.wants_prev(key) && before >= readable_from;
             let prev = if readable { self.value_at(key, before) } else { None };
             events.push(Change { rev: *rev, key: key.clone(), value: value.clone(), prev });
         }
-        (events, self.revision)
+        (events, beginning(self.revision.next()))
+    }
+
+    /// Whole revisions, and none if the first is too large.
+    fn news(&self, from: Revision) -> (Vec<Change>, Revision) {
+        let (mut events, next) = self.read(beginning(from), &self.interest, self.publish_max);
+        events.retain(|event| event.rev.main < next.main);
+        (events, Revision(next.main.0 - 1))
     }
 
     /// One revision of several changes.
@@ -100,7 +111,7 @@ impl Store {
         for (sub, (key, value)) in (0..).zip(changes) {
             self.changes.push((KeyRev { main: self.revision, sub }, key, value));
         }
-        let (events, told) = self.read(self.revision, &self.interest.clone(), self.publish_max);
+        let (events, told) = self.news(self.revision);
         Report::Applied { events, told, revision: self.revision }
     }
 
@@ -108,18 +119,27 @@ impl Store {
     pub(crate) fn write_all(&mut self, revisions: Vec<Vec<(Bytes, Option<String>)>>) -> Report {
         let first = self.revision.next();
         revisions.into_iter().for_each(|changes| drop(self.write(changes)));
-        let (events, told) = self.read(first, &self.interest.clone(), self.publish_max);
+        let (events, told) = self.news(first);
         Report::Applied { events, told, revision: self.revision }
     }
 
     pub(crate) fn compact(&mut self, revision: Revision) -> Report {
+        let readable = self.compacted;
+        self.kept = Some(self.kept.map_or(readable, |kept| kept.min(readable)));
         self.compacted = revision;
         Report::Compacted(revision)
     }
 
     pub(crate) fn carry_out(&mut self, scan: &Scan) -> Report {
         self.interest = scan.interest.clone();
-        let slice = if scan.from < self.compacted {
+        if scan.heard >= self.compacted {
+            // And the values before. What was let go stays so.
+            let owed = scan.owed.map(|owed| Revision(owed.0 - 1));
+            self.kept = self.kept.and_then(|kept| Some(owed?.max(kept)));
+        }
+        let from = scan.from.main;
+        let is_kept = scan.is_kept() && self.kept.is_some_and(|kept| from > kept);
+        let slice = if from < self.compacted && !is_kept {
             Err(self.compacted)
         } else {
             Ok(self.read(scan.from, &scan.read, self.slice_max))
@@ -136,6 +156,11 @@ pub(crate) struct World {
     /// What the store has said, and the hub has not heard yet.
     pub(crate) said: VecDeque<Report>,
     pub(crate) names: BTreeMap<String, solder::watch::StreamId>,
+}
+
+/// Where a revision begins.
+fn beginning(revision: Revision) -> KeyRev {
+    KeyRev { main: revision, sub: 0 }
 }
 
 fn handles(events: Vec<Change>) -> Vec<Handle> {
@@ -156,7 +181,7 @@ impl World {
                 self.hub.publish(handles(events), told, revision);
             }
             Some(Report::Scanned(slice)) => {
-                let slice = slice.map(|(events, upto)| Slice { events: handles(events), upto });
+                let slice = slice.map(|(events, next)| Slice { events: handles(events), next });
                 self.hub.scanned(slice);
             }
             Some(Report::Compacted(revision)) => self.hub.compact(revision),

@@ -2,25 +2,25 @@
 //!
 //! Over HTTP all requests come before the first answer; over a WebSocket at any time. A stream without watches stays open.
 //! An event is given its JSON form once for all who are told of it. While a stream waits, it holds its watches' names and
-//! flags, and nothing else.
+//! flags, and nothing else; and one request at the most that came in the midst of a message.
 
-use std::{cell::OnceCell, collections::BTreeMap, rc::Rc, time::Duration};
+mod telling;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_lite::future;
 
-use super::{Api, convert, errors::Refusal, lines::Lines};
+use self::telling::{Flags, Frame, Telling};
+use super::{Api, errors::Refusal, lines::Lines};
 use crate::{
     http::{Closed, Room},
-    member::{self, WatchEvent, WatchId, WatchMessage, WatchNews, WatchStream},
-    rpc::{self, Documents, FilterType, WatchCreateRequest, WatchRequest, WatchResponse, member},
+    member::{self, WatchId, WatchMessage, WatchNews, WatchStream},
+    rpc::{self, Documents, FilterType, WatchCreateRequest, WatchRequest, WatchResponse},
     types::{Bytes, Error, KeyRange, Revision, limits},
 };
 
 /// Watches of one stream. A client that has more to watch opens another one.
 const STREAM_WATCHES_MAX: usize = 4096;
-
-/// What a message may weigh before `fragment` cuts it: etcd's request limit and 512 KiB.
-const FRAGMENT_BYTES: usize = (1536 + 512) << 10;
 
 /// What concerns no watch, or one that never was, has this id.
 const NO_WATCH: i64 = -1;
@@ -30,14 +30,9 @@ struct Session {
     watches: BTreeMap<i64, Flags>,
     next_id: i64,
     progress_interval: Duration,
-    /// Progress was asked for, and there was something to be told first.
-    owes_progress: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Flags {
-    prev_kv: bool,
-    fragment: bool,
+    telling: Telling,
+    /// What the client has said in the midst of a message. It says no more before that is at its end.
+    said: Option<Vec<u8>>,
 }
 
 enum Turn {
@@ -52,28 +47,37 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
         watches: BTreeMap::new(),
         next_id: 0,
         progress_interval: api.options.watch_progress_interval,
-        owes_progress: false,
+        telling: Telling::default(),
+        said: None,
     };
     if let Err(refusal) = session.requests(api, first, &mut lines).await? {
         return lines.fail(&refusal).await;
     }
     loop {
-        let said = async { Turn::Said(lines.receive().await) };
+        let message_open = session.telling.is_open();
+        if !message_open && let Some(body) = session.said.take() {
+            if let Err(refusal) = session.requests(api, body, &mut lines).await? {
+                return lines.fail(&refusal).await;
+            }
+            continue;
+        }
+        let may_hear = session.said.is_none();
+        let said = async {
+            match may_hear {
+                true => Turn::Said(lines.receive().await),
+                false => future::pending().await,
+            }
+        };
         let turn = future::or(said, async { Turn::News(next(&mut session.stream, &room).await) }).await;
         match turn {
             Turn::Said(said) => match said? {
-                Some(body) => {
-                    if let Err(refusal) = session.requests(api, body, &mut lines).await? {
-                        return lines.fail(&refusal).await;
-                    }
-                }
+                Some(body) => session.said = Some(body),
+                // Nobody takes half a message for a whole one.
+                None if message_open => return Err(Closed),
                 None => return lines.end().await,
             },
             Turn::News(message) => {
                 session.tell(api, message, &mut lines).await?;
-                if let Some(progress) = session.progress_owed(api) {
-                    lines.send(line(progress)).await?;
-                }
             }
         }
     }
@@ -136,21 +140,10 @@ impl Session {
                 Some(WatchResponse { header, watch_id, canceled: true, ..Default::default() })
             }
             WatchRequest::Progress(_) => {
-                self.owes_progress = true;
-                self.progress_owed(api)
+                self.stream.request_progress(WatchId(NO_WATCH));
+                None
             }
         }
-    }
-
-    /// Where the whole stream is, if that was asked for and all watches have got there.
-    fn progress_owed(&mut self, api: &Api) -> Option<WatchResponse> {
-        if !self.owes_progress {
-            return None;
-        }
-        let revision = self.stream.synced()?;
-        self.owes_progress = false;
-        let header = Some(api.header_at(revision));
-        Some(WatchResponse { header, watch_id: NO_WATCH, ..Default::default() })
     }
 
     /// The id, or why not.
@@ -212,6 +205,12 @@ impl Session {
             WatchNews::Progress => {
                 lines.send(line(WatchResponse { header: Some(header), watch_id, ..Default::default() })).await
             }
+            WatchNews::Compacted(_) if self.telling.is_open() => {
+                log::warn!(
+                    "the rest of revision {revision} is compacted: cut a watch in the middle of a message"
+                );
+                Err(Closed)
+            }
             WatchNews::Compacted(compacted) => {
                 self.watches.remove(&watch_id);
                 let response = WatchResponse {
@@ -223,17 +222,13 @@ impl Session {
                 };
                 lines.send(line(response)).await
             }
+            WatchNews::Part(events) => {
+                let Some(&flags) = self.watches.get(&watch_id) else { return Ok(()) };
+                self.telling.part(&Frame { header, watch_id, flags }, events, lines).await
+            }
             WatchNews::Events(events) => {
                 let Some(&flags) = self.watches.get(&watch_id) else { return Ok(()) };
-                let line = |part: &[_], more| events_line(&header, watch_id, more, part, flags.prev_kv);
-                let mut pieces = fragments(&events, flags);
-                let last = pieces.pop().map(|(part, more)| line(part, more));
-                for (part, more) in pieces {
-                    lines.send(line(part, more)).await?;
-                }
-                // A peer that does not take it holds its line, but not the events.
-                drop(events);
-                lines.send(last.unwrap_or_default()).await
+                self.telling.last(&Frame { header, watch_id, flags }, events, lines).await
             }
         }
     }
@@ -246,116 +241,4 @@ fn watch_range(key: Bytes, range_end: Bytes) -> KeyRange {
 
 fn line(result: WatchResponse) -> Vec<u8> {
     rpc::encode(&rpc::StreamMessage { result: Some(result), error: None })
-}
-
-/// The pieces of a message, and for each whether more follow. One that is not to be cut is one piece.
-fn fragments(events: &[Rc<WatchEvent>], flags: Flags) -> Vec<(&[Rc<WatchEvent>], bool)> {
-    if !flags.fragment {
-        return vec![(events, false)];
-    }
-    let mut bytes = events.first().map_or(0, |first| weight_bytes(first, flags.prev_kv));
-    // A piece ends before the event that would make it too heavy; one event alone is never too heavy.
-    let pieces: Vec<_> = events
-        .chunk_by(|_, next| {
-            let weight = weight_bytes(next, flags.prev_kv);
-            let fits = bytes + weight < FRAGMENT_BYTES;
-            bytes = if fits { bytes + weight } else { weight };
-            fits
-        })
-        .collect();
-    let last = pieces.len().saturating_sub(1);
-    pieces.into_iter().enumerate().map(|(index, piece)| (piece, index < last)).collect()
-}
-
-fn weight_bytes(event: &WatchEvent, prev_kv: bool) -> usize {
-    const NUMBERS_BYTES: usize = 40;
-    let of = |record: &crate::store::RevRecord| NUMBERS_BYTES + record.key.len() + record.value.len();
-    of(&event.record) + event.prev.as_ref().filter(|_| prev_kv).map_or(0, of)
-}
-
-/// A WatchResponse with events, written with their shared forms.
-fn events_line(
-    header: &rpc::ResponseHeader,
-    watch_id: i64,
-    fragment: bool,
-    events: &[Rc<WatchEvent>],
-    prev_kv: bool,
-) -> Vec<u8> {
-    const ENVELOPE_BYTES: usize = 256;
-    let forms = || events.iter().map(|event| encoded(event, prev_kv));
-    let mut out = Vec::with_capacity(ENVELOPE_BYTES + forms().map(|form| form.len() + 1).sum::<usize>());
-    out.extend_from_slice(b"{\"result\":{");
-    member(&mut out, "\"header\":", header);
-    member(&mut out, "\"watch_id\":", &watch_id);
-    member(&mut out, "\"fragment\":", &fragment);
-    rpc::key(&mut out, "\"events\":");
-    for (index, form) in forms().enumerate() {
-        out.push(if index == 0 { b'[' } else { b',' });
-        out.extend_from_slice(form);
-    }
-    out.extend_from_slice(b"]}}");
-    out
-}
-
-/// The event's JSON, made by whoever needs it first.
-fn encoded(event: &WatchEvent, prev_kv: bool) -> &[u8] {
-    let form: &OnceCell<Box<[u8]>> = &event.encoded[usize::from(prev_kv)];
-    form.get_or_init(|| {
-        let prev = event.prev.as_ref().filter(|_| prev_kv);
-        let kind = if event.record.tombstone { rpc::EventType::Delete } else { rpc::EventType::Put };
-        let kv = Some(convert::key_value(event.record.clone()));
-        let event = rpc::Event { kind, kv, prev_kv: prev.cloned().map(convert::key_value) };
-        rpc::encode(&event).into_boxed_slice()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        store::RevRecord,
-        types::{KeyRev, LeaseId},
-    };
-
-    fn event(value_bytes: usize) -> Rc<WatchEvent> {
-        let record = RevRecord {
-            rev: KeyRev::new(2, 0),
-            key: b"a".into(),
-            value: vec![b'v'; value_bytes].into(),
-            create: Revision(2),
-            version: 1,
-            lease: LeaseId::NONE,
-            tombstone: false,
-        };
-        Rc::new(WatchEvent { record: record.clone(), prev: Some(record), encoded: Default::default() })
-    }
-
-    fn pieces(weights_kib: &[usize], flags: Flags) -> Vec<(usize, bool)> {
-        let events: Vec<_> = weights_kib.iter().map(|kib| event(kib << 10)).collect();
-        fragments(&events, flags).into_iter().map(|(piece, more)| (piece.len(), more)).collect()
-    }
-
-    #[test]
-    fn messages_are_cut_where_they_get_too_heavy() {
-        let cut = Flags { prev_kv: false, fragment: true };
-        assert_eq!(pieces(&[1000, 1000, 1000], cut), [(2, true), (1, false)]);
-        assert_eq!(pieces(&[1000, 1000], cut), [(2, false)]);
-        assert_eq!(pieces(&[3000, 10, 3000], cut), [(1, true), (1, true), (1, false)]);
-        assert_eq!(pieces(&[3000], cut), [(1, false)]);
-        assert_eq!(pieces(&[], cut), []);
-        // The values before weigh too, if they are told.
-        assert_eq!(pieces(&[600, 600], Flags { prev_kv: true, fragment: true }), [(1, true), (1, false)]);
-        assert_eq!(pieces(&[3000, 3000], Flags { prev_kv: true, fragment: false }), [(2, false)]);
-    }
-
-    #[test]
-    fn an_event_is_given_its_form_once() {
-        let event = event(1);
-        let first = encoded(&event, false).as_ptr();
-        assert_eq!(first, encoded(&event, false).as_ptr());
-        let text = |prev_kv| std::str::from_utf8(encoded(&event, prev_kv)).unwrap().to_owned();
-        let kv = r#"{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"dg=="}"#;
-        assert_eq!(text(false), format!(r#"{{"kv":{kv}}}"#));
-        assert_eq!(text(true), format!(r#"{{"kv":{kv},"prev_kv":{kv}}}"#));
-    }
 }
