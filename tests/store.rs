@@ -15,7 +15,7 @@
 //!
 //! A prefix names the board: `b: put k v`. Without one it is `a`. `crash` loses what is pending; `replay` applies the
 //! entries of board a's log that the board lacks. `pending` bounds what may be, on a fresh board: what changes more pauses,
-//! and has to `go_on`.
+//! and has to `go_on`. `follow` is a `replay` that ends where an entry pauses.
 
 use std::{collections::BTreeMap, error::Error, fmt::Write, panic, path::PathBuf, sync::Arc};
 
@@ -164,6 +164,13 @@ impl Board {
                 Ok(format!("entry {entry} has paused, {changes} changes are done\n"))
             }
         }
+    }
+
+    fn follow(&mut self, log: &[Entry]) -> Said {
+        while let Some(entry) = log.get(self.store.applied().index.0 as usize)
+            && let Applying::Done(_) = self.store.apply(entry)?
+        {}
+        self.status()
     }
 
     fn outcome(&self, outcome: &Outcome) -> Said {
@@ -495,6 +502,7 @@ impl goldenscript::Runner for Story {
                 entries.iter().try_for_each(|entry| board.store.apply_whole(entry).map(drop))?;
                 format!("applied {} entries\n{}", entries.len(), board.status()?)
             }
+            "follow" => board.follow(&log)?,
             _ => board.run(&line.name, &mut words)?,
         };
         words.end()?;

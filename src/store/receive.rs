@@ -52,10 +52,9 @@ impl Store {
         self.mark
     }
 
-    /// Begins, or goes on, with a sender of this base. (What an entry that is half done has changed is kept, too: the rest of
-    /// its revision is sent.) Gives the cursor from which it is to send: everything, if what is
-    /// here cannot be added to. What was pending is forgotten (the log has it). No job of
-    /// the flush thread may be under way.
+    /// Begins, or goes on, with a sender of this base. Gives the cursor from which it is to send: everything, if what is
+    /// here cannot be added to; of an entry that is half done here, the rest of its revision. What was pending is
+    /// forgotten (the log has it). No job of the flush thread may be under way.
     pub fn receive_begin(&mut self, sender: TransferBase) -> Result<KeyRev, StoreError> {
         assert_eq!(self.job, None, "a transfer began during a job");
         let before = self.mark.unwrap_or(ReceiveMark {

@@ -72,7 +72,7 @@ pub(super) struct Walk<'a> {
     keys: u32,
     /// Rows that were stepped over for nothing.
     wasted: u32,
-    /// See `apart`.
+    /// See the method.
     apart_bytes: u64,
 }
 
