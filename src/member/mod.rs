@@ -27,6 +27,7 @@
 //! Here you will not find: sockets, HTTP, who may do what.
 
 mod compactor;
+mod core;
 mod defragment;
 mod directory;
 mod engine;
@@ -62,8 +63,9 @@ use self::{engine::Engine, pins::Pin};
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
 pub use self::{
+    core::BEAT_EVERY,
     defragment::defragment,
-    engine::{BEAT_EVERY, Failure},
+    engine::Failure,
     figures::{Figures, Histogram},
     leases::TimeToLive,
     open::{OpenError, Opened, open},

@@ -16,7 +16,8 @@ use crate::{
 
 use super::{
     Applied, Figures, Header, Member, MemberInfo, Pulse, RangeReader, Status,
-    engine::{Ask, Engine, what_is, within},
+    core::what_is,
+    engine::{Ask, Engine, within},
     range,
     reply::{self, Slot},
     store_thread::{Keeper, StoreJob},
