@@ -101,8 +101,8 @@ fn an_idle_watcher_weighs_little() {
     println!(
         "keys on one stream, on a stream each; ranges on one stream; one range, a stream each: {figures:?} bytes"
     );
-    assert!(on_one_stream < 300 + KEY_BYTES, "{on_one_stream}");
-    assert!(ranges < 300 + 2 * KEY_BYTES, "{ranges}");
+    assert!(on_one_stream < 330 + KEY_BYTES, "{on_one_stream}");
+    assert!(ranges < 330 + 2 * KEY_BYTES, "{ranges}");
     // With what a stream costs.
     assert!(on_many < 450 && same < 350, "{on_many}, {same}");
 }

@@ -16,7 +16,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use solder::store::{Lmdb, LmdbOptions, Options, Store};
+use solder::{
+    store::{Lmdb, LmdbOptions, Options, Store},
+    types::Index,
+};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -97,13 +100,14 @@ impl Reader {
     }
 }
 
-/// How many keys the command has changed that is half done in a data directory which nobody has open.
-fn half_done(server: &Server) -> Option<u32> {
+/// The command that is half done in a data directory which nobody has open, and how many keys it has changed. It may be one
+/// of the puts before: they were acknowledged, and the database is behind.
+fn half_done(server: &Server) -> Option<(Index, u32)> {
     let db = server.data_dir().join("db");
     let lmdb = Lmdb::open(&db, &LmdbOptions::default()).expect("the database of a server that was killed");
     let store =
         Store::open(Arc::new(lmdb), Options::default()).expect("the store of a server that was killed");
-    store.unfinished().map(|(_, changes)| changes)
+    store.unfinished().map(|(entry, changes)| (entry.index, changes))
 }
 
 #[test]
