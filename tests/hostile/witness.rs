@@ -12,8 +12,8 @@ use std::{
 
 use crate::support::server::{Memory, Server, is_etcd};
 
-/// It may take so long until a client that behaves is answered while others do not, with all of this machine's cores busy.
-const P99_MAX: Duration = Duration::from_secs(1);
+/// No figure, but what tells being served from being starved, however busy the machine is.
+const P99_MAX: Duration = Duration::from_secs(5);
 
 pub(crate) struct Witness {
     stop: Arc<AtomicBool>,
