@@ -14,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    gather::Gather,
     inbox::{Inbox, Report},
     mailbox::Mailbox,
     pulse::Beat,
@@ -52,6 +53,7 @@ impl<D: Disk + Send> Log for LogOf<D> {
             inbox,
             beat,
             appends: Vec::new(),
+            gather: Gather::default(),
             has_room: true,
             ended: false,
         };
@@ -67,6 +69,7 @@ struct LogThread<D> {
     beat: Beat,
     /// To be written, in order.
     appends: Vec<Append>,
+    gather: Gather,
     has_room: bool,
     ended: bool,
 }
@@ -75,14 +78,40 @@ impl<D: Disk> LogThread<D> {
     fn run(&mut self) {
         let mut jobs = Vec::new();
         while !self.ended {
-            let deadline = (!self.has_room).then(|| Instant::now() + LOOK_AGAIN);
-            if !self.mailbox.take(&mut jobs, deadline) {
-                return;
+            if self.appends.is_empty() || !self.has_room {
+                let deadline = (!self.has_room).then(|| Instant::now() + LOOK_AGAIN);
+                if !self.mailbox.take(&mut jobs, deadline) {
+                    return;
+                }
             }
             self.beat.moved();
             jobs.drain(..).for_each(|job| self.sort(job));
-            self.turn();
+            if self.has_room {
+                self.gather(&mut jobs);
+            }
+            self.turn(&mut jobs);
         }
+    }
+
+    /// Waits a little for those who are likely to come. Nobody waits with a vote.
+    fn gather(&mut self, jobs: &mut Vec<LogJob>) {
+        let until = Instant::now() + self.gather.patience();
+        while self.holds_entries_only() && self.gather.expects_more(self.entries()) {
+            let is_open = self.mailbox.take(jobs, Some(until));
+            if !is_open || jobs.is_empty() {
+                return;
+            }
+            jobs.drain(..).for_each(|job| self.sort(job));
+        }
+    }
+
+    fn holds_entries_only(&self) -> bool {
+        let is_entries = |append: &Append| append.hard_state.is_none() && append.log_start.is_none();
+        !self.appends.is_empty() && self.appends.iter().all(is_entries)
+    }
+
+    fn entries(&self) -> usize {
+        self.appends.iter().map(|append| append.entries.len()).sum()
     }
 
     fn sort(&mut self, job: LogJob) {
@@ -94,13 +123,18 @@ impl<D: Disk> LogThread<D> {
         }
     }
 
-    fn turn(&mut self) {
+    fn turn(&mut self, jobs: &mut Vec<LogJob>) {
         if let Some(ticket) = self.appends.last().map(|append| append.ticket) {
             let started = Instant::now();
             match self.write() {
                 Ok(()) => {
-                    self.inbox.send(Report::Persisted { ticket, took: started.elapsed() });
+                    let took = started.elapsed();
+                    self.inbox.send(Report::Persisted { ticket, took });
+                    let entries = self.entries();
                     self.appends = Vec::new();
+                    self.mailbox.take_now(jobs);
+                    jobs.drain(..).for_each(|job| self.sort(job));
+                    self.gather.synced(entries, self.entries(), took);
                 }
                 Err(error) => return self.failed(error),
             }

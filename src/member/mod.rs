@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `open`, `directory`, `options` | from a data directory to a running member |
 //! | `engine` | the loop: what has come in, what is to be done |
-//! | `log_thread`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
+//! | `log_thread`, `gather`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
 //! | `mailbox`, `inbox`, `reply` | how threads are told, and tell |
 //! | `news` | what the store tells watchers |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
@@ -33,6 +33,7 @@ mod directory;
 mod engine;
 mod figures;
 mod flush_thread;
+mod gather;
 mod inbox;
 mod leases;
 mod log_thread;
