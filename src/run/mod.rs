@@ -9,6 +9,7 @@
 //!
 //! Here you will not find: decisions. What is decided stands in `config`, `member` and `api`.
 
+mod memory;
 pub mod notify;
 mod options;
 mod signals;
@@ -43,6 +44,7 @@ const NOT_READY_PAUSE: Duration = Duration::from_millis(20);
 pub fn serve(settings: &Settings) -> Result<(), String> {
     let begun = Instant::now();
     logging::start(settings.log);
+    memory::give_back();
     settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     options::raise_descriptors(settings.budget.connections_max);
     let doors = Doors::bind(settings)?;
