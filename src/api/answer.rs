@@ -5,7 +5,7 @@
 
 use super::errors::{Fault, Refusal, status};
 use crate::{
-    http::{Closed, Exchange, Head, SliceRoom},
+    http::{Closed, Exchange, Head},
     rpc::{self, Value},
 };
 
@@ -27,25 +27,15 @@ pub(super) struct Answer<'w, 'x> {
     /// `None`: it is to be one message of a WebSocket.
     exchange: Option<&'w mut Exchange<'x>>,
     begun: bool,
-    /// For what is read next.
-    room: Option<SliceRoom>,
 }
 
 impl<'w, 'x> Answer<'w, 'x> {
     pub(super) fn new(exchange: Option<&'w mut Exchange<'x>>) -> Answer<'w, 'x> {
-        Answer { out: Vec::with_capacity(256), exchange, begun: false, room: None }
+        Answer { out: Vec::with_capacity(256), exchange, begun: false }
     }
 
     pub(super) fn message(&mut self, message: &impl Value) {
         rpc::encode_into(message, &mut self.out);
-    }
-
-    /// To be called before much is read.
-    pub(super) async fn make_room(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            self.room = None;
-            self.room = Some(exchange.room().for_slice().await);
-        }
     }
 
     /// To be called now and then while much is written: sends what there is, if it is enough.
@@ -61,9 +51,11 @@ impl<'w, 'x> Answer<'w, 'x> {
             self.begun = true;
             exchange.start(JSON).await?;
         }
+        // As long as nobody asks, nobody who is too slow is cut: so before it is sent, too.
+        exchange.room().wait().await;
         exchange.chunk(&self.out).await?;
         self.out.clear();
-        self.make_room().await;
+        exchange.room().wait().await;
         Ok(())
     }
 

@@ -114,7 +114,6 @@ async fn value(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Resul
 /// Streams one line a key. Cut off if it cannot be finished.
 async fn list(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Result<(), Fault> {
     let request = RangeRequest { range, ..RangeRequest::default() };
-    let mut room = Some(exchange.room().for_slice().await);
     let mut reader = api.member.range(request, false).await?;
     let head = Head { status: status::OK, content_type: LINES_TYPE, headers: &[NO_SNIFF] };
     let (mut out, mut begun) = (Vec::new(), false);
@@ -137,8 +136,7 @@ async fn list(api: &Api, range: KeyRange, exchange: &mut Exchange<'_>) -> Result
         begun = true;
         exchange.chunk(&out).await?;
         out.clear();
-        drop(room.take());
-        room = Some(exchange.room().for_slice().await);
+        exchange.room().wait().await;
         if slice.end.is_some() {
             return Ok(exchange.finish().await?);
         }

@@ -13,8 +13,7 @@ use crate::{
     rpc::{self, member},
     store::{self, RangeDone},
     types::{
-        Command, DeleteOutcome, KeyRev, Outcome, PutOutcome, RangeEnd, RangeRequest, Revision, TxnOutcome,
-        TxnPart,
+        Command, DeleteOutcome, KeyRev, Outcome, PutOutcome, RangeRequest, Revision, TxnOutcome, TxnPart,
     },
 };
 
@@ -27,9 +26,6 @@ pub(super) async fn range(
     answer: &mut Answer<'_, '_>,
 ) -> Result<(), Fault> {
     store::check_range(&request)?;
-    if request.range.end() != RangeEnd::Single {
-        answer.make_room().await;
-    }
     let mut reader = api.member.range(request, serializable).await?;
     let header = api.header_at(reader.revision());
     write_range(header, &mut reader, answer).await
@@ -137,7 +133,6 @@ async fn write_delete(
     member(&mut answer.out, HEADER, &header);
     member(&mut answer.out, "\"deleted\":", &delete.deleted);
     if let Some(prev) = &delete.prev {
-        answer.make_room().await;
         let mut reader = api.member.range_at(prev.clone()).await?;
         write_rows("\"prev_kvs\":", &mut reader, answer).await?;
     }
@@ -178,9 +173,6 @@ async fn write_part(api: &Api, part: &TxnPart, answer: &mut Answer<'_, '_>) -> R
     let inner = |revision: Revision| rpc::ResponseHeader { revision: revision.0, ..Default::default() };
     match part {
         TxnPart::Range { revision, range } => {
-            if range.request.range.end() != RangeEnd::Single {
-                answer.make_room().await;
-            }
             let mut reader = api.member.range_at(range.clone()).await?;
             answer.out.extend_from_slice(b"{\"response_range\":");
             write_range(inner(*revision), &mut reader, answer).await?;

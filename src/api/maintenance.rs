@@ -166,11 +166,10 @@ pub(super) async fn snapshot(api: &Api, body: Vec<u8>, mut lines: Lines<'_, '_>)
 async fn send_snapshot(api: &Api, lines: &mut Lines<'_, '_>) -> Result<(), Fault> {
     let mut reader = api.member.snapshot().await?;
     let mut digest = Sha256::new();
-    loop {
-        let _room = lines.room().for_slice().await;
-        let Some(piece) = reader.next().await? else { break };
+    while let Some(piece) = reader.next().await? {
         digest.update(&piece);
         lines.send(snapshot_line(reader.remaining_bytes(), piece)).await?;
+        lines.room().wait().await;
     }
     lines.send(snapshot_line(0, digest.finalize().to_vec())).await?;
     Ok(())

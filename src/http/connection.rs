@@ -66,7 +66,7 @@ async fn serve<H: Handler>(connection: &mut Connection, head: RequestHead, handl
         Box::pin(connection.refuse(refusal.status(), &refusal.text())).await;
         return false;
     }
-    Room::of(connection).wait().await;
+    Room(connection.shared.clone()).wait().await;
     let mut exchange = Exchange::new(connection, head);
     let outcome = match exchange.method() {
         // In boxes of their own: what waits for a request does not pay for what the largest answer needs.

@@ -107,7 +107,7 @@ impl<'a> Exchange<'a> {
 
     /// To be asked before something large is made for an answer that has begun.
     pub fn room(&self) -> Room {
-        Room::of(self.connection)
+        Room(self.connection.shared.clone())
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {

@@ -67,8 +67,6 @@ pub(super) struct Link {
     moved: Cell<usize>,
     /// What is held for the peer, who is too slow to take it.
     pub(super) held: Cell<Option<Held>>,
-    /// Room was taken for a slice of an answer.
-    pub(super) has_slice: Cell<bool>,
 }
 
 /// See `held`.
@@ -89,7 +87,6 @@ impl Link {
             since_ms: Cell::new(None),
             moved: Cell::new(0),
             held: Cell::new(None),
-            has_slice: Cell::new(false),
         }
     }
 

@@ -41,7 +41,7 @@ pub use head::{Framing, HeadError, RequestHead, parse_head};
 pub use limits::{Limits, Options};
 pub use listener::Listener;
 pub use server::serve;
-pub use shared::{Room, SliceRoom};
+pub use shared::Room;
 pub use status::reason;
 pub use url::{BadEscape, decode_path, decode_query};
 pub use websocket::WebSocket;

@@ -9,16 +9,12 @@ use std::{
 };
 
 use super::{
-    connection::Connection,
     guard::Guard,
     limits::{Limits, Options, REST_BYTES_FREE},
     link::{Held, Link, Phase},
     pool::Pool,
     signal::Signal,
 };
-
-/// What a slice costs: the rows, 64 KiB, and the JSON that is made of them.
-const SLICE_BYTES: usize = 160 << 10;
 
 pub(super) struct Shared {
     pub limits: Limits,
@@ -31,9 +27,7 @@ pub(super) struct Shared {
     bodies_bytes: Cell<usize>,
     /// Of answers that their peers are too slow to take.
     rests_bytes: Cell<usize>,
-    /// Of slices of answers that are being made or sent.
-    slices_bytes: Cell<usize>,
-    /// Counts the rests.
+    /// Counts those.
     next_held: Cell<u64>,
     /// Who waits until there are fewer.
     for_room: RefCell<Vec<Waker>>,
@@ -54,7 +48,6 @@ impl Shared {
             next_link: Cell::new(0),
             bodies_bytes: Cell::new(0),
             rests_bytes: Cell::new(0),
-            slices_bytes: Cell::new(0),
             next_held: Cell::new(0),
             for_room: RefCell::default(),
             stopping: Cell::new(false),
@@ -102,21 +95,12 @@ impl Shared {
             self.next_held.set(since + 1);
             link.held.set(Some(Held { bytes, since, is_cut: false }));
             self.rests_bytes.set(self.rests_bytes.get() + bytes);
-            if !self.has_room(true) && !self.for_room.borrow().is_empty() {
-                self.make_room();
-            }
         }
         Rest { shared: self.clone(), link: link.clone() }
     }
 
-    fn answers_bytes(&self) -> usize {
-        self.rests_bytes.get() + self.slices_bytes.get()
-    }
-
-    /// Slices wait for each other, too; what is small waits only while peers do not take their answers.
-    fn has_room(&self, for_slice: bool) -> bool {
-        let bytes = if for_slice { self.answers_bytes() } else { self.rests_bytes.get() };
-        bytes <= self.limits.answers_bytes_max
+    fn has_room(&self) -> bool {
+        self.rests_bytes.get() <= self.limits.answers_bytes_max
     }
 
     /// Cuts those who have been too slow for longest, so that half of the room is free once they have let go.
@@ -124,12 +108,12 @@ impl Shared {
         let links = self.links.borrow();
         let mut slow: Vec<_> = links.values().filter_map(|link| Some((link.held.get()?, link))).collect();
         slow.sort_unstable_by_key(|(held, _)| held.since);
-        let mut answers_bytes = self.answers_bytes();
+        let mut rests_bytes = self.rests_bytes.get();
         for (held, link) in slow {
-            if answers_bytes <= self.limits.answers_bytes_max / 2 {
+            if rests_bytes <= self.limits.answers_bytes_max / 2 {
                 break;
             }
-            answers_bytes -= held.bytes + if link.has_slice.get() { SLICE_BYTES } else { 0 };
+            rests_bytes -= held.bytes;
             if !held.is_cut {
                 log::debug!("cut a connection whose peer does not take its answer: others need the memory");
                 link.held.set(Some(Held { is_cut: true, ..held }));
@@ -141,11 +125,7 @@ impl Shared {
     fn release_rest(&self, link: &Link) {
         let bytes = link.held.take().map_or(0, |held| held.bytes);
         self.rests_bytes.set(self.rests_bytes.get() - bytes);
-        self.wake_for_room();
-    }
-
-    fn wake_for_room(&self) {
-        if self.has_room(false) {
+        if self.has_room() {
             self.for_room.borrow_mut().drain(..).for_each(Waker::wake);
         }
     }
@@ -186,25 +166,14 @@ impl Drop for Rest {
 /// Tells whether there is memory for one more answer, while some peers do not take theirs. To be asked before something
 /// large is made.
 #[derive(Clone)]
-pub struct Room {
-    shared: Rc<Shared>,
-    link: Rc<Link>,
-}
+pub struct Room(pub(super) Rc<Shared>);
 
 impl Room {
-    pub(super) fn of(connection: &Connection) -> Room {
-        Room { shared: connection.shared.clone(), link: connection.link.clone() }
-    }
-
     /// Returns once there is room; at once, unless peers are slow.
     pub async fn wait(&self) {
-        self.wait_for(false).await;
-    }
-
-    async fn wait_for(&self, for_slice: bool) {
-        let shared = &self.shared;
+        let Room(shared) = self;
         poll_fn(|context| {
-            if shared.has_room(for_slice) {
+            if shared.has_room() {
                 return Poll::Ready(());
             }
             shared.make_room();
@@ -212,28 +181,6 @@ impl Room {
             Poll::Pending
         })
         .await;
-    }
-
-    /// Waits for room, and takes it for one slice of an answer, from before it is made until it has been sent. So however
-    /// many peers are slow, and at once, no more slices are in memory than there is room for.
-    pub async fn for_slice(self) -> SliceRoom {
-        self.wait_for(true).await;
-        let before = self.link.has_slice.replace(true);
-        assert!(!before, "a connection has one slice at a time");
-        self.shared.slices_bytes.set(self.shared.slices_bytes.get() + SLICE_BYTES);
-        SliceRoom(self)
-    }
-}
-
-/// Room for a slice of an answer, until it is dropped.
-pub struct SliceRoom(Room);
-
-impl Drop for SliceRoom {
-    fn drop(&mut self) {
-        let SliceRoom(Room { shared, link }) = self;
-        link.has_slice.set(false);
-        shared.slices_bytes.set(shared.slices_bytes.get() - SLICE_BYTES);
-        shared.wake_for_room();
     }
 }
 

@@ -132,7 +132,7 @@ impl WebSocket<'_> {
 
     /// To be asked before a large message is made.
     pub fn room(&self) -> Room {
-        Room::of(self.stream.get_ref().connection)
+        Room(self.stream.get_ref().connection.shared.clone())
     }
 
     /// Says that this is the end, and hears the peer out for a moment.

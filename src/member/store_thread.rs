@@ -233,6 +233,7 @@ impl Keeper {
         let mut since = Instant::now();
         self.look_again_at_room();
         loop {
+            self.beat.moved();
             self.do_work();
             self.start_flush();
             let Some(query) = self.queries.pop_front() else { break };
