@@ -95,6 +95,10 @@ impl Shared {
             self.next_held.set(since + 1);
             link.held.set(Some(Held { bytes, since, is_cut: false }));
             self.rests_bytes.set(self.rests_bytes.get() + bytes);
+            // Whether or not somebody waits: answers that were made before it was known that peers are slow count, too.
+            if !self.has_room() {
+                self.make_room();
+            }
         }
         Rest { shared: self.clone(), link: link.clone() }
     }
