@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 9] = [
     &["raft", "lease", "watch", "rpc"],
     &["wal", "store"],
     &["replica", "snapshot"],
-    &["member", "http", "client"],
+    &["member", "http", "client", "peer"],
     &["api"],
     &["config"],
     &["run"],

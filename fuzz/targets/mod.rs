@@ -5,6 +5,7 @@
 mod disk;
 mod http;
 mod json;
+mod peer;
 
 use solder::types::Command;
 
@@ -12,19 +13,22 @@ pub use self::{
     disk::{snapshot_stream, wal_records},
     http::{http_chunked, http_head},
     json::json_bodies,
+    peer::{peer_frames, peer_greeting},
 };
 
 pub type Target = fn(&[u8]);
 
 /// All, with the names of their corpora.
 #[allow(dead_code, reason = "a single fuzz target asks for itself alone")]
-pub const ALL: [(&str, Target); 6] = [
+pub const ALL: [(&str, Target); 8] = [
     ("http_head", http_head),
     ("http_chunked", http_chunked),
     ("json_bodies", json_bodies),
     ("wal_records", wal_records),
     ("snapshot_stream", snapshot_stream),
     ("command_decode", command_decode),
+    ("peer_greeting", peer_greeting),
+    ("peer_frames", peer_frames),
 ];
 
 /// What is read is written in a form that is read again as the same.

@@ -181,3 +181,80 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// How often the files are looked at while nobody connects, and their end is thought of.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        time::UNIX_EPOCH,
+    };
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    static NOW_S: AtomicU64 = AtomicU64::new(0);
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW_S.load(Ordering::Relaxed))
+    }
+
+    /// 2060-01-01.
+    const END_S: u64 = 2_840_140_800;
+
+    const DAY_S: u64 = 86_400;
+
+    fn files(dir: &TempDir, end_of_year: i32) -> TlsFiles {
+        let mut params = rcgen::CertificateParams::new(["board".to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(end_of_year, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate").pem();
+        let [cert_file, key_file] = ["cert", "key"].map(|name| dir.path().join(name));
+        fs::write(&cert_file, cert).expect("room");
+        fs::write(&key_file, key.serialize_pem()).expect("room");
+        TlsFiles { cert: cert_file.clone(), key: key_file, trusted_ca: cert_file }
+    }
+
+    #[test]
+    fn the_end_is_warned_of_at_each_step_and_never_by_a_wrong_clock() {
+        let dir = TempDir::new().expect("room");
+        let mut credentials = Credentials::load(files(&dir, 2060), Clock(now)).expect("good files");
+        let mut steps = Vec::new();
+        for now_s in [
+            5,
+            END_S - 31 * DAY_S,
+            END_S - 30 * DAY_S,
+            END_S - 29 * DAY_S,
+            END_S - 6 * DAY_S,
+            END_S - DAY_S / 2,
+            5,
+            END_S + 1,
+        ] {
+            NOW_S.store(now_s, Ordering::Relaxed);
+            credentials.warn_of_the_end();
+            steps.push(credentials.warned());
+        }
+        assert_eq!(steps, [0, 0, 1, 1, 2, 3, 3, 4]);
+        files(&dir, 2070);
+        credentials.current();
+        assert_eq!(credentials.warned(), 0, "new files end later");
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_read_once() {
+        let dir = TempDir::new().expect("room");
+        let files = files(&dir, 2060);
+        let mut credentials = Credentials::load(files.clone(), Clock(SystemTime::now)).expect("good files");
+        let first = credentials.current().server;
+        assert!(Arc::ptr_eq(&first, &credentials.current().server), "nothing changed");
+        fs::write(&files.key, "half a ke").expect("room");
+        assert!(Arc::ptr_eq(&first, &credentials.current().server));
+        let stamps = credentials.stamps.clone();
+        assert!(Arc::ptr_eq(&first, &credentials.current().server));
+        assert_eq!(stamps, credentials.stamps, "the bad ones are known");
+        fs::remove_file(&files.key).expect("it was there");
+        assert!(Arc::ptr_eq(&first, &credentials.current().server));
+        self::files(&dir, 2061);
+        assert!(!Arc::ptr_eq(&first, &credentials.current().server));
+    }
+}
