@@ -90,17 +90,14 @@ async fn greeted(shared: &Rc<Shared>, mut stream: Stream, theirs: Greeting, addr
         or(refuse(stream, &mine), pause()).await;
         return;
     }
-    // It is known from here on, so that what is to be sent to it finds it.
-    let peer = shared.welcome(theirs.from);
     let answered = or(write_greeting(&mut stream, &mine), async {
         pause().await;
         Err(io::ErrorKind::TimedOut.into())
     });
     match answered.await {
-        Ok(()) => session::run(shared.clone(), peer.clone(), stream, false, theirs).await,
-        Err(error) => log::debug!("member {} at {address} went before it was welcomed: {error}", peer.id),
+        Ok(()) => session::run(shared.clone(), shared.welcome(theirs.from), stream, false, theirs).await,
+        Err(error) => log::debug!("member {} at {address} went before it was welcomed: {error}", theirs.from),
     }
-    shared.forget(&peer);
 }
 
 async fn pause() {

@@ -11,7 +11,7 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_io::{Async, Timer};
@@ -76,22 +76,25 @@ pub(super) async fn keep(shared: Rc<Shared>, peer: Rc<Peer>, purpose: Purpose) {
                 }
             }
         }
-        let pause = backoff.pause(&mut shared.rng.borrow_mut());
-        let again = or(
-            async {
-                Timer::after(pause).await;
-                false
-            },
-            async {
-                lane.again.raised().await;
-                true
-            },
-        );
-        if again.await {
+        let time = backoff.pause(&mut shared.rng.borrow_mut());
+        if pause(lane, time).await {
             backoff.reset();
         }
         lane.queue.borrow_mut().up();
     }
+}
+
+/// Returns whether it ended early, because trying again makes sense.
+async fn pause(lane: &Lane, time: Duration) -> bool {
+    let whole = async {
+        Timer::after(time).await;
+        false
+    };
+    let early = async {
+        lane.again.raised().await;
+        true
+    };
+    or(whole, early).await
 }
 
 /// In a task of its own, which says goodbye when dialling ends because the peer is no member any more.

@@ -103,9 +103,12 @@ impl Peer {
         if !is_append || !(is_large || self.by_bulk.get().is_some()) {
             return if is_large { Purpose::Bulk } else { Purpose::Urgent };
         }
-        let number = self.next_by_bulk.get();
-        self.next_by_bulk.set(number + 1);
-        self.by_bulk.set(Some(number));
+        // What is dropped binds nobody.
+        if !self.lane(Purpose::Bulk).queue.borrow().is_down() {
+            let number = self.next_by_bulk.get();
+            self.next_by_bulk.set(number + 1);
+            self.by_bulk.set(Some(number));
+        }
         Purpose::Bulk
     }
 
@@ -192,5 +195,8 @@ mod tests {
         let propose = raft(Message::Propose { id: ProposalId::default(), data: vec![0; large].into() });
         assert_eq!(peer.purpose_of(&propose), Purpose::Bulk);
         assert_eq!(peer.purpose_of(&append(10)), Purpose::Urgent, "proposals bind nobody");
+        peer.lane(Purpose::Bulk).queue.borrow_mut().down();
+        assert_eq!(peer.purpose_of(&append(large)), Purpose::Bulk, "to be dropped");
+        assert_eq!(peer.purpose_of(&append(10)), Purpose::Urgent, "nothing is before it");
     }
 }

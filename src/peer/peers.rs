@@ -146,7 +146,7 @@ impl Peers {
         self.shared.is_stopping.set(true);
         self.shared.strangers.borrow_mut().clear();
         for peer in self.shared.peers.borrow().values() {
-            peer.connections().iter().for_each(|connection| connection.end(Bye::Stopping));
+            peer.end(Bye::Stopping);
         }
     }
 
@@ -159,9 +159,6 @@ impl Drop for Peers {
     /// Tasks hold what they are tasks of: they are ended by hand.
     fn drop(&mut self) {
         self.end_all();
-        for peer in self.shared.peers.borrow().values() {
-            peer.dialling.borrow_mut().clear();
-        }
     }
 }
 

@@ -133,6 +133,10 @@ impl Queue {
         }
     }
 
+    pub(super) fn is_down(&self) -> bool {
+        self.reach == Reach::Down
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -263,12 +267,10 @@ mod tests {
         let mut queue =
             filled([heartbeat(1, 1), heartbeat(1, 2), heartbeat(1, 0), heartbeat(2, 3), heartbeat(2, 0)]);
         assert_eq!(all(&mut queue), ["heartbeat 0@2", "heartbeat 3@2"]);
-        let mut queue = filled([heartbeat(2, 9), heartbeat(1, 10), heartbeat(2, 8)]);
-        assert_eq!(
-            all(&mut queue),
-            ["heartbeat 9@2", "heartbeat 10@1", "heartbeat 8@2"],
-            "nothing older wins"
-        );
+        let mut queue = filled([heartbeat(2, 9), heartbeat(1, 10)]);
+        assert_eq!(all(&mut queue), ["heartbeat 9@2", "heartbeat 10@1"], "nothing older wins");
+        let mut queue = filled([heartbeat(2, 9), heartbeat(2, 8)]);
+        assert_eq!(all(&mut queue), ["heartbeat 9@2", "heartbeat 8@2"], "nor anything smaller");
         let accepted = |matched| raft(1, Message::AppendAccepted { matched: Index(matched) });
         let mut queue = filled([accepted(4), accepted(7), accepted(5)]);
         assert_eq!(all(&mut queue), ["accepted 7", "accepted 5"]);

@@ -82,11 +82,19 @@ impl Session<'_> {
                 log::info!("connected with member {}", self.peer.id);
             }
         }
-        // The list of members may have changed, or the end begun, since it was judged.
-        if self.shared.is_stopping.get() {
-            self.connection.end(Bye::Stopping);
-        } else if self.shared.removed.borrow().contains(&self.peer.id) {
-            self.connection.end(Bye::Removed);
+        if let Some(why) = self.is_too_late() {
+            self.connection.end(why);
+        }
+    }
+
+    /// The list of members may have changed, or the end begun, since it was judged.
+    fn is_too_late(&self) -> Option<Bye> {
+        let is_known = self.shared.peer(self.peer.id).is_some_and(|known| Rc::ptr_eq(&known, self.peer));
+        match () {
+            () if self.shared.is_stopping.get() => Some(Bye::Stopping),
+            () if self.shared.removed.borrow().contains(&self.peer.id) => Some(Bye::Removed),
+            () if !is_known => Some(Bye::NotMember),
+            () => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -56,7 +56,8 @@ impl AsyncWrite for Stream {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Stream::Plain(socket) => Pin::new(socket).poll_close(cx),
+            // The socket's own only flushes. With TLS the other side is told by the session.
+            Stream::Plain(socket) => Poll::Ready(socket.get_ref().shutdown(Shutdown::Write)),
             Stream::Tls(session) => Pin::new(session).poll_close(cx),
         }
     }

@@ -8,7 +8,7 @@ use crate::support::{Board, options, run, until};
 fn both_dial_at_once_and_one_connection_is_left() {
     run(|executor| async move {
         let mut duels = 0;
-        for _ in 0..20 {
+        for _ in 0..10 {
             let board = |id| {
                 let mut options = options(id);
                 options.limits.beat = Duration::from_millis(25);
@@ -26,7 +26,7 @@ fn both_dial_at_once_and_one_connection_is_left() {
             assert_eq!(one.figures(2).connections, sent);
             assert_eq!((one.lost(), two.lost()), (vec![], vec![]));
         }
-        println!("{duels} of 20 rounds were duels");
+        println!("{duels} of 10 rounds were duels");
         assert!(duels > 0, "nothing was tested");
     });
 }
