@@ -23,9 +23,9 @@
 //!   connection, and each side sends a ping every `Limits::beat` at least. A peer that lives and hangs is Raft's business.
 //! - A process that died closed its connections. That is told at once: `PeerEvent::Lost`.
 //!
-//! Memory, of one connection that waits: about 5 KB here and 12 KB more with TLS (rustls' buffers), beside the system's own
-//! for a socket. In use: up to 32 KB that wait to be written, a frame that is read or written, and the lane's queue, which
-//! shares its entries with the log.
+//! Memory, of one connection that waits, with its share of its peer and of dialling: about 15 KB, and with TLS at most 28 KB
+//! more, beside the system's own for a socket. In use: up to 32 KB that wait to be written, a frame that is read or written,
+//! and the lane's queue, which shares its entries with the log.
 //!
 //! Here you will not find: what messages mean, threads but one for handshakes, disks but for certificates.
 

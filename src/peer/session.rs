@@ -376,7 +376,33 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use async_io::Async;
+    use smol::LocalExecutor;
+
     use super::*;
+    use crate::{
+        peer::{Limits, dial},
+        types::ClusterId,
+    };
+
+    /// Most of what a connection that waits costs beside its buffer, TLS, and the system's own share.
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let stream = Stream::Plain(Async::new(socket).expect("a socket"));
+        let rng = fastrand::Rng::with_seed(1);
+        let ids = (ClusterId(1), NodeId(1));
+        let shared = Rc::new(Shared::new(ids, Limits::default(), None, Rc::new(LocalExecutor::new()), rng));
+        let peer = shared.welcome(NodeId(2));
+        let theirs = shared.greeting(NodeId(1), Purpose::Urgent, None);
+        let dialling = size_of_val(&dial::keep(shared.clone(), peer.clone(), Purpose::Urgent));
+        let session = size_of_val(&run(shared, peer, stream, true, theirs));
+        println!("a session {session} bytes, dialling {dialling}, a peer {}", size_of::<Peer>());
+        assert!(session <= 4096 && dialling <= 4096, "a session {session} bytes, dialling {dialling}");
+    }
 
     #[test]
     fn input_grows_with_what_comes_and_shrinks_again() {
