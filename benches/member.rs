@@ -25,7 +25,7 @@ fn main() {
     let dir = tempfile::tempdir().expect("a directory");
     let started = Instant::now();
     let opened = member::open(Options::new(dir.path())).expect("a member");
-    let (member, life) = opened.start();
+    let (member, life) = opened.start(None);
     let executor = Rc::new(LocalExecutor::new());
     let work = {
         let executor = executor.clone();

@@ -8,6 +8,7 @@ pub mod http;
 pub mod lease;
 pub mod logging;
 pub mod member;
+pub mod peer;
 pub mod raft;
 pub mod replica;
 pub mod rpc;

@@ -5,6 +5,7 @@
 mod disk;
 mod http;
 mod json;
+mod peer;
 mod txn;
 
 use solder::types::Command;
@@ -13,6 +14,7 @@ pub use self::{
     disk::{snapshot_stream, wal_records},
     http::{http_chunked, http_head},
     json::json_bodies,
+    peer::{peer_frames, peer_greeting},
     txn::txn_text,
 };
 
@@ -20,13 +22,15 @@ pub type Target = fn(&[u8]);
 
 /// All, with the names of their corpora.
 #[allow(dead_code, reason = "a single fuzz target asks for itself alone")]
-pub const ALL: [(&str, Target); 7] = [
+pub const ALL: [(&str, Target); 9] = [
     ("http_head", http_head),
     ("http_chunked", http_chunked),
     ("json_bodies", json_bodies),
     ("wal_records", wal_records),
     ("snapshot_stream", snapshot_stream),
     ("command_decode", command_decode),
+    ("peer_greeting", peer_greeting),
+    ("peer_frames", peer_frames),
     ("txn_text", txn_text),
 ];
 

@@ -178,13 +178,18 @@ fn code_of(error: &Error) -> Code {
         Error::LeaseExists
         | Error::NotLeader
         | Error::MemberExists
+        | Error::PeerUrlExists
+        | Error::TooManyLearners
         | Error::MemberRemoved(_)
         | Error::NotLearner
         | Error::LearnerNotReady
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
-        Error::NoLeader | Error::NotReady | Error::LeaderChanged | Error::Timeout | Error::MembershipBusy => {
-            Code::Unavailable
-        }
+        Error::NoLeader
+        | Error::NotReady
+        | Error::LeaderChanged
+        | Error::Timeout
+        | Error::MembershipBusy
+        | Error::UnhealthyCluster => Code::Unavailable,
         // etcd forgot to map it.
         Error::NotEnoughStartedMembers => Code::Unknown,
     }

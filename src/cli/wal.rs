@@ -11,10 +11,12 @@ use std::{
 };
 
 use clap::Subcommand;
-use rustix::fs::{FlockOperation, flock};
 
 use super::output::Output;
-use crate::wal::{Directory, Found, Inspector, Plan, Slot, Summary, WalError};
+use crate::{
+    store::FileLock,
+    wal::{Directory, Found, Inspector, Plan, Slot, Summary, WalError},
+};
 
 /// What a daemon that writes needs to finish a batch.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -70,14 +72,16 @@ impl Place {
     }
 
     /// The lock that the daemon holds while it runs. Where there never was a daemon there is none.
-    fn lock(&self) -> Result<Option<File>, String> {
+    fn lock(&self) -> Result<Option<FileLock>, String> {
         let lock = match File::open(&self.lock) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             lock => lock.map_err(|error| format!("cannot open {}: {error}", self.lock.display()))?,
         };
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| format!("{} is in use: stop the daemon first", self.wal.display()))?;
-        Ok(Some(lock))
+        match FileLock::take(lock) {
+            Ok(Ok(lock)) => Ok(Some(lock)),
+            Ok(Err(_)) => Err(format!("{} is in use: stop the daemon first", self.wal.display())),
+            Err(error) => Err(format!("cannot lock {}: {error}", self.lock.display())),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub use arguments::{Flags, double_dashes};
 pub use board::Profile;
 pub use duration::{parse_duration, write_duration};
 pub use quota::{Room, quota_bytes};
-pub use settings::{AutoCompaction, Budget, Settings};
+pub use settings::{AutoCompaction, Budget, ClusterState, PeerTls, Settings};
 pub use surroundings::Surroundings;
 
 /// Settings that cannot be used: one line that names the place and says what to do.

@@ -132,10 +132,23 @@ impl Reading<'_> {
         items
     }
 
+    /// Of clients.
     pub(super) fn urls(&mut self, key: &'static str) -> Result<Vec<Url>, ConfigError> {
+        self.urls_by(key, Url::parse)
+    }
+
+    pub(super) fn peer_urls(&mut self, key: &'static str) -> Result<Vec<Url>, ConfigError> {
+        self.urls_by(key, Url::parse_peer)
+    }
+
+    fn urls_by(
+        &mut self,
+        key: &'static str,
+        parse: fn(&str) -> Result<Url, String>,
+    ) -> Result<Vec<Url>, ConfigError> {
         let mut urls = Vec::new();
         for text in self.list(key) {
-            let url = Url::parse(&text).map_err(|error| self.error(key, error))?;
+            let url = parse(&text).map_err(|error| self.error(key, error))?;
             match urls.contains(&url) {
                 true => return Err(self.error(key, format!("{url} is named twice"))),
                 false => urls.push(url),

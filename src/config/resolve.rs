@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    AutoCompaction, Budget, ConfigError, Settings, Surroundings,
+    AutoCompaction, Budget, ClusterState, ConfigError, PeerTls, Settings, Surroundings,
     duration::{parse_duration, write_duration},
     keys::Fate,
     quota::{QUOTA_DEFAULT_BYTES, map_bytes_max, quota_bytes},
@@ -31,11 +31,14 @@ pub(super) fn settings(
     if listen_client.is_empty() {
         return Err(reading.error("listen-client-urls", "no URL: clients could not be served"));
     }
-    let listen_peer = listen(reading, "listen-peer-urls")?;
-    // Scripts that say what holds anyway need not hear of it.
-    if reading.is_given("listen-peer-urls") && listen_peer != [SocketAddr::from(([127, 0, 0, 1], 2380))] {
-        let place = reading.source("listen-peer-urls").place("listen-peer-urls");
-        warnings.push(format!("{place} has no effect: there are no peers in this version of Solder"));
+    let listen_peer = listen_peer(reading)?;
+    let (advertise_peer_urls, initial_cluster) = members(reading, &name)?;
+    let peer_tls = peer_tls(reading, surroundings)?;
+    let all = listen_peer.iter().chain(initial_cluster.values().flatten());
+    if let Some(url) = all.filter(|url| url.starts_with("https:")).find(|_| peer_tls.is_none()) {
+        return Err(ConfigError(format!(
+            "{url} needs --peer-cert-file, --peer-key-file and --peer-trusted-ca-file: peers prove to each other who they are"
+        )));
     }
     let (heartbeat_interval, election_timeout) = intervals(reading)?;
     let budget = budget(reading, surroundings)?;
@@ -44,7 +47,14 @@ pub(super) fn settings(
         listen_peer,
         listen_metrics: listen(reading, "listen-metrics-urls")?,
         advertise_client_urls: advertise_client_urls(reading, surroundings)?,
-        advertise_peer_urls: members(reading, &name)?,
+        advertise_peer_urls,
+        initial_cluster,
+        cluster_state: reading.word(
+            "initial-cluster-state",
+            &[("new", ClusterState::New), ("existing", ClusterState::Existing)],
+        )?,
+        force_new_cluster: reading.switch("force-new-cluster")?,
+        peer_tls,
         cluster_token: reading.text("initial-cluster-token"),
         heartbeat_interval,
         election_timeout,
@@ -167,33 +177,44 @@ fn advertise_client_urls(
     Ok(urls)
 }
 
-/// This member's peer URLs. What stands in --initial-cluster must agree with them, and name nobody else.
-fn members(reading: &mut Reading<'_>, name: &str) -> Result<Vec<String>, ConfigError> {
-    reading.word("initial-cluster-state", &[("new", ()), ("existing", ())])?;
-    if reading.written.value("initial-cluster-state").text == "existing" {
-        let what = "joining a cluster is not in this version of Solder: leave it out";
-        return Err(reading.error("initial-cluster-state", what));
-    }
-    let mut urls = reading.urls("initial-advertise-peer-urls")?;
+/// Looked at here for what is wrong with them; bound by who listens.
+fn listen_peer(reading: &mut Reading<'_>) -> Result<Vec<String>, ConfigError> {
+    const KEY: &str = "listen-peer-urls";
+    let urls = reading.peer_urls(KEY)?;
+    urls.iter()
+        .map(|url| match url.address() {
+            Ok(address) => Ok(Url { host: address.ip().to_string(), ..url.clone() }.to_string()),
+            Err(error) => Err(reading.error(KEY, error)),
+        })
+        .collect()
+}
+
+type Members = BTreeMap<String, Vec<String>>;
+
+/// This member's peer URLs, and all members to begin with. What stands in --initial-cluster must agree with the former.
+fn members(reading: &mut Reading<'_>, name: &str) -> Result<(Vec<String>, Members), ConfigError> {
+    let mut urls = reading.peer_urls("initial-advertise-peer-urls")?;
     if urls.is_empty() {
         return Err(reading.error("initial-advertise-peer-urls", "no URL"));
     }
-    let cluster = initial_cluster(reading)?;
+    if let Some(url) = urls.iter().find(|url| url.is_everywhere()) {
+        let what = format!("{url} is no address that others can call");
+        return Err(reading.error("initial-advertise-peer-urls", what));
+    }
+    let mut cluster = initial_cluster(reading)?;
     if cluster.is_empty() {
         let text: Vec<String> = urls.iter().map(|url| format!("{name}={url}")).collect();
         reading.derive("initial-cluster", text.join(","), "name, initial-advertise-peer-urls");
-    } else {
-        if cluster.len() > 1 {
-            let what = "a cluster of more than one member is not in this version of Solder";
-            return Err(reading.error("initial-cluster", what));
-        }
-        let Some(named) = cluster.get(name) else {
-            let what = format!("couldn't find local name {name:?} in the initial cluster configuration");
-            return Err(reading.error("initial-cluster", what));
-        };
-        agree(reading, &mut urls, named)?;
+        cluster.insert(name.to_owned(), urls.clone());
     }
-    Ok(urls.iter().map(Url::to_string).collect())
+    let Some(named) = cluster.get(name) else {
+        let what = format!("couldn't find local name {name:?} in the initial cluster configuration");
+        return Err(reading.error("initial-cluster", what));
+    };
+    agree(reading, &mut urls, named)?;
+    let texts = |urls: &Vec<Url>| urls.iter().map(Url::to_string).collect::<Vec<_>>();
+    let cluster = cluster.iter().map(|(name, urls)| (name.clone(), texts(urls)));
+    Ok((texts(&urls), cluster.collect()))
 }
 
 /// Where only one of the two was given, that one counts.
@@ -223,10 +244,29 @@ fn initial_cluster(reading: &mut Reading<'_>) -> Result<BTreeMap<String, Vec<Url
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
         let form = || reading.error("initial-cluster", format!("{item:?} does not have the form NAME=URL"));
         let (name, url) = item.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(form)?;
-        let url = Url::parse(url).map_err(|error| reading.error("initial-cluster", error))?;
+        let url = Url::parse_peer(url).map_err(|error| reading.error("initial-cluster", error))?;
+        if cluster.values().flatten().any(|other| *other == url) {
+            return Err(reading.error("initial-cluster", format!("{url} is named twice")));
+        }
         cluster.entry(name.into()).or_default().push(url);
     }
     Ok(cluster)
+}
+
+/// All three files or none. That peers show certificates is no choice: `--peer-client-cert-auth=false` changes nothing.
+fn peer_tls(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<Option<PeerTls>, ConfigError> {
+    const KEYS: [&str; 3] = ["peer-cert-file", "peer-key-file", "peer-trusted-ca-file"];
+    let wanted = reading.switch("peer-client-cert-auth")?;
+    let texts = KEYS.map(|key| reading.text(key));
+    if let Some(lacking) = texts.iter().position(String::is_empty) {
+        if texts.iter().all(String::is_empty) && !wanted {
+            return Ok(None);
+        }
+        let what = format!("missing: {} belong together", KEYS.map(|key| format!("--{key}")).join(", "));
+        return Err(reading.error(KEYS[lacking], what));
+    }
+    let [cert, key, trusted_ca] = texts.map(|text| surroundings.directory.join(text));
+    Ok(Some(PeerTls { cert, key, trusted_ca }))
 }
 
 fn intervals(reading: &mut Reading<'_>) -> Result<(Duration, Duration), ConfigError> {

@@ -1,6 +1,6 @@
 //! Settings as used: resolved, absolute, typed.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::logging;
 
@@ -11,10 +11,17 @@ pub struct Settings {
     pub listen_client: Vec<SocketAddr>,
     /// For /metrics and /health alone, beside those of clients.
     pub listen_metrics: Vec<SocketAddr>,
-    /// Where peers would be served. Nothing listens there as long as there are no peers.
-    pub listen_peer: Vec<SocketAddr>,
+    /// URLs at which peers are served.
+    pub listen_peer: Vec<String>,
     pub advertise_client_urls: Vec<String>,
     pub advertise_peer_urls: Vec<String>,
+    /// Names and peer URLs of all that begin together, this one among them; or of those that are there, to join them.
+    pub initial_cluster: BTreeMap<String, Vec<String>>,
+    pub cluster_state: ClusterState,
+    /// The surviving data is to become a cluster of this member alone.
+    pub force_new_cluster: bool,
+    /// For https peer URLs.
+    pub peer_tls: Option<PeerTls>,
     pub cluster_token: String,
     pub heartbeat_interval: Duration,
     pub election_timeout: Duration,
@@ -38,6 +45,23 @@ pub struct Settings {
     pub budget: Budget,
     /// To be logged when logging has begun.
     pub warnings: Vec<String>,
+}
+
+/// What a board without data is to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterState {
+    /// One of those that begin together.
+    New,
+    /// One more of those that are there.
+    Existing,
+}
+
+/// The files that mutual TLS between members needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub trusted_ca: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

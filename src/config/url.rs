@@ -7,6 +7,7 @@ use std::{
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Url {
+    pub(super) is_tls: bool,
     /// Without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
@@ -14,25 +15,34 @@ pub(super) struct Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { "https" } else { "http" };
         match self.host.contains(':') {
-            true => write!(f, "http://[{}]:{}", self.host, self.port),
-            false => write!(f, "http://{}:{}", self.host, self.port),
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
         }
     }
 }
 
 impl Url {
-    /// etcd's rules and words for them.
+    /// A client's: etcd's rules and words for them.
     pub(super) fn parse(text: &str) -> Result<Url, String> {
-        let rest = match text.split_once("://") {
-            Some(("http", rest)) => rest,
-            Some(("https", _)) => {
-                return Err(format!("TLS is not in this version of Solder: use http: {text}"));
+        match Url::parse_peer(text)? {
+            url if url.is_tls => {
+                Err(format!("TLS for clients is not in this version of Solder: use http: {text}"))
             }
+            url => Ok(url),
+        }
+    }
+
+    /// A peer's, which may be https too.
+    pub(super) fn parse_peer(text: &str) -> Result<Url, String> {
+        let (is_tls, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
             Some(("unix" | "unixs", _)) => {
                 return Err(format!("unix sockets are not in this version of Solder: {text}"));
             }
-            _ => return Err(format!("URL scheme must be http: {text}")),
+            _ => return Err(format!("URL scheme must be http or https: {text}")),
         };
         if let Some((_, path)) = rest.split_once(['/', '?', '#'])
             && !(path.is_empty() && rest.ends_with('/'))
@@ -48,7 +58,7 @@ impl Url {
         };
         let port = Some(port).filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
         let port = port.and_then(|port| port.parse().ok()).ok_or_else(form)?;
-        Ok(Url { host: host.into(), port })
+        Ok(Url { is_tls, host: host.into(), port })
     }
 
     /// Where to listen. Names are not looked up, as in etcd; `localhost` is the only one that always means the same.
@@ -84,8 +94,8 @@ mod tests {
             ("http://[::1]:2379", "http://[::1]:2379"),
             ("http://board-1.local:80", "http://board-1.local:80"),
             ("http://:2379", "http://:2379"),
-            ("foo", "URL scheme must be http: foo"),
-            ("https://a:1", "TLS is not in this version of Solder: use http: https://a:1"),
+            ("foo", "URL scheme must be http or https: foo"),
+            ("https://a:1", "TLS for clients is not in this version of Solder: use http: https://a:1"),
             ("unix:///run/x", "unix sockets are not in this version of Solder: unix:///run/x"),
             ("http://127.0.0.1", "URL address does not have the form \"host:port\": http://127.0.0.1"),
             ("http://a:+1", "URL address does not have the form \"host:port\": http://a:+1"),

@@ -63,6 +63,11 @@ impl Lessor {
         asked_s.max(self.options.ttl_min_s)
     }
 
+    /// Of leases that are granted from now on.
+    pub fn set_ttl_min(&mut self, ttl_min_s: i64) {
+        self.options.ttl_min_s = ttl_min_s;
+    }
+
     /// These are all leases there are: id, full TTL, and what is recorded of it. Nobody leads.
     pub fn restore(&mut self, leases: impl IntoIterator<Item = (LeaseId, i64, Option<i64>)>) {
         self.demote();

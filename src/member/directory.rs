@@ -17,13 +17,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ClusterId, NodeId};
+use crate::{
+    store::FileLock,
+    types::{ClusterId, NodeId},
+};
 
 use super::open::OpenError;
 
@@ -61,7 +60,7 @@ struct Format {
 #[derive(Debug)]
 pub(super) struct DataDir {
     path: PathBuf,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl DataDir {
@@ -169,25 +168,26 @@ fn make(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path) -> Result<FileLock, OpenError> {
     let name = path.join(LOCK);
     let opened =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&name);
-    let mut file = opened.map_err(|error| io_error(path, "cannot be written", &error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
+    let file = opened.map_err(|error| io_error(path, "cannot be written", &error))?;
+    match FileLock::take(file).map_err(|error| io_error(&name, "cannot be locked", &error))? {
+        Ok(lock) => {
+            let mut file: &File = &lock;
+            file.set_len(0)
+                .and_then(|()| writeln!(file, "{}", std::process::id()))
+                .map_err(|error| io_error(&name, "cannot be written", &error))?;
+            Ok(lock)
+        }
+        Err(mut held) => {
             let mut pid = String::new();
             // Only for the message: whatever cannot be read is left out.
-            let _ = file.read_to_string(&mut pid);
-            return Err(OpenError::InUse { path: path.to_path_buf(), pid: pid.trim().parse().ok() });
+            let _ = held.read_to_string(&mut pid);
+            Err(OpenError::InUse { path: path.to_path_buf(), pid: pid.trim().parse().ok() })
         }
-        Err(error) => return Err(io_error(&name, "cannot be locked", &error.into())),
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(|error| io_error(&name, "cannot be written", &error))?;
-    Ok(file)
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {

@@ -24,7 +24,10 @@ use std::{
 
 use async_io::Timer;
 
-use crate::types::{Bytes, Command, Error, NodeId};
+use crate::{
+    peer::{PeerFigures, Peers},
+    types::{Bytes, Command, Error, MembershipChange, NodeId},
+};
 
 use super::{
     Applied, Header, Options,
@@ -63,6 +66,12 @@ pub(super) enum Ask {
     /// To be read as it is.
     ReadAny(Box<dyn Query>),
     Barrier(Rc<Slot<Result<(), Error>>>),
+    ChangeMembers {
+        change: MembershipChange,
+        info: Bytes,
+        slot: Rc<Slot<Result<Applied, Error>>>,
+        asked_at: Instant,
+    },
     TransferLeader {
         to: Option<NodeId>,
         slot: Rc<Slot<Result<(), Error>>>,
@@ -90,6 +99,8 @@ pub(super) struct Engine {
     stage: Cell<Stage>,
     threads: Threads,
     inbox: Arc<Inbox>,
+    /// `None`: this member hears and reaches nobody.
+    peers: RefCell<Option<Peers>>,
     beats: Beats,
     /// Held as long as anything of the member lives.
     _dir: DataDir,
@@ -104,10 +115,10 @@ enum Stage {
 }
 
 impl Engine {
-    pub(super) fn start(opened: Opened) -> Rc<Engine> {
+    pub(super) fn start(opened: Opened, peers: Option<Peers>) -> Rc<Engine> {
         let inbox = Arc::new(Inbox::default());
         let beats = Beats::new();
-        let Opened { options, identity, mut replica, store, leases, backend, log, dir } = opened;
+        let Opened { options, identity, mut replica, store, roll, leases, backend, log, dir } = opened;
         let header = Header {
             cluster: identity.cluster,
             member: identity.member,
@@ -115,7 +126,8 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, leases, &options);
+        let mut core = Core::new(replica, &store, roll, leases, &options);
+        core.roll_changed();
         let replay_until = core.replica.node().last().index.next();
         let keeper = store_thread::Options {
             origin: identity.member,
@@ -138,6 +150,7 @@ impl Engine {
             stage: Cell::new(Stage::Running),
             threads,
             inbox,
+            peers: RefCell::new(peers),
             beats,
             _dir: dir,
         })
@@ -166,6 +179,24 @@ impl Engine {
         self.beats.pulse()
     }
 
+    /// Can every other voter be reached, and has it been for a while?
+    pub(super) fn is_healthy(&self) -> bool {
+        let voters = self.look(|core| core.replica.node().membership().voters.clone());
+        voters.iter().filter(|id| **id != self.identity.member).all(|id| self.is_connected(*id))
+    }
+
+    /// As etcd's health interval: what has just come may go again.
+    pub(super) fn is_connected(&self, id: NodeId) -> bool {
+        const STEADY: Duration = Duration::from_secs(5);
+        self.peer_figures()
+            .iter()
+            .any(|peer| peer.id == id && peer.active_for.is_some_and(|time| time >= STEADY))
+    }
+
+    pub(super) fn peer_figures(&self) -> Vec<PeerFigures> {
+        self.peers.borrow().as_ref().map_or_else(Vec::new, Peers::figures)
+    }
+
     pub(super) fn look<T>(&self, look: impl FnOnce(&mut Core) -> T) -> T {
         look(&mut self.core.borrow_mut())
     }
@@ -188,17 +219,40 @@ impl Engine {
         if self.is_stopping() {
             return self.until_stopped().await;
         }
+        self.hand_over().await;
         self.stage.set(Stage::Stopping);
-        let no_longer = self.options.request_timeout;
+        let no_longer = self.request_timeout();
         within(no_longer, self.until(|core| core.is_idle())).await;
         self.ask(Ask::Store(StoreJob::FlushAll));
         let flushed = within(STOP_FLUSH_MAX, self.until(|core| core.flushed >= core.applied)).await;
         if !flushed {
             log::warn!("stopping without a last flush: the log holds what it would have written");
         }
+        let peers = self.peers.borrow_mut().take();
+        if let Some(peers) = peers {
+            peers.stop().await;
+        }
         self.stage.set(Stage::Stopped);
         self.wake_watching();
         self.ask(Ask::Store(StoreJob::Beat));
+    }
+
+    /// Who leads hands that over before it goes, so that nobody has to find out that it has gone.
+    async fn hand_over(&self) {
+        let others = self.look(|core| core.is_leader() && core.replica.node().membership().voters.len() > 1);
+        if !others {
+            return;
+        }
+        let slot = Slot::new();
+        self.ask(Ask::TransferLeader { to: None, slot: slot.clone() });
+        let handed_over = async {
+            if slot.get().await.is_ok() {
+                self.until(|core| !core.is_leader() && core.replica.node().leader().is_some()).await;
+            }
+        };
+        if !within(2 * self.look(|core| core.election()), handed_over).await {
+            log::warn!("leadership was not taken over by anybody in time");
+        }
     }
 
     async fn until_stopped(&self) {
@@ -219,11 +273,13 @@ impl Engine {
         let ticked = self.poll_timer(context, &mut clock.tick);
         let mut core = self.core.borrow_mut();
         self.inbox.take(&mut core.reports, context.waker());
+        self.hear_peers(&mut core, context.waker());
         let asked = mem::take(&mut *self.asked.borrow_mut());
-        let is_news = ticked || !core.reports.is_empty();
+        let is_news = ticked || !core.reports.is_empty() || !core.peer_events.is_empty();
         if let Err(failure) = core.turn(ticked, asked) {
             return Poll::Ready(Err(failure));
         }
+        self.tell_peers(&mut core);
         self.threads.log.send_all(&mut core.to_log);
         self.threads.store.send_all(&mut core.to_store);
         self.show(&core);
@@ -235,13 +291,35 @@ impl Engine {
         Poll::Pending
     }
 
+    fn hear_peers(&self, core: &mut Core, waker: &Waker) {
+        if let Some(peers) = &*self.peers.borrow() {
+            peers.take(&mut core.peer_events, waker);
+        }
+    }
+
+    fn tell_peers(&self, core: &mut Core) {
+        match &*self.peers.borrow() {
+            Some(peers) => {
+                core.roster().into_iter().for_each(|roster| peers.set_members(roster));
+                core.to_peers.drain(..).for_each(|message| peers.send(message));
+            }
+            // A message may always be lost.
+            None => core.to_peers.clear(),
+        }
+    }
+
+    /// How long who asks waits.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.look(|core| core.request_timeout())
+    }
+
     fn poll_timer(&self, context: &mut Context<'_>, timer: &mut Timer) -> bool {
         if std::pin::Pin::new(&mut *timer).poll(context).is_pending() {
             return false;
         }
         self.beats.engine.moved();
         // From now, not from when it was due: a process that was stopped has not lived the time between.
-        timer.set_after(self.options.heartbeat);
+        timer.set_after(self.look(|core| core.heartbeat()));
         // So that it wakes this future.
         let _ = std::pin::Pin::new(timer).poll(context);
         true

@@ -13,8 +13,8 @@ use crate::{
     lease::Change,
     raft::Ticket,
     replica::TransferDone,
-    store::Usage,
-    types::{AlarmKind, Index, NodeId, Outcome, ProposalId, Revision},
+    store::{Lease, Usage},
+    types::{AlarmKind, Bytes, Index, LeaseId, NodeId, Outcome, ProposalId, Revision},
 };
 
 use super::{
@@ -62,10 +62,14 @@ pub(super) struct AppliedReport {
     pub(super) entries: u64,
     /// What became of the leases that these entries were about.
     pub(super) leases: Vec<Change>,
+    /// All leases there are: the store is another one.
+    pub(super) leases_anew: Option<Vec<(LeaseId, Lease)>>,
     /// What changed, as far as somebody watches.
     pub(super) news: News,
     /// All alarms, if they may have changed.
     pub(super) alarms: Option<Vec<(NodeId, AlarmKind)>>,
+    /// All rows of members, if they may have changed.
+    pub(super) members: Option<Vec<(NodeId, Bytes)>>,
 }
 
 /// Where the store stands.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    lease::{Change, Lessor, Options, Renewal},
+    lease::{self, Change, Lessor, Options, Renewal},
     store::{self, StoreError},
     types::{Bytes, Command, Error, LeaseId, Outcome, Term},
 };
@@ -49,10 +49,20 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(options: Options, store: &store::Store) -> Result<Leases, StoreError> {
-        let mut lessor = Lessor::new(options);
-        let leases = store.leases()?.into_iter();
-        lessor.restore(leases.map(|(id, lease)| (id, lease.ttl_s, lease.remaining_s)));
-        Ok(Leases { lessor, since: Instant::now(), asked_in: None })
+        let mut leases = Leases { lessor: Lessor::new(options), since: Instant::now(), asked_in: None };
+        leases.restore(store.leases()?);
+        Ok(leases)
+    }
+
+    /// These are all there are.
+    pub(super) fn restore(&mut self, leases: Vec<(LeaseId, store::Lease)>) {
+        let leases = leases.into_iter();
+        self.lessor.restore(leases.map(|(id, lease)| (id, lease.ttl_s, lease.remaining_s)));
+    }
+
+    /// The shortest TTL follows from it.
+    pub(super) fn set_election(&mut self, election: Duration) {
+        self.lessor.set_ttl_min(lease::ttl_min_s(election));
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -193,5 +203,5 @@ impl Member {
 }
 
 async fn in_time(engine: &Rc<Engine>, work: impl Future<Output = ()>) -> Result<(), Error> {
-    if within(engine.options.request_timeout, work).await { Ok(()) } else { Err(Error::Timeout) }
+    if within(engine.request_timeout(), work).await { Ok(()) } else { Err(Error::Timeout) }
 }

@@ -16,8 +16,9 @@
 //! | `log_thread`, `gather`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
 //! | `mailbox`, `inbox`, `reply` | how threads are told, and tell |
 //! | `news` | what the store tells watchers |
+//! | `roll` | who the members are |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
-//! | `watches`, `leases`, `snapshots`, `requests` | what doors can ask for |
+//! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
 //! | `restore`, `defragment` | what is done while nobody serves |
 //!
 //! - Nothing is acknowledged that the log has not synced; after a failed sync nothing is acknowledged at all.
@@ -38,6 +39,7 @@ mod inbox;
 mod leases;
 mod log_thread;
 mod mailbox;
+mod members;
 mod news;
 mod open;
 mod options;
@@ -50,6 +52,7 @@ mod range;
 mod reply;
 mod requests;
 mod restore;
+mod roll;
 mod snapshots;
 mod store_thread;
 mod threads;
@@ -70,7 +73,7 @@ pub use self::{
     figures::{Figures, Histogram},
     leases::TimeToLive,
     open::{OpenError, Opened, open},
-    options::{AutoCompaction, Options},
+    options::{AutoCompaction, Options, REQUEST_TIMEOUT, Start},
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},

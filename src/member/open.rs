@@ -7,15 +7,17 @@
 //!
 //! Every step leaves, should the power go in the middle of it, something that the next start goes on from.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    lease, raft,
+    lease,
+    peer::Peers,
+    raft,
     replica::{self, Replica, boot},
     store::{Backend, Lmdb, Store, StoreError},
-    types::{ClusterId, Membership, NodeId},
+    types::{ClusterId, MemberRow, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
 
@@ -25,6 +27,8 @@ use super::{
     engine::{self, Engine},
     leases::Leases,
     log_thread::{Log, LogOf},
+    options::Start,
+    roll::Roll,
 };
 
 /// Why a member does not start: one line that says what, about which file, and what to do.
@@ -113,6 +117,7 @@ pub struct Opened {
     pub(super) identity: Identity,
     pub(super) replica: Replica,
     pub(super) store: Store,
+    pub(super) roll: Roll,
     pub(super) leases: Leases,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) log: Box<dyn Log>,
@@ -154,18 +159,20 @@ fn assemble<D: Disk + Send + 'static>(
     let Identity { cluster, member, .. } = identity;
     let mut store = Store::open(backend.clone(), options.store)?;
     if !store.is_initialised() {
-        store.init(cluster, Membership::of_voters([member]))?;
+        found(&options, &identity, &mut store)?;
     }
     if store.cluster() != cluster {
         return Err(OpenError::Mixed { path: dir.db(), cluster, found: store.cluster() });
     }
+    let mut roll = Roll::new(&store.members()?);
     let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
+    boot.restored.entries.iter().for_each(|entry| roll.appended(entry));
     let members = store.membership().clone();
     let replica = Replica::new(replica_options(&options, member), boot, rng.fork());
     let log = Box::new(LogOf { wal, members });
     let ttl_min_s = lease::ttl_min_s(options.election);
     let leases = Leases::new(lease::Options { ttl_min_s, ..options.lease }, &store)?;
-    Ok(Opened { options, identity, replica, store, leases, backend, log, dir })
+    Ok(Opened { options, identity, replica, store, roll, leases, backend, log, dir })
 }
 
 fn open_log<D: Disk>(
@@ -198,17 +205,55 @@ fn open_log<D: Disk>(
     Ok((wal, boot))
 }
 
-/// A new cluster of one. As etcd does it: the member's id is made of its peer URLs and the cluster's token, the cluster's id
-/// of its members.
-pub(super) fn founder(options: &Options) -> Identity {
-    let mut urls = options.peer_urls.clone();
-    urls.sort();
-    let member = id_of(urls.iter().map(String::as_bytes).chain([options.cluster_token.as_bytes()]));
-    let cluster = id_of([&member.to_be_bytes()[..]]);
-    Identity { cluster: ClusterId(cluster), member: NodeId(member), name: options.name.clone() }
+/// A fresh store: what all begin with who found a cluster together, or nothing yet, for who joins one.
+fn found(options: &Options, identity: &Identity, store: &mut Store) -> Result<(), StoreError> {
+    let founders = match &options.start {
+        Start::Join { .. } => Vec::new(),
+        Start::Alone => founders(&alone(options), &options.cluster_token),
+        Start::Together(members) => founders(members, &options.cluster_token),
+    };
+    let voters = founders.iter().map(|(id, _)| *id);
+    let membership = Membership { voters: voters.collect(), ..Membership::default() };
+    let rows: Vec<_> = founders.iter().map(|(id, row)| (*id, row.encode())).collect();
+    store.init_with(identity.cluster, membership, &rows)
 }
 
-fn id_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+fn alone(options: &Options) -> BTreeMap<String, Vec<String>> {
+    BTreeMap::from([(options.name.clone(), options.peer_urls.clone())])
+}
+
+/// Who this board is, in an empty directory.
+pub(super) fn founder(options: &Options) -> Identity {
+    let name = options.name.clone();
+    match &options.start {
+        Start::Join { cluster, member } => Identity { cluster: *cluster, member: *member, name },
+        Start::Alone => founder_of(&alone(options), &options.cluster_token, name),
+        Start::Together(members) => founder_of(members, &options.cluster_token, name),
+    }
+}
+
+fn founder_of(members: &BTreeMap<String, Vec<String>>, token: &str, name: String) -> Identity {
+    let member = id_of_member(members.get(&name).map_or(&[][..], Vec::as_slice), token);
+    let ids: Vec<[u8; 8]> = founders(members, token).iter().map(|(id, _)| id.0.to_be_bytes()).collect();
+    Identity { cluster: ClusterId(id_of(ids.iter().map(|id| &id[..]))), member, name }
+}
+
+/// In the order of their ids.
+fn founders(members: &BTreeMap<String, Vec<String>>, token: &str) -> Vec<(NodeId, MemberRow)> {
+    let row = |urls: &Vec<String>| MemberRow { peer_urls: urls.clone(), ..MemberRow::default() };
+    let mut founders: Vec<_> = members.values().map(|urls| (id_of_member(urls, token), row(urls))).collect();
+    founders.sort_by_key(|(id, _)| *id);
+    founders
+}
+
+/// As etcd does it: a founder's id is made of its peer URLs and the cluster's token, the cluster's id of its members.
+fn id_of_member(peer_urls: &[String], token: &str) -> NodeId {
+    let mut urls: Vec<&str> = peer_urls.iter().map(String::as_str).collect();
+    urls.sort_unstable();
+    NodeId(id_of(urls.iter().map(|url| url.as_bytes()).chain([token.as_bytes()])))
+}
+
+pub(super) fn id_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
@@ -219,7 +264,7 @@ fn id_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     u64::from_be_bytes(first).max(1)
 }
 
-fn replica_options(options: &Options, id: NodeId) -> replica::Options {
+pub(super) fn replica_options(options: &Options, id: NodeId) -> replica::Options {
     let election_ticks = options.ticks(options.election);
     replica::Options {
         raft: raft::Options {
@@ -247,15 +292,20 @@ fn replica_options(options: &Options, id: NodeId) -> replica::Options {
 pub(super) const TRANSFER_PIECE_BYTES: u64 = 256 << 10;
 
 impl Opened {
+    /// Which cluster, and which member of it.
+    pub fn ids(&self) -> (ClusterId, NodeId) {
+        (self.identity.cluster, self.identity.member)
+    }
+
     /// Starts the threads. The future is the member's life: it must be polled first whenever anything happens; it ends
-    /// when the member has been stopped, or cannot go on.
-    pub fn start(self) -> (Member, impl Future<Output = Result<(), Failure>>) {
+    /// when the member has been stopped, or cannot go on. Without `peers` it hears and reaches nobody.
+    pub fn start(self, peers: Option<Peers>) -> (Member, impl Future<Output = Result<(), Failure>>) {
         if let Some(AutoCompaction::Revisions(0) | AutoCompaction::Periodic(std::time::Duration::ZERO)) =
             self.options.auto_compaction
         {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
-        let engine = Engine::start(self);
+        let engine = Engine::start(self, peers);
         (Member::new(engine.clone()), engine::run(engine))
     }
 }

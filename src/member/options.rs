@@ -1,8 +1,15 @@
 //! How a member is run: settings as used, resolved by who starts it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use crate::{lease, store, types::Bugs, wal};
+use crate::{
+    lease, store,
+    types::{Bugs, ClusterId, NodeId},
+    wal,
+};
+
+/// etcd's: beside two elections.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -11,7 +18,13 @@ pub struct Options {
     /// Goes into the ids of a new cluster, so that two clusters of boards with equal URLs are told apart.
     pub cluster_token: String,
     pub peer_urls: Vec<String>,
+    /// What to begin with in an empty directory.
+    pub start: Start,
     pub client_urls: Vec<String>,
+    /// Learners at one time.
+    pub learners_max: usize,
+    /// Members are added and removed only where those that are there can be reached.
+    pub strict_reconfig: bool,
     /// One tick.
     pub heartbeat: Duration,
     pub election: Duration,
@@ -44,6 +57,18 @@ pub struct Options {
     pub bugs: Bugs,
 }
 
+/// How a member without data begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// A cluster of this member alone.
+    #[default]
+    Alone,
+    /// A new cluster of these, this one among them: names and peer URLs. All begin with the same list.
+    Together(BTreeMap<String, Vec<String>>),
+    /// As a member that the cluster has been told of.
+    Join { cluster: ClusterId, member: NodeId },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoCompaction {
     /// Keep what happened in this time.
@@ -61,10 +86,13 @@ impl Options {
             name: "default".into(),
             cluster_token: "etcd-cluster".into(),
             peer_urls: vec!["http://localhost:2380".into()],
+            start: Start::Alone,
             client_urls: vec!["http://localhost:2379".into()],
+            learners_max: 1,
+            strict_reconfig: true,
             heartbeat: Duration::from_millis(100),
             election,
-            request_timeout: Duration::from_secs(5) + 2 * election,
+            request_timeout: REQUEST_TIMEOUT + 2 * election,
             quota_bytes: 2 << 30,
             auto_compaction: None,
             flush_interval: Duration::from_secs(300),
@@ -80,6 +108,18 @@ impl Options {
             lease: lease::Options::default(),
             bugs: Bugs::default(),
         }
+    }
+
+    /// Heartbeat and election.
+    pub(super) fn timeouts_ms(&self) -> (u32, u32) {
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1);
+        (ms(self.heartbeat), ms(self.election))
+    }
+
+    /// And what follows from them.
+    pub(super) fn set_timeouts(&mut self, heartbeat: Duration, election: Duration) {
+        (self.heartbeat, self.election) = (heartbeat, election);
+        self.request_timeout = REQUEST_TIMEOUT + 2 * election;
     }
 
     pub(super) fn ticks(&self, time: Duration) -> u32 {

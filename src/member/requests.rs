@@ -15,7 +15,7 @@ use crate::{
 };
 
 use super::{
-    Applied, Figures, Header, Member, MemberInfo, Pulse, RangeReader, Status,
+    Applied, Figures, Header, Member, Pulse, RangeReader, Status,
     core::what_is,
     engine::{Ask, Engine, within},
     range,
@@ -134,6 +134,11 @@ impl Member {
         self.engine.barrier().await
     }
 
+    /// Has it no other members to ask?
+    pub fn is_alone(&self) -> bool {
+        self.engine.look(|core| core.replica.node().membership().members().eq([self.engine.identity.member]))
+    }
+
     /// Waits until this member can serve.
     pub async fn ready(&self) {
         loop {
@@ -189,36 +194,6 @@ impl Member {
         Ok(self.engine.look(|core| core.alarms.clone()))
     }
 
-    pub async fn members(&self, linearizable: bool) -> Result<Vec<MemberInfo>, Error> {
-        if linearizable {
-            self.read_barrier().await?;
-        }
-        let own = self.own_info();
-        let membership = self.engine.look(|core| core.replica.node().membership().clone());
-        Ok(membership
-            .members()
-            .map(|id| {
-                let is_learner = membership.learners.contains(&id);
-                if id == own.id {
-                    MemberInfo { is_learner, ..own.clone() }
-                } else {
-                    MemberInfo { id, is_learner, ..MemberInfo::default() }
-                }
-            })
-            .collect())
-    }
-
-    fn own_info(&self) -> MemberInfo {
-        let options = &self.engine.options;
-        MemberInfo {
-            id: self.engine.identity.member,
-            name: options.name.clone(),
-            peer_urls: options.peer_urls.clone(),
-            client_urls: options.client_urls.clone(),
-            is_learner: false,
-        }
-    }
-
     pub async fn transfer_leadership(&self, to: NodeId) -> Result<(), Error> {
         let (is_voter, leads, has_leader) = self.engine.look(|core| {
             let node = core.replica.node();
@@ -238,7 +213,7 @@ impl Member {
         self.engine.ask(Ask::TransferLeader { to: Some(to), slot: slot.clone() });
         slot.get().await?;
         let led = self.engine.until(|core| core.replica.node().leader() == Some(to));
-        match within(self.engine.options.request_timeout, led).await {
+        match within(self.engine.request_timeout(), led).await {
             true => Ok(()),
             false => Err(Error::Timeout),
         }

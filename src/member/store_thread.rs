@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     lease::Change,
-    replica::{TransferJob, jobs},
+    replica::{TransferDone, TransferJob, jobs},
     store::{Applying, DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
     types::{Entry, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
 };
@@ -333,6 +333,8 @@ impl Keeper {
             batch.leases.extend(Change::of(data, &outcome));
         }
         batch.alarms |= matches!(outcome, Outcome::Alarm { .. });
+        batch.members |= matches!(outcome, Outcome::ClusterChanged { .. });
+        batch.members |= matches!(entry.payload, Payload::Membership { .. });
         if id.origin == self.options.origin {
             if let Some(revision) = names_places(&outcome) {
                 let before = Revision(revision.0 - 1);
@@ -341,6 +343,13 @@ impl Keeper {
             batch.outcomes.push((id, outcome));
         }
         Ok(Applied::Whole)
+    }
+
+    /// All that is known of the store is to be looked at anew.
+    fn report_replaced(&mut self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let anew = Batch { alarms: true, members: true, replaced: true, ..Batch::default() };
+        self.report_applied(anew, now, now)
     }
 
     fn report_applied(
@@ -361,8 +370,10 @@ impl Keeper {
             took: started.elapsed(),
             entries: batch.entries,
             leases: batch.leases,
+            leases_anew: if batch.replaced { Some(self.store.leases()?) } else { None },
             news,
             alarms: batch.alarms.then(|| self.store.alarms().collect()),
+            members: if batch.members { Some(self.store.members()?) } else { None },
         })));
         Ok(())
     }
@@ -388,6 +399,11 @@ impl Keeper {
         }
         match jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes) {
             Ok(done) => {
+                let is_finished = matches!(done, Some(TransferDone::Finished { .. }));
+                if is_finished && let Err(error) = self.report_replaced() {
+                    self.fail(&error);
+                    return None;
+                }
                 done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
                 if self.store.receive_mark().is_none() {
                     self.queries.extend(self.put_off.take());
@@ -496,6 +512,9 @@ struct Batch {
     pin: Option<Revision>,
     leases: Vec<Change>,
     alarms: bool,
+    members: bool,
+    /// Another board's store came in the place of this one.
+    replaced: bool,
 }
 
 /// Is it a command that makes history shorter? Its variant tells.

@@ -39,6 +39,21 @@ impl Node {
         }
     }
 
+    /// This peer's process has ended, as its system says. Who was led by it need not wait until it has been silent for long:
+    /// the others know it too, and a majority that does grants pre-votes at once. They stand one after the other, in the
+    /// order of their ids, far enough apart for an election between: if they stood at one time, they would all vote for
+    /// themselves. Where it is not so, the pre-vote comes to nothing, and the leader is heard again.
+    pub fn peer_lost(&mut self, id: NodeId) {
+        if self.leader != Some(id) || id == self.options.id {
+            return;
+        }
+        self.leader = None;
+        let before = |voter: &&NodeId| **voter < self.options.id && **voter != id;
+        let rank = self.members.latest().voters.iter().filter(before).count() as u32;
+        let wait_ticks = (1 + rank.saturating_mul(2)).min(self.options.election_ticks);
+        self.patience_ticks = self.patience_ticks.min(self.elapsed_ticks.saturating_add(wait_ticks));
+    }
+
     /// Who is no voter has no business to stand, and who catches up could not lead. But one whose removal is not known to
     /// be committed must: nobody else may have a log long enough to be elected (thesis 4.2.2, figure 4.6). Its own vote
     /// does not count then.

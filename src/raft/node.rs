@@ -120,6 +120,13 @@ impl Node {
         node
     }
 
+    /// The election time-out is this from now on.
+    pub fn set_election_ticks(&mut self, ticks: u32) {
+        assert!(ticks > 0, "a time-out of no ticks");
+        self.options.election_ticks = ticks;
+        self.restart_clock();
+    }
+
     /// Time passes.
     pub fn tick(&mut self) {
         self.elapsed_ticks = self.elapsed_ticks.saturating_add(1);

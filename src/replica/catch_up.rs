@@ -84,6 +84,11 @@ impl Sender {
         }
     }
 
+    pub(super) fn retime(&mut self, options: &Options) {
+        self.resend_ticks = options.transfer_resend_ticks;
+        self.give_up_ticks = options.transfer_give_up_ticks;
+    }
+
     /// Raft says that `peer` is older than the log.
     pub(super) fn start(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
         if self.transfers.contains_key(&peer) {

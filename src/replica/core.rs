@@ -67,6 +67,13 @@ impl Replica {
         }
     }
 
+    /// The time-outs are these from now on; requests that wait keep theirs.
+    pub fn retime(&mut self, options: &Options) {
+        self.node.set_election_ticks(options.raft.election_ticks);
+        self.waiting.set_timeout(options.request_timeout_ticks);
+        self.sender.retime(options);
+    }
+
     /// Tells what has happened; answers with all that is to be done now.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -89,6 +96,7 @@ impl Replica {
         match event {
             Event::Tick => self.tick(effects),
             Event::Received(message) => self.received(message, effects),
+            Event::PeerLost(id) => self.node.peer_lost(id),
             Event::Propose { request, data } => self.propose(request, data, effects),
             Event::ChangeMembers { request, change, info } => {
                 self.change_members(request, change, info, effects);

@@ -37,6 +37,10 @@ pub(super) enum Kind {
 
 impl Waiting {
     /// `life` names this boot: drawn at random, so that no answer meets the request of another one.
+    pub(super) fn set_timeout(&mut self, ticks: u64) {
+        self.timeout_ticks = ticks;
+    }
+
     pub(super) fn new(origin: NodeId, life: u32, timeout_ticks: u64) -> Waiting {
         let (requests, confirmed) = (BTreeMap::new(), BTreeSet::new());
         Waiting { origin, next: u64::from(life) << 32, timeout_ticks, requests, confirmed }

@@ -30,6 +30,7 @@ use crate::{
     http::{self, Handler, Listener},
     logging,
     member::{self, Member},
+    peer::{PeerListener, PeerUrl, Peers},
 };
 
 pub use self::options::member as member_options;
@@ -48,14 +49,25 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
     settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     options::raise_descriptors(settings.budget.connections_max);
     let doors = Doors::bind(settings)?;
+    let listeners = peer_doors(settings)?;
     notify::starting(START_TIMEOUT);
     let opened = member::open(options::member(settings)).map_err(|error| error.to_string())?;
-    let (member, engine) = opened.start();
     let executor = Rc::new(LocalExecutor::new());
+    let peers = Peers::start(
+        options::peers(settings, opened.ids()),
+        listeners,
+        executor.clone(),
+        fastrand::Rng::new(),
+    )?;
+    let (member, engine) = opened.start(Some(peers));
     let serving = executor.spawn(doors.serve(member, settings.clone(), executor.clone(), begun));
     let ended = async_io::block_on(executor.run(engine));
     drop(serving);
     ended.map_err(|failure| failure.to_string())
+}
+
+fn peer_doors(settings: &Settings) -> Result<Vec<PeerListener>, String> {
+    settings.listen_peer.iter().map(|url| PeerListener::bind(&PeerUrl::parse(url)?)).collect()
 }
 
 /// Where clients come in.
@@ -119,15 +131,18 @@ async fn open_door<H: Handler>(
     http::serve(listeners, options, handler, executor, async move { stop.asked().await }).await;
 }
 
-/// A board that has just started has yet to learn how much of its log is committed. Who asked it before that would see
-/// revisions go back. Clients wait at the door, which is bound already.
+/// A board alone that has just started has yet to learn how much of its log is committed. Who asked it before that would see
+/// revisions go back. Clients wait at the door, which is bound already. One of several may be cut off, and has to serve what
+/// may be stale all the same: its door opens at once.
 async fn open_when_ready(member: Member, door: impl Future<Output = ()>, stop: Rc<signals::Stop>) {
     future::or(until_ready(&member), stop.asked()).await;
     door.await;
 }
 
 async fn until_ready(member: &Member) {
-    while let Err(error) = member.read_barrier().await {
+    while member.is_alone()
+        && let Err(error) = member.read_barrier().await
+    {
         log::debug!("not ready yet: {error}");
         Timer::after(NOT_READY_PAUSE).await;
     }

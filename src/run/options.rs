@@ -5,7 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{
     api,
     config::{self, Settings},
-    http, member, store,
+    http, member, peer, store,
+    types::{ClusterId, NodeId},
 };
 
 /// Files, sockets between threads and the like, beside connections.
@@ -23,9 +24,12 @@ pub fn member(settings: &Settings) -> member::Options {
         cluster_token: settings.cluster_token.clone(),
         peer_urls: settings.advertise_peer_urls.clone(),
         client_urls: settings.advertise_client_urls.clone(),
+        start: start(settings),
+        learners_max: settings.learners_max,
+        strict_reconfig: settings.strict_reconfig_check,
         heartbeat: settings.heartbeat_interval,
         election: settings.election_timeout,
-        request_timeout: std::time::Duration::from_secs(5) + 2 * settings.election_timeout,
+        request_timeout: member::REQUEST_TIMEOUT + 2 * settings.election_timeout,
         quota_bytes: settings.quota_bytes.unwrap_or(u64::MAX),
         auto_compaction: settings.auto_compaction.map(|keep| match keep {
             config::AutoCompaction::Periodic(time) => member::AutoCompaction::Periodic(time),
@@ -47,6 +51,22 @@ pub fn member(settings: &Settings) -> member::Options {
         },
         slow_request: settings.slow_request,
         ..defaults
+    }
+}
+
+fn start(settings: &Settings) -> member::Start {
+    match settings.initial_cluster.len() {
+        0 | 1 => member::Start::Alone,
+        _ => member::Start::Together(settings.initial_cluster.clone()),
+    }
+}
+
+/// Who calls, and what it may cost.
+pub(super) fn peers(settings: &Settings, (cluster, member): (ClusterId, NodeId)) -> peer::Options {
+    let options = peer::Options::new(cluster, member);
+    match settings.peer_tls.clone() {
+        Some(config::PeerTls { cert, key, trusted_ca }) => options.with_tls([cert, key, trusted_ca]),
+        None => options,
     }
 }
 

@@ -21,8 +21,8 @@ use super::{
     view::{Found, View},
 };
 use crate::types::{
-    AlarmAction, AlarmKind, AlarmRequest, Command, EntryId, Error, KeyRev, LeaseId, LeaseRemaining,
-    MembershipChange, NodeId, Outcome, PutOutcome, PutRequest, Revision, Term, limits,
+    AlarmAction, AlarmKind, AlarmRequest, Command, EntryId, Error, KeyRev, LeaseId, LeaseRemaining, NodeId,
+    Outcome, PutOutcome, PutRequest, Revision, Term, limits,
 };
 
 pub(super) struct Apply<'a> {
@@ -80,21 +80,6 @@ impl<'a> Apply<'a> {
         }
     }
 
-    pub(super) fn membership(&mut self, change: MembershipChange, info: &[u8]) {
-        let next = self.state.membership.with(change);
-        let next = next.unwrap_or_else(|| panic!("{change:?} does not fit {:?}", self.state.membership));
-        let row = format::member_key(change.node()).to_vec();
-        match change {
-            MembershipChange::AddVoter(_) | MembershipChange::AddLearner(_) => {
-                self.set(Table::Members, row, Some(info.to_vec()));
-            }
-            MembershipChange::Remove(_) => self.set(Table::Members, row, None),
-            MembershipChange::Promote(_) => {}
-        }
-        self.hasher.update(&format::encode_plain(&change));
-        self.state.membership = next;
-    }
-
     /// The entry is applied: what is true of the store from now on.
     pub(super) fn finish(mut self, applied: EntryId) {
         self.state.applied = applied;
@@ -126,7 +111,7 @@ impl<'a> Apply<'a> {
             Command::Put(_) | Command::LeaseGrant { .. } => (true, true),
             Command::DeleteRange(_) | Command::LeaseRevoke { .. } | Command::Compact { .. } => (false, true),
             Command::Txn(txn) => (txn.puts_at_top(), txn.writes()),
-            Command::LeaseCheckpoint { .. } | Command::Alarm(_) => (false, false),
+            _ => (false, false),
         };
         if writes && self.state.has_alarm(AlarmKind::Corrupt) {
             return Err(Error::Corrupt);
@@ -147,6 +132,15 @@ impl<'a> Apply<'a> {
             Command::LeaseRevoke { id, only_in } => self.revoke(*id, *only_in, term),
             Command::LeaseCheckpoint { leases, only_in } => self.checkpoint(leases, *only_in, term),
             Command::Alarm(alarm) => self.alarm(alarm),
+            Command::Publish { member, name, client_urls, level } => self.change_member(*member, |row| {
+                (row.name, row.client_urls, row.level) = (name.clone(), client_urls.clone(), *level);
+            }),
+            Command::UpdateMember { member, peer_urls } => {
+                self.change_member(*member, |row| row.peer_urls.clone_from(peer_urls))
+            }
+            Command::UpdateCluster(change) => self.change_cluster(change),
+            #[cfg(feature = "testing")]
+            Command::Probe => Ok(Outcome::None),
         }
     }
 

@@ -37,6 +37,8 @@ mod hot;
 mod layer;
 mod learned;
 mod lmdb;
+mod lock;
+mod members;
 mod range;
 mod receive;
 mod record;
@@ -64,6 +66,7 @@ pub use flush::{FlushJob, FlushReport};
 pub use hash::{HashAt, HashCursor};
 pub use history::HistorySlice;
 pub use lmdb::{Lmdb, LmdbOptions};
+pub use lock::FileLock;
 pub use range::{RangeCursor, RangeDone, RangeSlice, SliceLimits};
 pub use receive::{ReceiveEnd, ReceiveMark};
 pub use record::{Lease, Record, Records, RevRecord};
@@ -189,11 +192,24 @@ impl Store {
 
     /// Makes a fresh database the store of a cluster. A board that joins starts with a blank membership.
     pub fn init(&mut self, cluster: ClusterId, membership: Membership) -> Result<(), StoreError> {
+        self.init_with(cluster, membership, &[])
+    }
+
+    /// As `init`, with what is known of the members: the same on all that a cluster begins with.
+    pub fn init_with(
+        &mut self,
+        cluster: ClusterId,
+        membership: Membership,
+        members: &[(NodeId, Bytes)],
+    ) -> Result<(), StoreError> {
         assert!(self.state.is_none(), "the store of {cluster} exists already: {:?}", self.state);
         let as_of = AsOf { state: State::new(cluster, membership), unfinished: None };
         let usage = self.backend.usage()?;
         self.backend.write(&mut |txn| {
             state::put_layout(txn, &usage)?;
+            for (id, row) in members {
+                txn.put(Table::Members, &format::member_key(*id), row)?;
+            }
             state::put_as_of(txn, &as_of)
         })?;
         self.load()
@@ -322,16 +338,5 @@ impl Store {
         let snapshot = self.backend.read()?;
         let keys = self.view(&*snapshot).lease_keys(id, after, rows)?;
         Ok(keys.into_iter().map(Bytes::from).collect())
-    }
-
-    /// What was told of each member when it was added.
-    pub fn members(&self) -> Result<Vec<(NodeId, Bytes)>, StoreError> {
-        let snapshot = self.backend.read()?;
-        let mut rows = self.view(&*snapshot).scan(Table::Members, &[])?;
-        let mut members = Vec::new();
-        while let Some((id, info)) = rows.next()? {
-            members.push((format::decode_member_key(id)?, info.into()));
-        }
-        Ok(members)
     }
 }

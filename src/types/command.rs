@@ -25,6 +25,9 @@ use super::{Bytes, KeyRange, LeaseId, NodeId, Revision, Term, limits};
 /// The format that `Command::encode` writes. All that `decode` reads: 1.
 const VERSION: u8 = 1;
 
+/// The number behind the version is less: so many kinds are known.
+const KINDS: u32 = 11 + cfg!(feature = "testing") as u32;
+
 /// One thing that the log can ask of the store. Every member that applies it at the same place does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -51,6 +54,31 @@ pub enum Command {
         only_in: Option<Term>,
     },
     Alarm(AlarmRequest),
+    /// What a member tells of itself when it has begun to serve.
+    Publish {
+        member: NodeId,
+        name: String,
+        client_urls: Vec<String>,
+        level: u32,
+    },
+    /// A member's peer URLs, as an operator has changed them.
+    UpdateMember {
+        member: NodeId,
+        peer_urls: Vec<String>,
+    },
+    UpdateCluster(ClusterChange),
+    /// Of the next level: does nothing. So that tests see how clusters of two builds go about it.
+    #[cfg(feature = "testing")]
+    Probe,
+}
+
+/// What is to hold for all members from now on; what is absent stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterChange {
+    /// Heartbeat and election, in milliseconds; only both together mean something.
+    pub timeouts_ms: Option<(u32, u32)>,
+    /// Raises it; never lowers it.
+    pub level: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +204,32 @@ pub enum AlarmKind {
 }
 
 impl Command {
+    /// The newest level of kinds that this build knows: raised with each kind that is added. What is above the cluster's own
+    /// (`ClusterRow::level`) is not proposed.
+    #[cfg(not(feature = "testing"))]
+    pub fn level_known() -> u32 {
+        1
+    }
+
+    /// As it ships, or as a build that is one kind newer: tests say so in the environment of their servers.
+    #[cfg(feature = "testing")]
+    pub fn level_known() -> u32 {
+        static LEVEL: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+        *LEVEL.get_or_init(|| match std::env::var("SOLDER_TEST_LEVEL").as_deref() {
+            Ok("2") => 2,
+            _ => 1,
+        })
+    }
+
+    /// The level that brought this kind.
+    pub fn level(&self) -> u32 {
+        match self {
+            #[cfg(feature = "testing")]
+            Command::Probe => 2,
+            _ => 1,
+        }
+    }
+
     /// Room that most commands fit in, so that encoding one is one allocation.
     fn expected_bytes(&self) -> usize {
         const FIELDS_BYTES: usize = 40;
@@ -195,9 +249,11 @@ impl Command {
     /// member that meets one in its log stops rather than skips it.
     pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
         match bytes.split_first() {
-            Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
-                Ok((command, [])) => Ok(command),
+            Some((&VERSION, body)) => match postcard::take_from_bytes::<Command>(body) {
+                Ok((command, [])) if command.level() <= Command::level_known() => Ok(command),
+                Ok((_, [])) => Err(DecodeError::Kind(kind(body))),
                 Ok(_) => Err(DecodeError::Trailing),
+                Err(_) if kind(body) >= KINDS => Err(DecodeError::Kind(kind(body))),
                 Err(error) => Err(DecodeError::Malformed(error)),
             },
             Some((&version, _)) => Err(DecodeError::Version(version)),
@@ -211,6 +267,8 @@ impl Command {
 pub enum DecodeError {
     Empty,
     Version(u8),
+    /// A kind of a later level, by its number.
+    Kind(u32),
     Malformed(postcard::Error),
     Trailing,
 }
@@ -223,6 +281,12 @@ impl fmt::Display for DecodeError {
                 f,
                 "a command of format {version}, this build knows up to {VERSION}: install the newer build"
             ),
+            Self::Kind(kind) => write!(
+                f,
+                "a command of kind {kind}, and this build knows none above level {}: install the build that the other \
+                 members run",
+                Command::level_known()
+            ),
             Self::Malformed(error) => write!(f, "a command that cannot be read: {error}"),
             Self::Trailing => f.write_str("a command with bytes behind its end"),
         }
@@ -230,6 +294,11 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+/// The variant's number, which comes first.
+fn kind(body: &[u8]) -> u32 {
+    postcard::take_from_bytes(body).map_or(0, |(kind, _)| kind)
+}
 
 /// Nested transactions are read by recursion, and bytes from outside must not choose its depth.
 fn nested<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<TxnRequest>, D::Error> {

@@ -36,6 +36,10 @@ pub enum Error {
     Timeout,
     MemberNotFound,
     MemberExists,
+    PeerUrlExists,
+    TooManyLearners,
+    /// Somebody whose vote may be needed is not connected.
+    UnhealthyCluster,
     MemberRemoved(NodeId),
     NotLearner,
     LearnerNotReady,
@@ -82,6 +86,9 @@ impl fmt::Display for Error {
             Self::Timeout => f.write_str("etcdserver: request timed out"),
             Self::MemberNotFound => f.write_str("etcdserver: member not found"),
             Self::MemberExists => f.write_str("etcdserver: member ID already exist"),
+            Self::PeerUrlExists => f.write_str("etcdserver: Peer URLs already exists"),
+            Self::TooManyLearners => f.write_str("etcdserver: too many learner members in cluster"),
+            Self::UnhealthyCluster => f.write_str("etcdserver: unhealthy cluster"),
             Self::MemberRemoved(id) => {
                 write!(f, "etcdserver: member {id} was removed for good: add the board under a new id")
             }

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod id;
 pub mod limits;
+mod member;
 mod membership;
 mod outcome;
 mod range;
@@ -19,12 +20,14 @@ mod range;
 pub use bugs::{Bug, Bugs};
 pub use bytes::Bytes;
 pub use command::{
-    AlarmAction, AlarmKind, AlarmRequest, Command, Compare, CompareResult, CompareValue, DecodeError,
-    DeleteRangeRequest, LeaseRemaining, PutRequest, RangeRequest, SortOrder, SortTarget, TxnOp, TxnRequest,
+    AlarmAction, AlarmKind, AlarmRequest, ClusterChange, Command, Compare, CompareResult, CompareValue,
+    DecodeError, DeleteRangeRequest, LeaseRemaining, PutRequest, RangeRequest, SortOrder, SortTarget, TxnOp,
+    TxnRequest,
 };
 pub use entry::{Entry, EntryId, HardState, Payload};
 pub use error::Error;
 pub use id::{ClusterId, Index, KeyRev, LeaseId, NodeId, ProposalId, Revision, Term};
+pub use member::{ClusterRow, MemberRow};
 pub use membership::{Membership, MembershipChange};
 pub use outcome::{DeleteOutcome, Outcome, PutOutcome, RangeAt, TxnOutcome, TxnPart};
 pub use range::{KeyRange, RangeEnd};

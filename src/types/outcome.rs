@@ -31,6 +31,10 @@ pub enum Outcome {
         revision: Revision,
         touched: Option<AlarmRequest>,
     },
+    /// What is known of a member, or what holds for all.
+    ClusterChanged {
+        revision: Revision,
+    },
     /// Nothing was changed.
     Refused(Error),
 }

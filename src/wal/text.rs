@@ -103,6 +103,21 @@ fn command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
         Command::Alarm(request) => {
             write!(f, "alarm {:?} {:?} member={}", request.action, request.kind, request.member)
         }
+        Command::Publish { member, name, client_urls, level } => {
+            write!(f, "publish {member} {name:?} {} level={level}", client_urls.join(","))
+        }
+        Command::UpdateMember { member, peer_urls } => {
+            write!(f, "update-member {member} {}", peer_urls.join(","))
+        }
+        Command::UpdateCluster(change) => {
+            f.write_str("update-cluster")?;
+            if let Some((heartbeat, election)) = change.timeouts_ms {
+                write!(f, " heartbeat_ms={heartbeat} election_ms={election}")?;
+            }
+            change.level.map_or(Ok(()), |level| write!(f, " level={level}"))
+        }
+        #[cfg(feature = "testing")]
+        Command::Probe => f.write_str("probe"),
     }
 }
 

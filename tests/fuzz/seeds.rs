@@ -3,11 +3,15 @@
 use std::{env, fs, sync::Arc};
 
 use solder::{
+    peer::{Bye, Frame, Greeting, Purpose, Refusal},
+    raft::{Envelope, Message},
+    replica::{PeerMessage, Session, TransferMessage},
     snapshot::{SnapshotCursor, next_piece},
     store::{Lmdb, LmdbOptions, Options, Store},
     types::{
         AlarmAction, AlarmKind, AlarmRequest, ClusterId, Command, DeleteRangeRequest, Entry, EntryId, Index,
-        KeyRange, LeaseId, Membership, NodeId, Payload, ProposalId, PutRequest, Revision, TxnOp, TxnRequest,
+        KeyRange, KeyRev, LeaseId, Membership, NodeId, Payload, ProposalId, PutRequest, Revision, Term,
+        TxnOp, TxnRequest,
     },
 };
 use tempfile::TempDir;
@@ -58,6 +62,51 @@ fn snapshot() -> Vec<u8> {
     stream
 }
 
+fn greetings() -> Vec<(&'static str, Greeting)> {
+    let first = Greeting {
+        lowest: 1,
+        highest: 1,
+        purpose: Purpose::Urgent,
+        verdict: None,
+        cluster: ClusterId(5),
+        from: NodeId(1),
+        to: NodeId(2),
+        frame_bytes_max: 4 << 20,
+    };
+    let refused = Greeting { purpose: Purpose::Bulk, verdict: Some(Refusal::Removed), ..first };
+    vec![("first", first), ("refused", refused)]
+}
+
+fn frames() -> Vec<(&'static str, Frame)> {
+    let (from, to) = (NodeId(1), NodeId(2));
+    let raft = |message| Frame::Message(PeerMessage::Raft(Envelope { from, to, term: Term(3), message }));
+    let id = ProposalId { origin: from, number: 1 };
+    let entries: Vec<Entry> = (5..)
+        .zip(commands())
+        .map(|(index, (_, command))| Entry {
+            id: EntryId::new(3, index),
+            payload: Payload::Command { id, data: command.encode() },
+        })
+        .collect();
+    let want = TransferMessage::Want { after: KeyRev::new(7, 1), committed: EntryId::new(3, 4) };
+    vec![
+        ("append", raft(Message::Append { prev: EntryId::new(2, 4), entries, commit: Index(4) })),
+        ("heartbeat", raft(Message::Heartbeat { commit: Index(4), round: 9 })),
+        ("vote", raft(Message::VoteRequest { pre: true, last: EntryId::new(2, 4), transfer: false })),
+        ("propose", raft(Message::Propose { id, data: commands()[1].1.encode() })),
+        ("want", Frame::Message(PeerMessage::Transfer { from, to, session: Session(8), message: want })),
+        ("ping", Frame::Ping { number: 7 }),
+        ("pong", Frame::Pong { number: u64::MAX }),
+        ("bye", Frame::Bye(Bye::Removed)),
+    ]
+}
+
+fn frame_bytes(frame: &Frame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes, u32::MAX).expect("it is small");
+    bytes
+}
+
 #[test]
 fn seeds_are_written_when_asked_for() {
     let mut seeds: Vec<(String, Vec<u8>)> = commands()
@@ -66,6 +115,17 @@ fn seeds_are_written_when_asked_for() {
         .collect();
     // Behind a first byte that asks for good checksums.
     seeds.push(("snapshot_stream/small".to_owned(), [&[1], &snapshot()[..]].concat()));
+    seeds.extend(
+        greetings()
+            .iter()
+            .map(|(name, greeting)| (format!("peer_greeting/{name}"), greeting.encode().to_vec())),
+    );
+    for (name, frame) in frames() {
+        let bytes = frame_bytes(&frame);
+        // The payload alone gets its header from the target.
+        seeds.push((format!("peer_frames/{name}_payload"), bytes[8..].to_vec()));
+        seeds.push((format!("peer_frames/{name}"), bytes));
+    }
     for (name, bytes) in seeds {
         let path = root().join("fuzz/corpus").join(&name);
         if env::var("UPDATE_GOLDENFILES").as_deref() == Ok("1") {

@@ -41,7 +41,7 @@ impl Server {
         let member_options = member::Options::new(dir.path().join("data"));
         let thread = std::thread::spawn(move || {
             let opened = member::open(member_options).unwrap();
-            let (member, engine) = opened.start();
+            let (member, engine) = opened.start(None);
             let listener = Listener::bind("127.0.0.1:0").unwrap();
             let address = listener.address();
             let executor = Rc::new(LocalExecutor::new());

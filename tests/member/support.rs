@@ -31,7 +31,7 @@ where
     F: Future<Output = T>,
 {
     let executor = Rc::new(LocalExecutor::new());
-    let (member, life) = opened.start();
+    let (member, life) = opened.start(None);
     let test = test(member.clone(), executor.clone());
     let life = async {
         let ended = life.await;
@@ -49,7 +49,7 @@ pub(crate) fn run_to_end<F>(opened: Opened, test: impl FnOnce(Member) -> F) -> R
 where
     F: Future<Output = ()>,
 {
-    let (member, life) = opened.start();
+    let (member, life) = opened.start(None);
     let executor = LocalExecutor::new();
     let test = test(member);
     let never = async {

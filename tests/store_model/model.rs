@@ -198,7 +198,36 @@ impl Model {
                 };
                 Outcome::Alarm { revision, touched: touched.then_some(*alarm) }
             }
+            Command::Publish { member, name, client_urls, level } => {
+                let mut row = self.member_row(*member)?;
+                (row.name, row.client_urls, row.level) = (name.clone(), client_urls.clone(), *level);
+                self.members.insert(*member, row.encode());
+                Outcome::ClusterChanged { revision }
+            }
+            Command::UpdateMember { member, peer_urls } => {
+                let mut row = self.member_row(*member)?;
+                row.peer_urls.clone_from(peer_urls);
+                self.members.insert(*member, row.encode());
+                Outcome::ClusterChanged { revision }
+            }
+            Command::UpdateCluster(ClusterChange { timeouts_ms, level }) => {
+                let row = self.members.get(&NodeId(0)).map(|row| ClusterRow::decode(row).expect("a row"));
+                let mut row = row.unwrap_or_default();
+                (row.heartbeat_ms, row.election_ms) =
+                    timeouts_ms.unwrap_or((row.heartbeat_ms, row.election_ms));
+                row.level = row.level.max(level.unwrap_or_default());
+                self.members.insert(NodeId(0), row.encode());
+                Outcome::ClusterChanged { revision }
+            }
+            Command::Probe => Outcome::None,
         })
+    }
+
+    fn member_row(&self, id: NodeId) -> Result<MemberRow, Error> {
+        if !self.membership.contains(id) {
+            return Err(Error::MemberNotFound);
+        }
+        Ok(self.members.get(&id).and_then(|row| MemberRow::decode(row).ok()).unwrap_or_default())
     }
 
     fn check_alarms(&self, command: &Command) -> Result<(), Error> {

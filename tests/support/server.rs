@@ -121,7 +121,6 @@ impl Server {
         let url = format!("http://{}", self.address);
         let mut flags = Vec::new();
         if is_etcds(&self.binary) {
-            // Solder alone on a board opens no port for peers.
             let peer = format!("http://{}", free_address());
             flags.push(format!("--listen-peer-urls={peer}"));
             flags.push(format!("--initial-advertise-peer-urls={peer}"));
@@ -129,6 +128,9 @@ impl Server {
             flags.push("--log-level=error".to_owned());
         } else {
             flags.push("serve".to_owned());
+            if !self.args.iter().any(|arg| arg.starts_with("--listen-peer-urls")) {
+                flags.push("--listen-peer-urls=http://127.0.0.1:0".to_owned());
+            }
         }
         flags.push(format!("--data-dir={}", self.data_dir().display()));
         flags.push(format!("--listen-client-urls={url}"));

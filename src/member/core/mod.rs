@@ -3,6 +3,8 @@
 //!
 //! Here you will not find: tasks, wakers, threads. `upkeep` has what nobody asked for.
 
+mod cluster;
+mod peers;
 mod upkeep;
 
 use std::{
@@ -14,8 +16,9 @@ use std::{
 
 use crate::{
     logging::{LeftOut, Seldom},
+    peer::PeerEvent,
     raft::Role,
-    replica::{Answer, Effect, Event, Replica, RequestId},
+    replica::{Answer, Effect, Event, PeerMessage, Replica, RequestId},
     store::Store,
     types::{AlarmKind, Command, Error, Index, Membership, NodeId, Outcome, Term},
 };
@@ -30,6 +33,7 @@ use super::{
     pins::Pin,
     quota::Quota,
     reply::{Query, Slot},
+    roll::Roll,
     store_thread::{StoreJob, names_places},
     watches::Watches,
 };
@@ -72,6 +76,12 @@ pub(super) struct Core {
     held_back: VecDeque<Ask>,
     store_room: bool,
     members: Membership,
+    pub(super) roll: Roll,
+    /// Peers are to be told who the members are.
+    roster_is_old: bool,
+    options: Options,
+    /// When something about the cluster was proposed last.
+    cluster_told_at: Option<Instant>,
     durable_told: Index,
     /// Of the report that is being handled.
     pin: Option<Rc<Pin>>,
@@ -79,12 +89,13 @@ pub(super) struct Core {
     last_sync: Duration,
     slow_request: Duration,
     slow_told: Seldom,
-    request_timeout: Duration,
     requests_max: usize,
     leader: Option<NodeId>,
     pub(super) reports: Vec<Report>,
     pub(super) to_log: Vec<LogJob>,
     pub(super) to_store: Vec<StoreJob>,
+    pub(super) peer_events: Vec<PeerEvent>,
+    pub(super) to_peers: Vec<PeerMessage>,
     last_beat: Instant,
 }
 
@@ -108,7 +119,13 @@ pub(super) fn stand_at_once(replica: &mut Replica, options: &Options) -> Vec<Eff
 }
 
 impl Core {
-    pub(super) fn new(replica: Replica, store: &Store, leases: Leases, options: &Options) -> Core {
+    pub(super) fn new(
+        replica: Replica,
+        store: &Store,
+        roll: Roll,
+        leases: Leases,
+        options: &Options,
+    ) -> Core {
         let usage = store.usage();
         let now = Instant::now();
         let quota = Quota::new(options.quota_bytes, usage.used_bytes, store.pending_bytes());
@@ -122,6 +139,10 @@ impl Core {
         };
         Core {
             members: replica.node().membership().clone(),
+            roll,
+            roster_is_old: true,
+            options: options.clone(),
+            cluster_told_at: None,
             figures,
             quota,
             alarms: store.alarms().collect(),
@@ -142,12 +163,13 @@ impl Core {
             last_sync: Duration::ZERO,
             slow_request: options.slow_request,
             slow_told: Seldom::default(),
-            request_timeout: options.request_timeout,
             requests_max: options.requests_max,
             leader: None,
             reports: Vec::new(),
             to_log: Vec::new(),
             to_store: Vec::new(),
+            peer_events: Vec::new(),
+            to_peers: Vec::new(),
             last_beat: now,
             replica,
         }
@@ -155,6 +177,18 @@ impl Core {
 
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.held_back.is_empty()
+    }
+
+    pub(super) fn heartbeat(&self) -> Duration {
+        self.options.heartbeat
+    }
+
+    pub(super) fn election(&self) -> Duration {
+        self.options.election
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.options.request_timeout
     }
 
     pub(super) fn is_leader(&self) -> bool {
@@ -165,6 +199,7 @@ impl Core {
         if ticked {
             self.tick();
         }
+        self.hear_peers()?;
         let mut reports = mem::take(&mut self.reports);
         for report in reports.drain(..) {
             self.report(report)?;
@@ -190,8 +225,9 @@ impl Core {
     fn tick(&mut self) {
         let now = Instant::now();
         self.feed(Event::Tick);
-        while let Some(Ask::Propose { asked_at, .. }) = self.held_back.front()
-            && now.saturating_duration_since(*asked_at) >= self.request_timeout
+        while let Some(Ask::Propose { asked_at, .. } | Ask::ChangeMembers { asked_at, .. }) =
+            self.held_back.front()
+            && now.saturating_duration_since(*asked_at) >= self.options.request_timeout
         {
             let ask = self.held_back.pop_front().expect("there is a front");
             refuse(ask, Error::TooManyRequests);
@@ -205,6 +241,7 @@ impl Core {
             self.to_store.push(StoreJob::Beat);
         }
         self.compact_by_itself(now);
+        self.keep_cluster(now);
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -224,6 +261,11 @@ impl Core {
             Ask::Barrier(slot) => {
                 let request = self.wait(Waiter::Done(slot));
                 self.feed(Event::Read { request });
+            }
+            Ask::ChangeMembers { .. } if !self.store_room => self.hold_back(ask),
+            Ask::ChangeMembers { change, info, slot, asked_at } => {
+                let request = self.wait(Waiter::Proposal { what: "change of the members", slot, asked_at });
+                self.feed(Event::ChangeMembers { request, change, info });
             }
             Ask::TransferLeader { to, slot } => {
                 let request = self.wait(Waiter::Done(slot));
@@ -265,6 +307,7 @@ impl Core {
         let leader = self.replica.node().leader();
         if leader != self.leader {
             self.leader = leader;
+            self.roster_is_old = true;
             self.figures.leader_changes += u64::from(leader.is_some());
         }
     }
@@ -317,6 +360,13 @@ impl Core {
             self.alarm_asked = false;
             self.tend_room_alarm();
         }
+        if let Some(members) = report.members {
+            self.roll.update(&members);
+            self.roll_changed();
+        }
+        if let Some(leases) = report.leases_anew {
+            self.leases.restore(leases);
+        }
         self.applied = report.index;
         self.applied_times = (report.handed_at, report.took);
         self.watches.applied(report.news, &report.state);
@@ -328,14 +378,15 @@ impl Core {
 
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            // No peers yet; a message may always be lost.
-            Effect::Send(_) => {}
+            Effect::Send(message) => self.to_peers.push(message),
             Effect::Append(append) => {
                 let members = self.replica.node().membership();
                 if *members != self.members {
+                    self.roster_is_old = true;
                     self.members.clone_from(members);
                     self.to_log.push(LogJob::Members(members.clone()));
                 }
+                append.entries.iter().for_each(|entry| self.roll.appended(entry));
                 self.to_log.push(LogJob::Append(append));
             }
             Effect::Apply(entries) => {
@@ -434,7 +485,7 @@ impl Core {
 }
 
 fn refuse(ask: Ask, error: Error) {
-    if let Ask::Propose { slot, .. } = ask {
+    if let Ask::Propose { slot, .. } | Ask::ChangeMembers { slot, .. } = ask {
         slot.put(Err(error));
     }
 }
@@ -457,5 +508,10 @@ pub(super) fn what_is(command: &Command) -> &'static str {
         Command::LeaseRevoke { .. } => "lease revoke",
         Command::LeaseCheckpoint { .. } => "lease checkpoint",
         Command::Alarm(_) => "alarm",
+        Command::Publish { .. } => "publishing of a member",
+        Command::UpdateMember { .. } => "member update",
+        Command::UpdateCluster(_) => "cluster update",
+        #[cfg(feature = "testing")]
+        Command::Probe => "probe",
     }
 }

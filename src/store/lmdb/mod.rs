@@ -33,11 +33,11 @@ use heed::{
     CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls, types::Bytes,
 };
 use rustix::{
-    fs::{FallocateFlags, FlockOperation, fallocate, flock, fstatvfs},
+    fs::{FallocateFlags, fallocate, fstatvfs},
     io::Errno,
 };
 
-use super::{Backend, Inspect, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
+use super::{Backend, FileLock, Inspect, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
 
 /// How the database is opened.
 #[derive(Clone, Debug)]
@@ -71,8 +71,8 @@ pub struct Lmdb {
     open: RwLock<Option<Open>>,
     options: LmdbOptions,
     dir: PathBuf,
-    /// Closing it gives up the lock; last, when LMDB has been closed.
-    _lock: File,
+    /// Given up last, when LMDB has been closed.
+    _lock: FileLock,
 }
 
 /// The file as it is open.
@@ -289,14 +289,12 @@ impl Backend for Lmdb {
     }
 }
 
-fn take_lock(dir: &Path) -> Result<File, StoreError> {
+fn take_lock(dir: &Path) -> Result<FileLock, StoreError> {
     let path = dir.join("LOCK");
     let file = File::create(&path).map_err(|error| io_error(&path, "cannot be made", error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(StoreError::InUse { path: dir.to_path_buf() }),
-        Err(error) => Err(io_error(&path, "cannot be locked", error.into())),
-    }
+    FileLock::take(file)
+        .map_err(|error| io_error(&path, "cannot be locked", error))?
+        .map_err(|_| StoreError::InUse { path: dir.to_path_buf() })
 }
 
 fn data_path(dir: &Path) -> PathBuf {

@@ -1,0 +1,94 @@
+//! What the cluster knows of this member, and what holds for all: kept in the store, so that every member has the same.
+//!
+//! ```text
+//!   this member's name, client URLs, level   --> Publish        whenever the roll says something else
+//!   leader: the time-outs, if there are none --> UpdateCluster  the first board's; later boards take them over
+//!   leader: what all members know            --> UpdateCluster  the level, raised once all have published it
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::types::{ClusterChange, Command, MemberRow};
+
+use super::Core;
+use crate::member::open::replica_options;
+
+/// What came to nothing is proposed again after this time.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+impl Core {
+    /// One proposal at a time; what else there is to say is said when that is applied.
+    pub(super) fn keep_cluster(&mut self, now: Instant) {
+        let node = self.replica.node();
+        let is_soon = self.cluster_told_at.is_some_and(|at| now.saturating_duration_since(at) < AGAIN_AFTER);
+        if is_soon || node.leader().is_none() || node.is_catching_up() {
+            return;
+        }
+        if let Some(command) = self.own_news().or_else(|| self.cluster_news()) {
+            self.cluster_told_at = Some(now);
+            self.propose_own(&command);
+        }
+    }
+
+    fn own_news(&self) -> Option<Command> {
+        let me = self.replica.node().id();
+        if !self.replica.node().membership().contains(me) {
+            return None;
+        }
+        let level = Command::level_known();
+        let (name, client_urls) = (&self.options.name, &self.options.client_urls);
+        let row = self.roll.row(me).cloned().unwrap_or_default();
+        let MemberRow { name: known_as, peer_urls, client_urls: known_urls, level: known_level } = row;
+        if peer_urls.is_empty() {
+            // The data is of a time before there were rows.
+            let peer_urls = self.options.peer_urls.clone();
+            return Some(Command::UpdateMember { member: me, peer_urls });
+        }
+        let is_known = (&known_as, &known_urls, known_level) == (name, client_urls, level);
+        let publish =
+            || Command::Publish { member: me, name: name.clone(), client_urls: client_urls.clone(), level };
+        (!is_known).then(publish)
+    }
+
+    fn cluster_news(&self) -> Option<Command> {
+        if !self.is_leader() {
+            return None;
+        }
+        let membership = self.replica.node().membership();
+        let settled = &self.roll.cluster;
+        let own = self.options.timeouts_ms();
+        let is_alone = membership.members().count() == 1;
+        let is_settled = settled.timeouts_ms().is_some_and(|settled| !is_alone || settled == own);
+        let timeouts_ms = (!is_settled).then_some(own);
+        let level = Some(self.roll.level(membership)).filter(|level| *level > settled.level);
+        let is_news = timeouts_ms.is_some() || level.is_some();
+        is_news.then_some(Command::UpdateCluster(ClusterChange { timeouts_ms, level }))
+    }
+
+    /// The rows of members may have changed.
+    pub(in crate::member) fn roll_changed(&mut self) {
+        self.roster_is_old = true;
+        self.cluster_told_at = None;
+        if let Some(settled) = self.roll.cluster.timeouts_ms() {
+            self.take_timeouts(settled);
+        }
+    }
+
+    /// The cluster's, whatever this board was started with.
+    fn take_timeouts(&mut self, settled: (u32, u32)) {
+        let running = (self.options.heartbeat, self.options.election);
+        let [heartbeat, election] = [settled.0, settled.1].map(|ms| Duration::from_millis(ms.into()));
+        if running == (heartbeat, election) {
+            return;
+        }
+        log::info!(
+            "the cluster's time-outs are used: heartbeat {heartbeat:?} and election {election:?}, not {:?} and {:?} \
+             (`solder cluster set` changes them for all)",
+            running.0,
+            running.1
+        );
+        self.options.set_timeouts(heartbeat, election);
+        self.replica.retime(&replica_options(&self.options, self.replica.node().id()));
+        self.leases.set_election(election);
+    }
+}

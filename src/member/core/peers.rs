@@ -1,0 +1,47 @@
+//! What the core hears of peers, and tells them of the members.
+
+use std::mem;
+
+use crate::{
+    peer::{PeerEvent, Refusal, Roster},
+    replica::Event,
+    types::NodeId,
+};
+
+use super::Core;
+use crate::member::engine::Failure;
+
+impl Core {
+    pub(super) fn hear_peers(&mut self) -> Result<(), Failure> {
+        let mut events = mem::take(&mut self.peer_events);
+        for event in events.drain(..) {
+            match event {
+                PeerEvent::Received(message) => self.feed(Event::Received(message)),
+                PeerEvent::Lost(id) => self.feed(Event::PeerLost(id)),
+                PeerEvent::Refused { by, reason } => self.refused_by(by, reason)?,
+            }
+        }
+        self.peer_events = events;
+        Ok(())
+    }
+
+    /// Most reasons pass: of a member that is sure that this board is none, that it goes on is a waste.
+    fn refused_by(&self, by: NodeId, reason: Refusal) -> Result<(), Failure> {
+        let me = self.replica.node().id();
+        match reason {
+            Refusal::Removed => Err(Failure(format!(
+                "member {me} was removed from the cluster, as member {by} says: to bring this board back, clear its data \
+                 directory, add it with `solder member add` and start it with --initial-cluster-state existing"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who the members are, if that is not what was told last.
+    pub(in crate::member) fn roster(&mut self) -> Option<Roster> {
+        mem::take(&mut self.roster_is_old).then(|| {
+            let node = self.replica.node();
+            self.roll.roster(node.membership(), node.id(), self.is_leader())
+        })
+    }
+}

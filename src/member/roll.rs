@@ -1,0 +1,104 @@
+//! The roll: who the members are, by Raft and by the store's rows about them.
+
+use std::{collections::BTreeMap, mem};
+
+use crate::{
+    peer::{MemberAddress, PeerUrl, Roster},
+    types::{Bytes, ClusterRow, Entry, MemberRow, Membership, MembershipChange, NodeId, Payload},
+};
+
+use super::MemberInfo;
+
+/// As of what is applied here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Roll {
+    rows: BTreeMap<NodeId, MemberRow>,
+    pub(super) cluster: ClusterRow,
+    /// Of members that were added by entries that are not applied yet: they may be needed for these to be.
+    coming: BTreeMap<NodeId, MemberRow>,
+}
+
+impl Roll {
+    /// What is no row of a format that this build reads counts for none.
+    pub(super) fn new(rows: &[(NodeId, Bytes)]) -> Roll {
+        let mut roll = Roll::default();
+        for (id, row) in rows {
+            match id {
+                NodeId(0) => roll.cluster = ClusterRow::decode(row).unwrap_or_default(),
+                id => roll.rows.extend(MemberRow::decode(row).map(|row| (*id, row))),
+            }
+        }
+        roll
+    }
+
+    /// All rows are these now.
+    pub(super) fn update(&mut self, rows: &[(NodeId, Bytes)]) {
+        let coming = mem::take(&mut self.coming);
+        *self = Roll::new(rows);
+        self.coming = coming.into_iter().filter(|(id, _)| !self.rows.contains_key(id)).collect();
+    }
+
+    pub(super) fn appended(&mut self, entry: &Entry) {
+        if let Payload::Membership {
+            change: MembershipChange::AddVoter(id) | MembershipChange::AddLearner(id),
+            info,
+            ..
+        } = &entry.payload
+        {
+            self.coming.extend(MemberRow::decode(info).map(|row| (*id, row)));
+        }
+    }
+
+    pub(super) fn row(&self, id: NodeId) -> Option<&MemberRow> {
+        self.rows.get(&id)
+    }
+
+    /// All members, in the order of their ids.
+    pub(super) fn infos(&self, membership: &Membership) -> Vec<MemberInfo> {
+        membership.members().map(|id| self.info(id, membership)).collect()
+    }
+
+    pub(super) fn info(&self, id: NodeId, membership: &Membership) -> MemberInfo {
+        let row = self.rows.get(&id).cloned().unwrap_or_default();
+        MemberInfo {
+            id,
+            name: row.name,
+            peer_urls: row.peer_urls,
+            client_urls: row.client_urls,
+            is_learner: membership.learners.contains(&id),
+        }
+    }
+
+    /// Is one of these the peer URL of a member, other than `except`?
+    pub(super) fn has_peer_url(&self, urls: &[String], except: Option<NodeId>) -> bool {
+        self.rows
+            .iter()
+            .filter(|(id, _)| Some(**id) != except)
+            .any(|(_, row)| row.peer_urls.iter().any(|url| urls.contains(url)))
+    }
+
+    /// What all members know: of one that has never served nobody can say.
+    pub(super) fn level(&self, membership: &Membership) -> u32 {
+        let level = |id| self.rows.get(&id).map_or(0, |row| row.level);
+        membership.members().map(level).min().unwrap_or(0)
+    }
+
+    /// Whom peers are to know. A leader's list is the newest there is.
+    pub(super) fn roster(&self, membership: &Membership, me: NodeId, is_leader: bool) -> Roster {
+        let votes = |id| membership.voters.contains(&id);
+        let address = |id| MemberAddress {
+            id,
+            urls: self.rows.get(&id).or(self.coming.get(&id)).map_or_else(Vec::new, urls),
+            is_kept: votes(me) && votes(id),
+        };
+        Roster {
+            members: membership.members().filter(|id| *id != me).map(address).collect(),
+            removed: membership.removed.clone(),
+            takes_guests: !is_leader,
+        }
+    }
+}
+
+fn urls(row: &MemberRow) -> Vec<PeerUrl> {
+    row.peer_urls.iter().filter_map(|url| PeerUrl::parse(url).ok()).collect()
+}

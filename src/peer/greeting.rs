@@ -1,0 +1,328 @@
+//! The first bytes on a connection, one greeting each way: who speaks to whom, and what both can do.
+//!
+//! ```text
+//! | 0     | 8      | 10     | 12      | 14      | 15      | 16      | 24   | 32 | 40              | 44    |
+//! | magic | length | lowest | highest | purpose | verdict | cluster | from | to | frame_bytes_max | crc32 |
+//!
+//! magic "SolderPe"; all numbers little endian; `length` is that of the whole greeting, 48 here; a later build may put more
+//! fields before the CRC, which is always last and covers all before it
+//! lowest, highest   protocol versions that the sender speaks; the highest that both speak is used
+//! purpose           0 urgent, 1 bulk
+//! verdict           0 in the first greeting and in an answer that welcomes; else why the answer refuses
+//! frame_bytes_max   the longest payload of a frame that the sender takes
+//!
+//! member 1 of cluster 5 to member 2, urgent, 4 MiB:
+//!   53 6f 6c 64 65 72 50 65 30 00 01 00 01 00 00 00  magic, 48, versions 1 to 1, urgent, welcome
+//!   05 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00  cluster, from
+//!   02 00 00 00 00 00 00 00 00 00 40 00 f3 52 e4 3b  to, frame_bytes_max, crc32
+//! ```
+//!
+//! Who dialled speaks first. Nothing behind a greeting is looked at before both are known and fit.
+
+use std::{fmt, ops::RangeInclusive};
+
+use crate::types::{ClusterId, NodeId};
+
+const MAGIC: &[u8; 8] = b"SolderPe";
+
+/// What this build writes.
+pub const GREETING_BYTES: usize = 48;
+
+/// What a later build may come to write. No more is read of a stranger.
+pub const GREETING_BYTES_MAX: usize = 256;
+
+/// Of the length field's end: so many bytes tell how many there are.
+pub const GREETING_HEAD_BYTES: usize = 10;
+
+/// The protocol versions that this build speaks. A version is what `frame` draws.
+pub const VERSIONS: RangeInclusive<u16> = 1..=1;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    pub lowest: u16,
+    pub highest: u16,
+    pub purpose: Purpose,
+    pub verdict: Option<Refusal>,
+    pub cluster: ClusterId,
+    pub from: NodeId,
+    pub to: NodeId,
+    pub frame_bytes_max: u32,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// What must not wait: votes, heartbeats, appends of ordinary size.
+    Urgent,
+    /// What may take its time: catching up, and single large entries.
+    Bulk,
+}
+
+impl Purpose {
+    pub(super) const ALL: [Purpose; 2] = [Purpose::Urgent, Purpose::Bulk];
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Purpose::Urgent => "urgent",
+            Purpose::Bulk => "bulk",
+        })
+    }
+}
+
+/// Why a connection is not wanted. The numbers are a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No version that both speak.
+    Version,
+    OtherCluster,
+    /// Somebody else was called.
+    WrongMember,
+    /// The caller was a member once, and is not any more, for good.
+    Removed,
+    /// The caller is no member, and who refuses is sure of it.
+    NotMember,
+    /// The caller has the id of the called.
+    SameMember,
+    /// Too many that are not known yet are connected.
+    Busy,
+    /// A reason that only newer builds know.
+    Unknown(u8),
+}
+
+impl Refusal {
+    fn code(self) -> u8 {
+        match self {
+            Refusal::Version => 1,
+            Refusal::OtherCluster => 2,
+            Refusal::WrongMember => 3,
+            Refusal::Removed => 4,
+            Refusal::NotMember => 5,
+            Refusal::SameMember => 6,
+            Refusal::Busy => 7,
+            Refusal::Unknown(code) => code,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Refusal> {
+        Some(match code {
+            0 => return None,
+            1 => Refusal::Version,
+            2 => Refusal::OtherCluster,
+            3 => Refusal::WrongMember,
+            4 => Refusal::Removed,
+            5 => Refusal::NotMember,
+            6 => Refusal::SameMember,
+            7 => Refusal::Busy,
+            code => Refusal::Unknown(code),
+        })
+    }
+
+    /// For whom `caller` and `called` are the two greetings: what is wrong, and what to do.
+    pub(super) fn explain(self, caller: &Greeting, called: &Greeting) -> String {
+        match self {
+            Refusal::Version => format!(
+                "member {} speaks protocol versions {} to {}, member {} {} to {}: install the newer build on both, one after \
+                 the other",
+                caller.from, caller.lowest, caller.highest, called.from, called.lowest, called.highest
+            ),
+            Refusal::OtherCluster => format!(
+                "member {} belongs to cluster {}, member {} to cluster {}: a peer URL leads to a board of another cluster, or \
+                 a board has the data of an earlier one",
+                caller.from, caller.cluster, called.from, called.cluster
+            ),
+            Refusal::WrongMember => format!(
+                "member {} was called, but member {} lives there: correct the peer URL with `solder member update`",
+                caller.to, called.from
+            ),
+            Refusal::Removed => format!(
+                "member {} was removed from the cluster: to have it back, stop it, remove its data directory, and add it with \
+                 `solder member add`",
+                caller.from
+            ),
+            Refusal::NotMember => format!(
+                "member {} is not in the cluster's list of members: add it with `solder member add`",
+                caller.from
+            ),
+            Refusal::SameMember => format!(
+                "two boards are member {}: a data directory was copied, or a peer URL leads back to its own board; only one \
+                 may run",
+                caller.from
+            ),
+            Refusal::Busy => {
+                format!("member {} is connected with too many that it does not know yet", called.from)
+            }
+            Refusal::Unknown(code) => {
+                format!("member {} refuses for reason {code}, which only newer builds know", called.from)
+            }
+        }
+    }
+}
+
+/// Why bytes are no greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadGreeting {
+    /// Another protocol, or none.
+    Magic,
+    Length(u16),
+    Checksum,
+    Purpose(u8),
+    /// The lowest version above the highest.
+    Versions,
+}
+
+impl fmt::Display for BadGreeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadGreeting::Magic => f.write_str("it does not speak the peer protocol"),
+            BadGreeting::Length(length) => write!(f, "a greeting of {length} bytes"),
+            BadGreeting::Checksum => f.write_str("a greeting with a wrong checksum"),
+            BadGreeting::Purpose(code) => write!(f, "a greeting for the unknown purpose {code}"),
+            BadGreeting::Versions => f.write_str("a greeting without a version"),
+        }
+    }
+}
+
+impl Greeting {
+    pub fn encode(&self) -> [u8; GREETING_BYTES] {
+        let mut bytes = [0; GREETING_BYTES];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..10].copy_from_slice(&(GREETING_BYTES as u16).to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.lowest.to_le_bytes());
+        bytes[12..14].copy_from_slice(&self.highest.to_le_bytes());
+        bytes[14] = u8::from(self.purpose == Purpose::Bulk);
+        bytes[15] = self.verdict.map_or(0, Refusal::code);
+        bytes[16..24].copy_from_slice(&self.cluster.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.from.0.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.to.0.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.frame_bytes_max.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..44]);
+        bytes[44..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// How long the greeting is that begins like this, of [`GREETING_HEAD_BYTES`] or more.
+    pub fn length(head: &[u8]) -> Result<usize, BadGreeting> {
+        let head = head.get(..GREETING_HEAD_BYTES).ok_or(BadGreeting::Length(0))?;
+        if !head.starts_with(MAGIC) {
+            return Err(BadGreeting::Magic);
+        }
+        let length = u16::from_le_bytes([head[8], head[9]]);
+        match usize::from(length) {
+            bytes @ GREETING_BYTES..=GREETING_BYTES_MAX => Ok(bytes),
+            _ => Err(BadGreeting::Length(length)),
+        }
+    }
+
+    /// Of exactly as many bytes as `length` says.
+    pub fn decode(bytes: &[u8]) -> Result<Greeting, BadGreeting> {
+        let length = Greeting::length(bytes)?;
+        let (fields, sum) = match bytes.split_last_chunk() {
+            Some((fields, sum)) if bytes.len() == length => (fields, u32::from_le_bytes(*sum)),
+            _ => return Err(BadGreeting::Length(u16::try_from(bytes.len()).unwrap_or(u16::MAX))),
+        };
+        if crc32fast::hash(fields) != sum {
+            return Err(BadGreeting::Checksum);
+        }
+        let purpose = match fields[14] {
+            0 => Purpose::Urgent,
+            1 => Purpose::Bulk,
+            code => return Err(BadGreeting::Purpose(code)),
+        };
+        let (lowest, highest) = (number(&fields[10..12]) as u16, number(&fields[12..14]) as u16);
+        if lowest > highest {
+            return Err(BadGreeting::Versions);
+        }
+        Ok(Greeting {
+            lowest,
+            highest,
+            purpose,
+            verdict: Refusal::from_code(fields[15]),
+            cluster: ClusterId(number(&fields[16..24])),
+            from: NodeId(number(&fields[24..32])),
+            to: NodeId(number(&fields[32..40])),
+            frame_bytes_max: number(&fields[40..44]) as u32,
+        })
+    }
+
+    /// The highest version that both speak.
+    pub fn common_version(&self, other: &Greeting) -> Option<u16> {
+        let highest = self.highest.min(other.highest);
+        (highest >= self.lowest.max(other.lowest)).then_some(highest)
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GREETING: Greeting = Greeting {
+        lowest: 1,
+        highest: 1,
+        purpose: Purpose::Urgent,
+        verdict: None,
+        cluster: ClusterId(5),
+        from: NodeId(1),
+        to: NodeId(2),
+        frame_bytes_max: 4 << 20,
+    };
+
+    #[test]
+    fn the_bytes_of_a_greeting() {
+        let bytes = GREETING.encode();
+        let drawn = [
+            0x53, 0x6f, 0x6c, 0x64, 0x65, 0x72, 0x50, 0x65, 0x30, 0, 1, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0,
+            0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0xf3, 0x52, 0xe4, 0x3b,
+        ];
+        assert_eq!(bytes, drawn, "{bytes:02x?}");
+        assert_eq!(Greeting::decode(&bytes), Ok(GREETING));
+    }
+
+    #[test]
+    fn every_reason_has_its_number() {
+        for code in 0..=255 {
+            let verdict = Refusal::from_code(code);
+            assert_eq!(verdict.map_or(0, Refusal::code), code);
+            let greeting = Greeting { verdict, purpose: Purpose::Bulk, ..GREETING };
+            assert_eq!(Greeting::decode(&greeting.encode()), Ok(greeting));
+        }
+    }
+
+    #[test]
+    fn a_longer_greeting_of_a_later_build_is_understood() {
+        let mut bytes = GREETING.encode()[..44].to_vec();
+        bytes.extend(b"more");
+        bytes[8] += 4;
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        assert_eq!(Greeting::decode(&bytes), Ok(GREETING));
+    }
+
+    #[test]
+    fn bytes_that_are_no_greeting() {
+        let bytes = GREETING.encode();
+        for place in 0..GREETING_BYTES {
+            let mut bad = bytes;
+            bad[place] ^= 0x10;
+            assert!(Greeting::decode(&bad).is_err(), "byte {place} is wrong");
+            assert!(Greeting::decode(&bytes[..place]).is_err(), "{place} bytes");
+        }
+        assert_eq!(Greeting::length(b"GET / HTTP/1.1"), Err(BadGreeting::Magic));
+        assert_eq!(Greeting::length(b"SolderPe\xff\xff"), Err(BadGreeting::Length(0xffff)));
+        let upside_down = Greeting { lowest: 2, highest: 1, ..GREETING };
+        assert_eq!(Greeting::decode(&upside_down.encode()), Err(BadGreeting::Versions));
+    }
+
+    #[test]
+    fn the_highest_version_that_both_speak() {
+        let of = |lowest, highest| Greeting { lowest, highest, ..GREETING };
+        assert_eq!(of(1, 3).common_version(&of(2, 5)), Some(3));
+        assert_eq!(of(2, 5).common_version(&of(1, 3)), Some(3));
+        assert_eq!(of(1, 1).common_version(&of(2, 5)), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Who may stay: what a greeting is held against. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::types::NodeId;
+
+use super::{Greeting, Refusal};
+
+/// What this board knows when somebody greets it.
+pub(super) struct Known<'a> {
+    pub(super) is_member: bool,
+    pub(super) removed: &'a BTreeSet<NodeId>,
+    pub(super) takes_guests: bool,
+    pub(super) has_room_for_guests: bool,
+}
+
+/// The dialled judges the dialler.
+pub(super) fn of_caller(mine: &Greeting, theirs: &Greeting, known: &Known<'_>) -> Option<Refusal> {
+    let refusal = match () {
+        () if mine.common_version(theirs).is_none() => Refusal::Version,
+        () if theirs.cluster != mine.cluster => Refusal::OtherCluster,
+        () if theirs.to != mine.from => Refusal::WrongMember,
+        () if theirs.from == mine.from => Refusal::SameMember,
+        () if known.removed.contains(&theirs.from) => Refusal::Removed,
+        () if known.is_member => return None,
+        () if !known.takes_guests || theirs.from == NodeId(0) => Refusal::NotMember,
+        () if !known.has_room_for_guests => Refusal::Busy,
+        () => return None,
+    };
+    Some(refusal)
+}
+
+/// The dialler judges the answer.
+pub(super) fn of_called(mine: &Greeting, theirs: &Greeting) -> Option<Refusal> {
+    match () {
+        () if theirs.verdict.is_some() => theirs.verdict,
+        () if mine.common_version(theirs).is_none() => Some(Refusal::Version),
+        () if theirs.cluster != mine.cluster => Some(Refusal::OtherCluster),
+        () if theirs.from != mine.to || theirs.to != mine.from => Some(Refusal::WrongMember),
+        () if theirs.purpose != mine.purpose => Some(Refusal::WrongMember),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{peer::Purpose, types::ClusterId};
+
+    const MINE: Greeting = Greeting {
+        lowest: 2,
+        highest: 3,
+        purpose: Purpose::Urgent,
+        verdict: None,
+        cluster: ClusterId(5),
+        from: NodeId(1),
+        to: NodeId(2),
+        frame_bytes_max: 1,
+    };
+
+    const THEIRS: Greeting = Greeting { from: NodeId(2), to: NodeId(1), ..MINE };
+
+    fn judge(
+        theirs: Greeting,
+        is_member: bool,
+        takes_guests: bool,
+        has_room_for_guests: bool,
+    ) -> Option<Refusal> {
+        let removed = BTreeSet::from([NodeId(9)]);
+        let known = Known { is_member, removed: &removed, takes_guests, has_room_for_guests };
+        of_caller(&MINE, &theirs, &known)
+    }
+
+    #[test]
+    fn callers() {
+        let member = |theirs| judge(theirs, true, false, false);
+        assert_eq!(member(THEIRS), None);
+        assert_eq!(member(Greeting { lowest: 3, highest: 9, ..THEIRS }), None);
+        assert_eq!(member(Greeting { lowest: 4, highest: 9, ..THEIRS }), Some(Refusal::Version));
+        assert_eq!(member(Greeting { lowest: 1, highest: 1, ..THEIRS }), Some(Refusal::Version));
+        assert_eq!(member(Greeting { cluster: ClusterId(6), ..THEIRS }), Some(Refusal::OtherCluster));
+        assert_eq!(member(Greeting { to: NodeId(3), ..THEIRS }), Some(Refusal::WrongMember));
+        assert_eq!(member(Greeting { from: NodeId(1), ..THEIRS }), Some(Refusal::SameMember));
+        let removed = Greeting { from: NodeId(9), ..THEIRS };
+        assert_eq!(judge(removed, true, true, true), Some(Refusal::Removed));
+        assert_eq!(judge(THEIRS, false, false, true), Some(Refusal::NotMember));
+        assert_eq!(judge(THEIRS, false, true, false), Some(Refusal::Busy));
+        assert_eq!(judge(THEIRS, false, true, true), None);
+        let nobody = Greeting { from: NodeId(0), ..THEIRS };
+        assert_eq!(judge(nobody, false, true, true), Some(Refusal::NotMember));
+    }
+
+    #[test]
+    fn answers() {
+        assert_eq!(of_called(&MINE, &THEIRS), None);
+        let refused = Greeting { verdict: Some(Refusal::Removed), ..THEIRS };
+        assert_eq!(of_called(&MINE, &refused), Some(Refusal::Removed));
+        assert_eq!(of_called(&MINE, &Greeting { from: NodeId(3), ..THEIRS }), Some(Refusal::WrongMember));
+        assert_eq!(of_called(&MINE, &Greeting { to: NodeId(3), ..THEIRS }), Some(Refusal::WrongMember));
+        assert_eq!(
+            of_called(&MINE, &Greeting { cluster: ClusterId(6), ..THEIRS }),
+            Some(Refusal::OtherCluster)
+        );
+        assert_eq!(of_called(&MINE, &Greeting { lowest: 9, highest: 9, ..THEIRS }), Some(Refusal::Version));
+    }
+}

@@ -1,0 +1,109 @@
+//! What the floor is told, and what peers may cost: every bound next to its reason.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use crate::types::{ClusterId, NodeId};
+
+use super::TlsFiles;
+
+/// Who this board is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub cluster: ClusterId,
+    pub member: NodeId,
+    /// Needed for `https` listeners and peers.
+    pub tls: Option<TlsFiles>,
+    pub limits: Limits,
+    /// Certificates ask it, and nothing else.
+    pub wall_clock: fn() -> SystemTime,
+}
+
+impl Options {
+    pub fn new(cluster: ClusterId, member: NodeId) -> Options {
+        Options { cluster, member, tls: None, limits: Limits::default(), wall_clock: SystemTime::now }
+    }
+
+    /// With the three files that mutual TLS needs.
+    pub fn with_tls(self, [cert, key, trusted_ca]: [PathBuf; 3]) -> Options {
+        Options { tls: Some(TlsFiles { cert, key, trusted_ca }), ..self }
+    }
+}
+
+/// What peers may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest payload of a frame. A command has at most 1.5 MiB, a board's table of leases as much, a piece of a
+    /// transfer 256 KiB.
+    pub frame_bytes_max: u32,
+    /// Data that waits for one peer in one lane; one message may be larger, alone. Must be more than Raft's window and one
+    /// Append, or a leader that sends as it may loses what it sends.
+    pub queue_bytes_max: u64,
+    /// What has come and was not taken. Beyond it nothing more is read, and TCP holds back those who send.
+    pub inbox_bytes_max: u64,
+    /// Connections that have not greeted yet; one more pushes one out. About 20 KB each, at worst 140 KB (a handshake's
+    /// messages have at most 64 KB each).
+    pub strangers_max: usize,
+    /// Who is taken though no member that is known here. A cluster changes by one member at a time.
+    pub guests_max: usize,
+    /// From the first byte of a connection, its dialling included, until both sides have greeted. A handshake takes a
+    /// board of the smallest kind half a second, and others may be before it.
+    pub greeting_timeout: Duration,
+    /// What the other board's system has not acknowledged for so long is lost, with its connection. A link may well be away
+    /// for a second or two, and a new handshake costs more than a little patience; but TCP repeats itself ever more
+    /// rarely, so after a long break a new connection is there sooner than the old one.
+    pub silence_timeout: Duration,
+    /// The longest pause between two attempts to reach a peer.
+    pub redial_max: Duration,
+    /// How often each connection is looked at, and each urgent one sends a ping: one wake-up for all.
+    pub beat: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            frame_bytes_max: 4 << 20,
+            queue_bytes_max: 2 << 20,
+            inbox_bytes_max: 2 << 20,
+            strangers_max: 32,
+            guests_max: 8,
+            greeting_timeout: Duration::from_secs(5),
+            silence_timeout: Duration::from_secs(5),
+            redial_max: Duration::from_secs(2),
+            beat: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What is larger goes by bulk: on a link of 1 MB a second, heartbeats wait a third of a second behind it. All Appends but
+/// those of a single large entry are smaller (`raft::Options::append_bytes_max` and what surrounds them).
+pub(super) const URGENT_BYTES_MAX: u64 = 300 << 10;
+
+/// The system's own queue of a socket. More would lie between a heartbeat and its way; the default grows to megabytes.
+pub(super) const SEND_BUFFER_BYTES: usize = 128 << 10;
+
+/// Small frames are gathered up to here for one write: two TLS records.
+pub(super) const WRITE_BYTES: usize = 32 << 10;
+
+/// What a connection reads into while nothing larger comes.
+pub(super) const READ_BYTES: usize = 4 << 10;
+
+/// After a large frame the buffer shrinks again, unless the next is as large.
+pub(super) const READ_BYTES_KEPT: usize = 64 << 10;
+
+/// Beats without a message, after which a connection that nobody needs is closed.
+pub(super) const IDLE_BEATS: u32 = 3;
+
+/// How long what ends may take to say why.
+pub(super) const BYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection that lives for so long was a good one: the next attempt need not wait.
+pub(super) const STEADY: Duration = Duration::from_secs(1);
+
+/// Names that are looked up at one time, each on a thread that the system's resolver may keep for long.
+pub(super) const LOOKUPS_MAX: usize = 4;
+
+/// Anybody can cause warnings about strangers: one in so much time, the others are only counted.
+pub(super) const WARN_EVERY: Duration = Duration::from_secs(10);

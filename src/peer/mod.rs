@@ -1,0 +1,112 @@
+//! Peers: messages between members, over sockets.
+//!
+//! ```text
+//!   Peers::send --> Peer --+--> Lane urgent: Queue --> session ==> TCP or TLS ==> its board
+//!                          +--> Lane bulk:   Queue --> session ==> TCP or TLS ==>
+//!   Peers::take <-- Inbox <----------------------------- session <== both ways
+//!
+//!   dial    makes a connection when there is something to send      handshake  TLS, on a thread of its own
+//!   accept  takes connections: strangers first, then peers          credentials, trust, clock: whom to believe
+//! ```
+//!
+//! - Sending never waits. What does not fit is dropped, and counted (`queue` says what and why); one peer's queue is no
+//!   other's.
+//! - Two lanes to a peer, so that a heartbeat never waits behind a gigabyte. An Append that is too large for the urgent lane
+//!   goes by bulk, and with it all that follow, until the peer has said that bulk is empty (`peer`).
+//! - A connection carries messages both ways, whoever dialled it. If both dialled at one time there are two, and both send
+//!   on the one that the smaller id dialled; the other runs idle and is closed by its dialler. So there are no duels, and a
+//!   board that nobody can reach, because its address is new, is heard and answered on what it dialled itself.
+//! - Voters keep an urgent connection to each other (`MemberAddress::is_kept`). All else is dialled when there is something
+//!   to send, and closed when idle: a hundred learners make no mesh.
+//! - Nobody is listened to before he has greeted, in bounded time and bytes, as a member of this cluster (`greeting`).
+//! - Links that died without a word are noticed by TCP itself: what is not acknowledged in `Limits::silence_timeout` ends the
+//!   connection, and each side sends a ping every `Limits::beat` at least. A peer that lives and hangs is Raft's business.
+//! - A process that died closed its connections. That is told at once: `PeerEvent::Lost`.
+//!
+//! Memory, of one connection that waits, with its share of its peer and of dialling: about 15 KB, and with TLS at most 28 KB
+//! more, beside the system's own for a socket. In use: up to 32 KB that wait to be written, a frame that is read or written,
+//! and the lane's queue, which shares its entries with the log.
+//!
+//! Here you will not find: what messages mean, threads but one for handshakes, disks but for certificates.
+
+mod accept;
+mod backoff;
+mod clock;
+mod connection;
+mod credentials;
+mod dial;
+mod figures;
+mod frame;
+mod greeting;
+mod handshake;
+mod inbox;
+mod judge;
+mod lane;
+mod limits;
+mod listener;
+#[expect(clippy::module_inception, reason = "one peer is what the floor is about")]
+mod peer;
+mod peers;
+mod queue;
+mod session;
+mod shared;
+mod signal;
+mod strangers;
+mod stream;
+mod trust;
+mod url;
+mod validity;
+
+use std::collections::BTreeSet;
+
+use crate::{replica::PeerMessage, types::NodeId};
+
+pub use self::{
+    credentials::TlsFiles,
+    figures::{PeerFigures, Totals},
+    frame::{BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
+    greeting::{
+        BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
+        VERSIONS,
+    },
+    limits::{Limits, Options},
+    listener::PeerListener,
+    peers::Peers,
+    url::PeerUrl,
+    validity::Validity,
+};
+
+/// What peers have said and done.
+#[derive(Debug)]
+pub enum PeerEvent {
+    Received(PeerMessage),
+    /// Its process has ended, or is about to: its side closed the last urgent connection. Not a silence, which may be the
+    /// link's.
+    Lost(NodeId),
+    /// A member refuses this board, or ends its connections, for a reason that does not go away by itself. Told once for
+    /// each reason.
+    Refused {
+        by: NodeId,
+        reason: Refusal,
+    },
+}
+
+/// Who belongs to the cluster, as far as this board knows.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    /// All members but this one; this one is skipped.
+    pub members: Vec<MemberAddress>,
+    /// Never again.
+    pub removed: BTreeSet<NodeId>,
+    /// Take who is of this cluster, is not in the list, and was not removed. A board that does not lead must: its list may
+    /// be older than a leader that it has to hear of the newer one. A leader's list is the newest there is.
+    pub takes_guests: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberAddress {
+    pub id: NodeId,
+    pub urls: Vec<PeerUrl>,
+    /// Keep an urgent connection to it, whether there is something to send or not: both vote.
+    pub is_kept: bool,
+}

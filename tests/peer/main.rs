@@ -1,0 +1,11 @@
+//! Peers over real sockets.
+
+mod duels;
+mod hostile;
+mod lanes;
+mod members;
+mod plain;
+mod raw;
+mod refusals;
+mod support;
+mod tls;
