@@ -61,7 +61,7 @@ where
 }
 
 /// Waits until the member has told of itself all that it has to.
-pub(crate) async fn told(member: &Member) {
+pub(crate) async fn introduced(member: &Member) {
     let committed = || member.figures().proposals_committed;
     let mut before = 0;
     while before != committed() || member.members(false).await.is_ok_and(|all| all[0].name.is_empty()) {
