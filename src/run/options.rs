@@ -62,8 +62,11 @@ fn start(settings: &Settings) -> member::Start {
 }
 
 /// Who calls, and what it may cost.
-pub(super) fn peers(settings: &Settings, (cluster, member): (ClusterId, NodeId)) -> peer::Options {
-    let options = peer::Options::new(cluster, member);
+pub(super) fn peers(
+    settings: &Settings,
+    (cluster, member, incarnation): (ClusterId, NodeId, u64),
+) -> peer::Options {
+    let options = peer::Options::new(cluster, member, incarnation);
     match settings.peer_tls.clone() {
         Some(config::PeerTls { cert, key, trusted_ca }) => options.with_tls([cert, key, trusted_ca]),
         None => options,
