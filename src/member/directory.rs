@@ -133,6 +133,11 @@ impl DataDir {
     }
 }
 
+/// Whether somebody lives there.
+pub(super) fn is_made(data_dir: &Path) -> bool {
+    data_dir.join(MEMBER).exists()
+}
+
 /// An incarnation: 0 would be none.
 pub(super) fn draw() -> u64 {
     fastrand::u64(1..)

@@ -27,7 +27,7 @@ use super::{
     engine::{self, Engine},
     leases::Leases,
     log_thread::{Log, LogOf},
-    options::Start,
+    options::{Members, Start},
     roll::Roll,
 };
 
@@ -218,7 +218,7 @@ fn found(options: &Options, identity: &Identity, store: &mut Store) -> Result<()
     store.init_with(identity.cluster, membership, &rows)
 }
 
-fn alone(options: &Options) -> BTreeMap<String, Vec<String>> {
+fn alone(options: &Options) -> Members {
     BTreeMap::from([(options.name.clone(), options.peer_urls.clone())])
 }
 
@@ -234,7 +234,7 @@ pub(super) fn founder(options: &Options) -> Identity {
     }
 }
 
-fn founder_of(members: &BTreeMap<String, Vec<String>>, token: &str, name: String) -> Identity {
+fn founder_of(members: &Members, token: &str, name: String) -> Identity {
     let member = id_of_member(members.get(&name).map_or(&[][..], Vec::as_slice), token);
     let ids: Vec<[u8; 8]> = founders(members, token).iter().map(|(id, _)| id.0.to_be_bytes()).collect();
     let cluster = ClusterId(id_of(ids.iter().map(|id| &id[..])));
@@ -242,7 +242,7 @@ fn founder_of(members: &BTreeMap<String, Vec<String>>, token: &str, name: String
 }
 
 /// In the order of their ids.
-fn founders(members: &BTreeMap<String, Vec<String>>, token: &str) -> Vec<(NodeId, MemberRow)> {
+fn founders(members: &Members, token: &str) -> Vec<(NodeId, MemberRow)> {
     let row = |urls: &Vec<String>| MemberRow { peer_urls: urls.clone(), ..MemberRow::default() };
     let mut founders: Vec<_> = members.values().map(|urls| (id_of_member(urls, token), row(urls))).collect();
     founders.sort_by_key(|(id, _)| *id);

@@ -1,9 +1,6 @@
 //! What the floor is told, and what peers may cost: every bound next to its reason.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use crate::types::{ClusterId, NodeId};
 
@@ -33,11 +30,6 @@ impl Options {
             limits: Limits::default(),
             wall_clock: SystemTime::now,
         }
-    }
-
-    /// With the three files that mutual TLS needs.
-    pub fn with_tls(self, [cert, key, trusted_ca]: [PathBuf; 3]) -> Options {
-        Options { tls: Some(TlsFiles { cert, key, trusted_ca }), ..self }
     }
 }
 
