@@ -1,6 +1,11 @@
 //! /metrics in Prometheus' text form, with etcd's names where the meaning is the same, so that etcd's dashboards work.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt::Write, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt::Write,
+    time::Duration,
+};
 
 use super::{
     Api,
@@ -18,6 +23,10 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Counters {
     handled: RefCell<BTreeMap<Ended, (&'static str, u64)>>,
+    /// Learners that became voters by a call of this member's clients.
+    promoted: Cell<u64>,
+    /// And those that did not, by etcd's text.
+    not_promoted: RefCell<BTreeMap<String, u64>>,
 }
 
 /// Service, method, and how it ended.
@@ -32,6 +41,13 @@ impl Counters {
         };
         let mut handled = self.handled.borrow_mut();
         handled.entry((row.service, row.method, code)).or_insert((kind, 0)).1 += 1;
+    }
+
+    pub(super) fn promoted(&self, failure: Option<&Error>) {
+        match failure {
+            None => self.promoted.set(self.promoted.get() + 1),
+            Some(error) => *self.not_promoted.borrow_mut().entry(error.to_string()).or_default() += 1,
+        }
     }
 }
 
