@@ -63,7 +63,7 @@ use crate::{replica::PeerMessage, types::NodeId};
 
 pub use self::{
     credentials::TlsFiles,
-    figures::{PeerFigures, Totals},
+    figures::{PeerFigures, RoundTrips, Totals},
     frame::{BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
     greeting::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
