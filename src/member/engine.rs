@@ -193,6 +193,11 @@ impl Engine {
             .any(|peer| peer.id == id && peer.active_for.is_some_and(|time| time >= STEADY))
     }
 
+    /// There is a connection, be it of this moment.
+    pub(super) fn is_reached(&self, id: NodeId) -> bool {
+        self.peer_figures().iter().any(|peer| peer.id == id && peer.is_active)
+    }
+
     pub(super) fn peer_figures(&self) -> Vec<PeerFigures> {
         self.peers.borrow().as_ref().map_or_else(Vec::new, Peers::figures)
     }

@@ -66,6 +66,8 @@ use crate::types::{AlarmKind, ClusterId, NodeId, Outcome, Revision, Term};
 
 use self::{engine::Engine, pins::Pin};
 
+pub use crate::peer::PeerFigures;
+
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
 pub use self::{
@@ -75,6 +77,7 @@ pub use self::{
     engine::Failure,
     figures::{Figures, Histogram},
     leases::TimeToLive,
+    members::is_peer_url,
     open::{OpenError, Opened, open},
     options::{AutoCompaction, Members, Options, REQUEST_TIMEOUT, Start},
     pulse::Pulse,

@@ -66,7 +66,7 @@ use crate::{replica::PeerMessage, types::NodeId};
 pub use self::{
     ask::{Asker, RollCall, RollEntry},
     credentials::TlsFiles,
-    figures::{PeerFigures, Totals},
+    figures::{PeerFigures, RoundTrips, Totals},
     frame::{BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
     greeting::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,

@@ -14,7 +14,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use smol::Task;
@@ -24,7 +24,7 @@ use crate::{raft::Message, replica::PeerMessage, types::NodeId};
 use super::{
     PeerFigures, PeerUrl, Purpose,
     connection::Connection,
-    figures::Count,
+    figures::{Count, RoundTrips},
     frame::{Bye, wire_bytes},
     lane::Lane,
     limits::URGENT_BYTES_MAX,
@@ -50,7 +50,7 @@ pub(super) struct Peer {
     /// Since when there is an urgent connection.
     pub(super) active_since: Cell<Option<Instant>>,
     pub(super) counts: Counts,
-    pub(super) round_trip: Cell<Option<Duration>>,
+    pub(super) round_trips: RefCell<RoundTrips>,
 }
 
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl Peer {
             is_lost: Cell::new(false),
             active_since: Cell::new(None),
             counts: Counts::default(),
-            round_trip: Cell::new(None),
+            round_trips: RefCell::default(),
         }
     }
 
@@ -181,7 +181,8 @@ impl Peer {
             connections: [counts.connections[0].get(), counts.connections[1].get()],
             dials_failed: counts.dials_failed.get(),
             malformed: counts.malformed.get(),
-            round_trip: self.round_trip.get(),
+            round_trip: self.round_trips.borrow().last(),
+            round_trips: self.round_trips.borrow().clone(),
         }
     }
 }

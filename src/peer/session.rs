@@ -307,8 +307,10 @@ impl Session<'_> {
             Frame::Pong { number } => {
                 let took = self.connection.answered(number);
                 match self.lane.purpose {
-                    Purpose::Urgent if took.is_some() => self.peer.round_trip.set(took),
-                    Purpose::Urgent => {}
+                    Purpose::Urgent => {
+                        took.into_iter().for_each(|took| self.peer.round_trips.borrow_mut().add(took));
+                    }
+                    // Questions have no lane.
                     Purpose::Bulk | Purpose::Ask => self.peer.bulk_arrived(number),
                 }
             }

@@ -191,6 +191,11 @@ impl Core {
         self.options.election
     }
 
+    /// Heartbeat and election.
+    pub(super) fn timeouts_ms(&self) -> (u32, u32) {
+        self.options.timeouts_ms()
+    }
+
     pub(super) fn request_timeout(&self) -> Duration {
         self.options.request_timeout
     }
