@@ -131,7 +131,7 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, roll, leases, &options);
+        let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
         core.roll_changed();
         let replay_until = core.replica.node().last().index.next();
         let keeper = store_thread::Options {
@@ -197,6 +197,11 @@ impl Engine {
         self.peer_figures()
             .iter()
             .any(|peer| peer.id == id && peer.active_for.is_some_and(|time| time >= STEADY))
+    }
+
+    /// There is a connection, be it of this moment.
+    pub(super) fn is_reached(&self, id: NodeId) -> bool {
+        self.peer_figures().iter().any(|peer| peer.id == id && peer.is_active)
     }
 
     pub(super) fn peer_figures(&self) -> Vec<PeerFigures> {
