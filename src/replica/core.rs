@@ -1,17 +1,17 @@
 //! Passes events to Raft and its `Ready` on as effects.
 //!
 //! Must hold: what `Ready` says to send after a ticket leaves only when the log has reported that ticket; every request
-//! is answered once.
+//! is answered once, and as soon as it is certain what came of it (`waiting`).
 
 use std::collections::VecDeque;
 
 use crate::{
     raft::{Envelope, Node, Ready, Refusal, Role, Ticket},
-    types::{Bytes, Error, MembershipChange, NodeId},
+    types::{Bytes, Error, Index, MembershipChange, NodeId, Outcome, ProposalId, Term},
 };
 
 use super::{
-    Answer, Append, Effect, Event, PeerMessage, RequestId,
+    Answer, Append, Effect, Event, PeerMessage, RequestId, TransferDone,
     boot::Boot,
     catch_up::{Receiver, Sender},
     waiting::{Kind, Waiting},
@@ -45,6 +45,10 @@ pub struct Replica {
     held: VecDeque<(Ticket, Vec<Envelope>)>,
     requests_max: usize,
     now_tick: u64,
+    /// Who was last seen to lead, and in which term.
+    led: (Term, Option<NodeId>),
+    /// Of the last entry that was applied since this boot.
+    term_applied: Term,
     log_room: bool,
     store_room: bool,
 }
@@ -54,23 +58,28 @@ impl Replica {
     pub fn new(options: Options, boot: Boot, mut rng: fastrand::Rng) -> Replica {
         let id = options.raft.id;
         let waiting = Waiting::new(id, rng.u32(..), options.request_timeout_ticks);
+        let sender = Sender::new(id, &options, rng.fork());
+        let receiver = Receiver::new(id, boot.committed);
+        let node = Node::new(options.raft, boot.restored, rng);
         Replica {
             waiting,
-            sender: Sender::new(id, &options, rng.fork()),
-            receiver: Receiver::new(id, boot.committed),
+            sender,
+            receiver,
             held: VecDeque::new(),
             requests_max: options.requests_max,
             now_tick: 0,
+            led: (node.term(), node.leader()),
+            term_applied: Term(0),
             log_room: true,
             store_room: true,
-            node: Node::new(options.raft, boot.restored, rng),
+            node,
         }
     }
 
-    /// The time-outs are these from now on; requests that wait keep theirs.
+    /// The time-outs are these from now on, and ticks may be of another length.
     pub fn retime(&mut self, options: &Options) {
         self.node.set_election_ticks(options.raft.election_ticks);
-        self.waiting.set_timeout(options.request_timeout_ticks);
+        self.waiting.set_timeout(options.request_timeout_ticks, self.now_tick);
         self.sender.retime(options);
     }
 
@@ -89,6 +98,11 @@ impl Replica {
         if self.node.role() != Role::Leader {
             self.sender.stop(&mut effects);
         }
+        let led = (self.node.term(), self.node.leader());
+        if led != self.led {
+            self.led = led;
+            self.waiting.leader_changed(&mut effects);
+        }
         effects
     }
 
@@ -106,14 +120,28 @@ impl Replica {
             Event::Persisted(ticket) => self.persisted(ticket, effects),
             Event::LogRoom(room) => self.set_room(room, self.store_room),
             Event::StoreRoom(room) => self.set_room(self.log_room, room),
-            Event::Applied { index, outcomes } => {
-                self.node.applied(index);
-                self.waiting.applied(outcomes, effects);
-            }
-            Event::Transfer(done) => {
-                self.sender.done(&done, &mut self.node, effects);
-                self.receiver.done(done, &mut self.node, effects);
-            }
+            Event::Applied { index, outcomes } => self.applied(index, outcomes, effects),
+            Event::Transfer(done) => self.transferred(done, effects),
+        }
+    }
+
+    fn applied(&mut self, index: Index, outcomes: Vec<(ProposalId, Outcome)>, effects: &mut Vec<Effect>) {
+        // Before Raft lets go of the entry.
+        let term = self.node.term_at(index);
+        self.node.applied(index);
+        self.waiting.applied(outcomes, effects);
+        if let Some(term) = term.filter(|term| *term > self.term_applied) {
+            self.term_applied = term;
+            self.waiting.term_applied(term, effects);
+        }
+    }
+
+    fn transferred(&mut self, done: TransferDone, effects: &mut Vec<Effect>) {
+        let was_catching_up = self.node.is_catching_up();
+        self.sender.done(&done, &mut self.node, effects);
+        self.receiver.done(done, &mut self.node, effects);
+        if was_catching_up && !self.node.is_catching_up() {
+            self.waiting.caught_up(effects);
         }
     }
 
@@ -141,7 +169,7 @@ impl Replica {
             return effects.push(Effect::Answer { request, answer });
         }
         if self.admit(request, effects) {
-            let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
+            let id = self.wait(request, Kind::Proposal);
             self.node.propose(id, data);
         }
     }
@@ -154,16 +182,20 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         if self.admit(request, effects) {
-            let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
+            let id = self.wait(request, Kind::Proposal);
             self.node.change_members(id, change, info);
         }
     }
 
     fn read(&mut self, request: RequestId, effects: &mut Vec<Effect>) {
         if self.admit(request, effects) {
-            let id = self.waiting.add(request, Kind::Read, self.now_tick);
+            let id = self.wait(request, Kind::Read);
             self.node.read_index(id);
         }
+    }
+
+    fn wait(&mut self, request: RequestId, kind: Kind) -> ProposalId {
+        self.waiting.add(request, kind, self.node.term(), self.now_tick)
     }
 
     fn transfer_leader(&mut self, request: RequestId, to: Option<NodeId>, effects: &mut Vec<Effect>) {
@@ -223,13 +255,9 @@ impl Replica {
         for read in ready.reads {
             self.waiting.confirmed(read.id, read.index);
         }
-        for refused in ready.refused {
-            let answer = if refused.is_certain {
-                Answer::Refused(refused.error)
-            } else {
-                Answer::Unknown(refused.error)
-            };
-            self.waiting.answer(refused.id, answer, effects);
+        // Of a refusal that is not certain the next leader's first entry tells more, and soon.
+        for refused in ready.refused.into_iter().filter(|refused| refused.is_certain) {
+            self.waiting.answer(refused.id, Answer::Refused(refused.error), effects);
         }
         for peer in ready.catch_up {
             self.sender.start(peer, effects);

@@ -1,10 +1,15 @@
 //! Which client waits for which proposal or read, and until when.
 //!
-//! Numbers only grow and every request waits equally long, so the oldest number is always the next to run out.
+//! - Numbers only grow and every request waits equally long, so the oldest number is always the next to run out.
+//! - A leader takes a proposal only in the term in which it was made (`raft::Node::step`), so its entry has that term, and
+//!   terms never fall along the log: it is applied before the first entry of a later term, or never. So when such an entry
+//!   is applied, which every new leader has at its begin, all that wait from earlier terms are told that it is certain.
+//!   That an entry was replaced in this board's log is no such proof: another one may still hold it, and be elected.
+//! - What a former leader was asked to read nobody will answer. Asking again costs nothing but time, so it is said at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{Error, Index, NodeId, Outcome, ProposalId};
+use crate::types::{Error, Index, NodeId, Outcome, ProposalId, Term};
 
 use super::{Answer, Effect, RequestId};
 
@@ -24,6 +29,7 @@ pub(super) struct Waiting {
 struct Request {
     id: RequestId,
     kind: Kind,
+    term: Term,
     deadline_tick: u64,
 }
 
@@ -33,28 +39,37 @@ pub(super) enum Kind {
     Proposal,
     /// Time-out means: not answered.
     Read,
+    /// A read that Raft has confirmed, and that waits for the store.
+    ConfirmedRead,
 }
 
 impl Waiting {
     /// `life` names this boot: drawn at random, so that no answer meets the request of another one.
-    pub(super) fn set_timeout(&mut self, ticks: u64) {
-        self.timeout_ticks = ticks;
-    }
-
     pub(super) fn new(origin: NodeId, life: u32, timeout_ticks: u64) -> Waiting {
         let (requests, confirmed) = (BTreeMap::new(), BTreeSet::new());
         Waiting { origin, next: u64::from(life) << 32, timeout_ticks, requests, confirmed }
+    }
+
+    /// A request waits for so long from now on. Of those that wait already as much is left as before, by its share: ticks
+    /// may be of another length now.
+    pub(super) fn set_timeout(&mut self, ticks: u64, now_tick: u64) {
+        for request in self.requests.values_mut() {
+            let left = request.deadline_tick.saturating_sub(now_tick);
+            request.deadline_tick = now_tick + (left * ticks).div_ceil(self.timeout_ticks.max(1));
+        }
+        self.timeout_ticks = ticks;
     }
 
     pub(super) fn len(&self) -> usize {
         self.requests.len()
     }
 
-    pub(super) fn add(&mut self, id: RequestId, kind: Kind, now_tick: u64) -> ProposalId {
+    /// `term`: that of the board which asks.
+    pub(super) fn add(&mut self, id: RequestId, kind: Kind, term: Term, now_tick: u64) -> ProposalId {
         let number = self.next;
         self.next += 1;
         let deadline_tick = now_tick + self.timeout_ticks;
-        self.requests.insert(number, Request { id, kind, deadline_tick });
+        self.requests.insert(number, Request { id, kind, term, deadline_tick });
         ProposalId { origin: self.origin, number }
     }
 
@@ -77,9 +92,39 @@ impl Waiting {
 
     /// A read may be answered once `index` is applied.
     pub(super) fn confirmed(&mut self, id: ProposalId, index: Index) {
-        if id.origin == self.origin && self.requests.contains_key(&id.number) {
+        if id.origin == self.origin
+            && let Some(request) = self.requests.get_mut(&id.number)
+        {
+            request.kind = Kind::ConfirmedRead;
             self.confirmed.insert((index, id.number));
         }
+    }
+
+    /// An entry of this term has been applied, and what came of all before it has been told.
+    pub(super) fn term_applied(&mut self, term: Term, effects: &mut Vec<Effect>) {
+        let is_over = |request: &Request| request.kind == Kind::Proposal && request.term < term;
+        self.end(is_over, &Answer::Refused(Error::LeaderChanged), effects);
+    }
+
+    /// The store was filled by other means than the log: which proposals that holds, nobody can tell.
+    pub(super) fn caught_up(&mut self, effects: &mut Vec<Effect>) {
+        let is_proposal = |request: &Request| request.kind == Kind::Proposal;
+        self.end(is_proposal, &Answer::Unknown(Error::Timeout), effects);
+    }
+
+    /// Who was asked to confirm reads leads no longer, or cannot be asked.
+    pub(super) fn leader_changed(&mut self, effects: &mut Vec<Effect>) {
+        self.end(|request| request.kind == Kind::Read, &Answer::Refused(Error::LeaderChanged), effects);
+    }
+
+    fn end(&mut self, is_over: impl Fn(&Request) -> bool, answer: &Answer, effects: &mut Vec<Effect>) {
+        self.requests.retain(|_, request| {
+            let ends = is_over(request);
+            if ends {
+                effects.push(Effect::Answer { request: request.id, answer: answer.clone() });
+            }
+            !ends
+        });
     }
 
     /// Answers the reads that only waited for `applied`.
@@ -101,7 +146,7 @@ impl Waiting {
             let request = first.remove();
             let answer = match request.kind {
                 Kind::Proposal => Answer::Unknown(Error::Timeout),
-                Kind::Read => Answer::Refused(Error::Timeout),
+                Kind::Read | Kind::ConfirmedRead => Answer::Refused(Error::Timeout),
             };
             effects.push(Effect::Answer { request: request.id, answer });
         }
@@ -126,7 +171,7 @@ mod tests {
     #[test]
     fn a_request_is_answered_once() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
-        let id = waiting.add(RequestId(1), Kind::Proposal, 0);
+        let id = waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
         assert_eq!(id, ProposalId { origin: ME, number: 7 << 32 });
         waiting.applied(vec![(id, Outcome::None)], &mut effects);
         waiting.answer(id, Answer::Refused(Error::NotLeader), &mut effects);
@@ -138,7 +183,7 @@ mod tests {
     #[test]
     fn the_number_of_another_member_or_life_is_not_ours() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
-        waiting.add(RequestId(1), Kind::Proposal, 0);
+        waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
         for (origin, number) in [(NodeId(2), 7 << 32), (ME, 6 << 32)] {
             waiting.applied(vec![(ProposalId { origin, number }, Outcome::None)], &mut effects);
         }
@@ -148,8 +193,8 @@ mod tests {
     #[test]
     fn time_runs_out_in_the_order_of_arrival() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
-        waiting.add(RequestId(1), Kind::Proposal, 0);
-        waiting.add(RequestId(2), Kind::Read, 3);
+        waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 3);
         waiting.expire(9, &mut effects);
         assert!(effects.is_empty());
         waiting.expire(10, &mut effects);
@@ -161,8 +206,10 @@ mod tests {
     #[test]
     fn a_read_waits_for_what_was_committed_before_it() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
-        let (first, second) =
-            (waiting.add(RequestId(1), Kind::Read, 0), waiting.add(RequestId(2), Kind::Read, 0));
+        let (first, second) = (
+            waiting.add(RequestId(1), Kind::Read, Term(1), 0),
+            waiting.add(RequestId(2), Kind::Read, Term(1), 0),
+        );
         waiting.confirmed(second, Index(5));
         waiting.confirmed(first, Index(4));
         waiting.release_reads(Index(4), &mut effects);
@@ -171,5 +218,46 @@ mod tests {
         assert_eq!(answers(std::mem::take(&mut effects)), [(2, Answer::Refused(Error::Timeout))]);
         waiting.release_reads(Index(9), &mut effects);
         assert_eq!(answers(effects), []);
+    }
+
+    #[test]
+    fn an_entry_of_a_later_term_ends_what_was_proposed_before_it() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
+        waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 0);
+        waiting.add(RequestId(3), Kind::Proposal, Term(2), 0);
+        waiting.term_applied(Term(1), &mut effects);
+        assert!(effects.is_empty());
+        waiting.term_applied(Term(2), &mut effects);
+        assert_eq!(answers(std::mem::take(&mut effects)), [(1, Answer::Refused(Error::LeaderChanged))]);
+        waiting.caught_up(&mut effects);
+        assert_eq!(answers(effects), [(3, Answer::Unknown(Error::Timeout))]);
+    }
+
+    #[test]
+    fn what_a_former_leader_was_asked_is_not_waited_for() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
+        let confirmed = waiting.add(RequestId(1), Kind::Read, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 0);
+        waiting.confirmed(confirmed, Index(5));
+        waiting.leader_changed(&mut effects);
+        assert_eq!(answers(std::mem::take(&mut effects)), [(2, Answer::Refused(Error::LeaderChanged))]);
+        waiting.release_reads(Index(5), &mut effects);
+        assert_eq!(answers(effects), [(1, Answer::ReadAt(Index(5)))]);
+    }
+
+    #[test]
+    fn a_new_timeout_keeps_the_order_and_the_share_that_is_left() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 100), Vec::new());
+        waiting.add(RequestId(1), Kind::Read, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 40);
+        waiting.set_timeout(10, 50);
+        waiting.add(RequestId(3), Kind::Read, Term(1), 50);
+        let mut ends = Vec::new();
+        for now in 50..=60 {
+            waiting.expire(now, &mut effects);
+            ends.extend(answers(std::mem::take(&mut effects)).into_iter().map(|(id, _)| (id, now)));
+        }
+        assert_eq!(ends, [(1, 55), (2, 59), (3, 60)]);
     }
 }
