@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
 
+use futures_lite::future;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     raft,
     replica::{self, Replica, boot},
     store::{Backend, Lmdb, Store, StoreError},
-    types::{ClusterId, MemberRow, Membership, NodeId},
+    types::{Bytes, ClusterId, MemberRow, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
 
@@ -29,6 +30,7 @@ use super::{
     leases::Leases,
     log_thread::{Log, LogOf},
     options::{DEFAULT_NAME, DEFAULT_PEER_URL, Members, Start},
+    questions,
     refound::refound,
     roll::Roll,
 };
@@ -237,15 +239,18 @@ pub(super) fn open_log<D: Disk>(
 
 /// A fresh store: what all begin with who found a cluster together, or nothing yet, for who joins one.
 fn found(options: &Options, identity: &Identity, store: &mut Store) -> Result<(), StoreError> {
+    let (membership, rows) = founding(options);
+    store.init_with(identity.cluster, membership, &rows)
+}
+
+pub(super) fn founding(options: &Options) -> (Membership, Vec<(NodeId, Bytes)>) {
     let founders = match &options.start {
         Start::Join { .. } => Vec::new(),
         Start::Alone => founders(&alone(options), &options.cluster_token),
         Start::Together(members) => founders(members, &options.cluster_token),
     };
-    let voters = founders.iter().map(|(id, _)| *id);
-    let membership = Membership { voters: voters.collect(), ..Membership::default() };
-    let rows: Vec<_> = founders.iter().map(|(id, row)| (*id, row.encode())).collect();
-    store.init_with(identity.cluster, membership, &rows)
+    let membership = Membership::of_voters(founders.iter().map(|(id, _)| *id));
+    (membership, founders.iter().map(|(id, row)| (*id, row.encode())).collect())
 }
 
 fn alone(options: &Options) -> Members {
@@ -339,6 +344,9 @@ impl Opened {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
         let engine = Engine::start(self, peers);
-        (Member::new(engine.clone()), engine::run(engine))
+        let member = Member::new(engine.clone());
+        // The engine is polled first.
+        let clerk = questions::clerk(member.clone());
+        (member, future::or(engine::run(engine), clerk))
     }
 }
