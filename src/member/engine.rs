@@ -126,7 +126,7 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, roll, leases, &options);
+        let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
         core.roll_changed();
         let replay_until = core.replica.node().last().index.next();
         let keeper = store_thread::Options {

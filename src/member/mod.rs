@@ -11,6 +11,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `bootstrap` | what a board without data may become |
 //! | `open`, `directory`, `options` | from a data directory to a running member |
 //! | `engine` | the loop: what has come in, what is to be done |
 //! | `log_thread`, `gather`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
@@ -27,6 +28,7 @@
 //!
 //! Here you will not find: sockets, HTTP, who may do what.
 
+mod bootstrap;
 mod compactor;
 mod core;
 mod defragment;
@@ -69,6 +71,7 @@ pub use crate::peer::PeerFigures;
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
 pub use self::{
+    bootstrap::{check_founding, has_data, join},
     core::BEAT_EVERY,
     defragment::defragment,
     engine::Failure,
@@ -76,7 +79,7 @@ pub use self::{
     leases::TimeToLive,
     members::is_peer_url,
     open::{OpenError, Opened, open},
-    options::{AutoCompaction, Options, REQUEST_TIMEOUT, Start},
+    options::{AutoCompaction, Members, Options, REQUEST_TIMEOUT, Start},
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},

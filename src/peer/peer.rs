@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) urls: RefCell<Vec<PeerUrl>>,
     pub(super) is_kept: Cell<bool>,
+    /// Of its data directory, once it is known; 0 before. It never changes: a board whose disk was wiped gets another id.
+    pub(super) incarnation: Cell<u64>,
     /// In no list of members that this board has seen.
     pub(super) is_guest: Cell<bool>,
     lanes: [Lane; 2],
@@ -70,8 +72,9 @@ impl Peer {
             id,
             urls: RefCell::default(),
             is_kept: Cell::new(false),
+            incarnation: Cell::new(0),
             is_guest: Cell::new(false),
-            lanes: Purpose::ALL.map(|purpose| Lane::new(purpose, me < id, queue_bytes_max)),
+            lanes: Purpose::LANES.map(|purpose| Lane::new(purpose, me < id, queue_bytes_max)),
             dialling: RefCell::default(),
             by_bulk: Cell::new(None),
             next_by_bulk: Cell::new(0),
@@ -80,6 +83,24 @@ impl Peer {
             counts: Counts::default(),
             round_trips: RefCell::default(),
         }
+    }
+
+    /// By the list of members, which is right whoever greeted first; 0: it does not know.
+    pub(super) fn set_incarnation(&self, listed: u64) {
+        if listed == 0 || listed == self.incarnation.get() {
+            return;
+        }
+        if self.incarnation.replace(listed) != 0 {
+            self.end(Bye::NotMember);
+        }
+    }
+
+    /// By its greeting. False: that is somebody else.
+    pub(super) fn is_incarnation(&self, greeted: u64) -> bool {
+        if self.incarnation.get() == 0 {
+            self.incarnation.set(greeted);
+        }
+        self.incarnation.get() == greeted
     }
 
     pub(super) fn lane(&self, purpose: Purpose) -> &Lane {

@@ -82,6 +82,8 @@ pub(super) struct Core {
     options: Options,
     /// When something about the cluster was proposed last.
     cluster_told_at: Option<Instant>,
+    /// Of this board's data.
+    incarnation: u64,
     durable_told: Index,
     /// Of the report that is being handled.
     pin: Option<Rc<Pin>>,
@@ -124,6 +126,7 @@ impl Core {
         store: &Store,
         roll: Roll,
         leases: Leases,
+        incarnation: u64,
         options: &Options,
     ) -> Core {
         let usage = store.usage();
@@ -143,6 +146,7 @@ impl Core {
             roster_is_old: true,
             options: options.clone(),
             cluster_told_at: None,
+            incarnation,
             figures,
             quota,
             alarms: store.alarms().collect(),
