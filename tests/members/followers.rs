@@ -27,8 +27,14 @@ const CALLS: &[(&str, &str)] = &[
     ("/v3/kv/range", r#"{"key":"YQ==","revision":"2"}"#),
     ("/v3/kv/range", r#"{"key":"YQ==","revision":"99"}"#),
     ("/v3/kv/range", r#"{"key":"AA==","range_end":"AA==","keys_only":true}"#),
-    ("/v3/kv/txn", r#"{"compare":[{"key":"YQ==","target":"VALUE","value":"Mg=="}],"success":[{"request_put":{"key":"Yg==","value":"eA=="}},{"request_range":{"key":"AA==","range_end":"AA=="}}]}"#),
-    ("/v3/kv/txn", r#"{"compare":[{"key":"YQ==","target":"VALUE","value":"MQ=="}],"failure":[{"request_delete_range":{"key":"Yg==","prev_kv":true}}]}"#),
+    (
+        "/v3/kv/txn",
+        r#"{"compare":[{"key":"YQ==","target":"VALUE","value":"Mg=="}],"success":[{"request_put":{"key":"Yg==","value":"eA=="}},{"request_range":{"key":"AA==","range_end":"AA=="}}]}"#,
+    ),
+    (
+        "/v3/kv/txn",
+        r#"{"compare":[{"key":"YQ==","target":"VALUE","value":"MQ=="}],"failure":[{"request_delete_range":{"key":"Yg==","prev_kv":true}}]}"#,
+    ),
     ("/v3/kv/txn", r#"{"success":[{"request_put":{"key":"YQ=="}},{"request_put":{"key":"YQ=="}}]}"#),
     ("/v3/lease/grant", r#"{"TTL":"1000","ID":"77"}"#),
     ("/v3/lease/grant", r#"{"TTL":"1000","ID":"77"}"#),
@@ -70,14 +76,18 @@ const CALLS: &[(&str, &str)] = &[
 fn said(address: SocketAddr, path: &str, body: &str) -> (u16, Value) {
     let (status, mut answer) = post(address, path, body);
     if let Some(fields) = answer.as_object_mut() {
-        let varying = ["leader", "raftIndex", "raftTerm", "raftAppliedIndex", "dbSize", "dbSizeInUse", "hash"];
+        let varying =
+            ["leader", "raftIndex", "raftTerm", "raftAppliedIndex", "dbSize", "dbSizeInUse", "hash"];
         for name in varying.into_iter().chain(["error"]) {
             fields.remove(name);
         }
     }
     if let Some(header) = answer.get_mut("header").and_then(Value::as_object_mut) {
         let ids = ["cluster_id", "member_id", "raft_term"];
-        assert!(ids.iter().all(|name| header.remove(*name).is_some()), "{path}: an id is missing: {header:?}");
+        assert!(
+            ids.iter().all(|name| header.remove(*name).is_some()),
+            "{path}: an id is missing: {header:?}"
+        );
     }
     for member in answer.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten() {
         *member = json!(member.as_object().expect("a member").keys().collect::<Vec<_>>());
@@ -127,18 +137,19 @@ fn a_watch_at_a_follower_goes_on_at_another_member() {
     let watch = |place: usize, start: i64| {
         let create = json!({"create_request": {"key": b64(b"k"), "start_revision": start.to_string()}});
         let connection = Connection::open(cluster.address(place)).expect("it serves");
-        let mut stream =
-            Stream::open(connection, &Request::post("/v3/watch", create.to_string().as_bytes())).expect("an answer");
+        let mut stream = Stream::open(connection, &Request::post("/v3/watch", create.to_string().as_bytes()))
+            .expect("an answer");
         let created = stream.message().expect("a message").expect("the watch begins");
         assert!(String::from_utf8_lossy(&created).contains("created"));
         stream
     };
-    let mut value = |stream: &mut Stream| -> Vec<(i64, String)> {
+    let value = |stream: &mut Stream| -> Vec<(i64, String)> {
         let message = stream.message().expect("a message").expect("the watch goes on");
         let message: Value = serde_json::from_slice(&message).expect("JSON");
         let events = message["result"]["events"].as_array().expect("events").clone();
         let event = |event: &Value| {
-            let revision: i64 = event["kv"]["mod_revision"].as_str().expect("a revision").parse().expect("a number");
+            let revision: i64 =
+                event["kv"]["mod_revision"].as_str().expect("a revision").parse().expect("a number");
             (revision, event["kv"]["value"].as_str().unwrap_or_default().to_owned())
         };
         events.iter().map(event).collect()
@@ -211,10 +222,12 @@ fn pages_of_a_follower() {
     ] {
         assert!(text.contains(&line), "{line} in\n{text}");
     }
-    for name in
-        [format!("etcd_network_peer_sent_bytes_total{{To=\"{id:x}\"}}"), format!("etcd_network_peer_received_bytes_total{{From=\"{id:x}\"}}")]
-    {
-        let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{name} in\n{text}"));
+    for name in [
+        format!("etcd_network_peer_sent_bytes_total{{To=\"{id:x}\"}}"),
+        format!("etcd_network_peer_received_bytes_total{{From=\"{id:x}\"}}"),
+    ] {
+        let line =
+            text.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{name} in\n{text}"));
         assert!(line[name.len()..].trim().parse::<f64>().expect("a number") > 0.0, "{line}");
     }
     assert!(page(cluster.address(leader)).contains("\netcd_server_is_leader 1\n"));

@@ -26,7 +26,8 @@ fn what_a_member_without_a_majority_answers() {
     );
     assert_eq!(get(address, "/health?serializable=true").0, 200);
     assert_eq!(text(get(address, "/livez")), (200, "ok\n".to_owned()));
-    let (status, ready) = text(get(address, "/readyz?exclude=data_corruption&exclude=non_learner&exclude=serializable_read"));
+    let (status, ready) =
+        text(get(address, "/readyz?exclude=data_corruption&exclude=non_learner&exclude=serializable_read"));
     let failed = "[-]linearizable_read failed: etcdserver: request timed out\n\n";
     assert_eq!((status, &*ready), (503, failed));
     assert_eq!(get(address, "/version").0, 200);

@@ -100,6 +100,19 @@ impl Cluster {
         self.down.insert(place);
     }
 
+    /// Does it end by itself?
+    pub fn ends(&mut self, place: usize) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while self.members[place].ended().is_none() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.down.insert(place);
+        true
+    }
+
     /// Starts one that was killed.
     pub fn start(&mut self, place: usize) {
         self.members[place].launch();
