@@ -18,6 +18,7 @@
 //! | `mailbox`, `inbox`, `reply` | how threads are told, and tell |
 //! | `news` | what the store tells watchers |
 //! | `roll` | who the members are |
+//! | `questions` | what only the leader knows |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
 //! | `restore`, `defragment` | what is done while nobody serves |
@@ -49,6 +50,7 @@ mod owed;
 mod parts;
 mod pins;
 mod pulse;
+mod questions;
 mod quota;
 mod range;
 mod reply;

@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
 
+use futures_lite::future;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -28,6 +29,7 @@ use super::{
     leases::Leases,
     log_thread::{Log, LogOf},
     options::{Members, Start},
+    questions,
     roll::Roll,
 };
 
@@ -309,6 +311,9 @@ impl Opened {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
         let engine = Engine::start(self, peers);
-        (Member::new(engine.clone()), engine::run(engine))
+        let member = Member::new(engine.clone());
+        // The engine is polled first.
+        let clerk = questions::clerk(member.clone());
+        (member, future::or(engine::run(engine), clerk))
     }
 }

@@ -117,7 +117,12 @@ impl Peer {
     }
 
     fn purpose_of(&self, message: &PeerMessage) -> Purpose {
-        let PeerMessage::Raft(envelope) = message else { return Purpose::Bulk };
+        let envelope = match message {
+            PeerMessage::Raft(envelope) => envelope,
+            PeerMessage::Transfer { .. } => return Purpose::Bulk,
+            _ if wire_bytes(message) > URGENT_BYTES_MAX => return Purpose::Bulk,
+            _ => return Purpose::Urgent,
+        };
         let is_append = match &envelope.message {
             Message::Append { .. } => true,
             Message::Propose { .. } | Message::ChangeMembers { .. } => false,

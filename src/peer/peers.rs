@@ -53,10 +53,7 @@ impl Peers {
 
     /// To the member that it names. Never waits; a message may always be lost, and is if nobody has that id.
     pub fn send(&self, message: PeerMessage) {
-        let to = match &message {
-            PeerMessage::Raft(envelope) => envelope.to,
-            PeerMessage::Transfer { to, .. } => *to,
-        };
+        let (_, to) = message.ends();
         if let Some(peer) = self.shared.peer(to) {
             peer.send(message);
         }

@@ -17,7 +17,7 @@ use futures_lite::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
 };
 
-use crate::{replica::PeerMessage, types::NodeId};
+use crate::replica::PeerMessage;
 
 use super::{
     BadFrame, Frame, Greeting, PeerEvent, Purpose, Refusal,
@@ -289,7 +289,7 @@ impl Session<'_> {
     }
 
     fn received(&self, message: PeerMessage, bytes: u64) -> Result<(), End> {
-        if addresses(&message) != (self.peer.id, self.shared.me) {
+        if message.ends() != (self.peer.id, self.shared.me) {
             return Err(End::Foreign);
         }
         // Who is told to go has nothing more to say.
@@ -320,13 +320,6 @@ impl Session<'_> {
             Frame::Message(_) => unreachable!("taken by `received`"),
         }
         Ok(())
-    }
-}
-
-fn addresses(message: &PeerMessage) -> (NodeId, NodeId) {
-    match message {
-        PeerMessage::Raft(envelope) => (envelope.from, envelope.to),
-        PeerMessage::Transfer { from, to, .. } => (*from, *to),
     }
 }
 

@@ -59,9 +59,9 @@ fn what_clients_see_is_one_story() {
         let (watch, book, stop) = (&watch, &book, &stop);
         for client in 0..CLIENTS {
             scope.spawn(move || {
-                let mut clerk = Clerk::new(client, address, seed);
+                let mut clerk = Clerk::new(client, &[address], seed);
                 while !stop.load(Ordering::Relaxed) {
-                    clerk.call(book, watch);
+                    clerk.call(book, watch.last());
                 }
             });
         }
@@ -75,7 +75,7 @@ fn what_clients_see_is_one_story() {
         thread::sleep(Duration::from_millis(300));
         stop.store(true, Ordering::Relaxed);
     });
-    Clerk::new(CLIENTS, address, seed).look_at_all(&book);
+    Clerk::new(CLIENTS, &[address], seed).look_at_all(&book);
 
     let last = server.client().get(KEYS[0]).expect("it serves").revision;
     let history = book.into_inner().expect("nobody panicked").history;

@@ -163,6 +163,7 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
             other => format!("{other:?}"),
         },
         PeerMessage::Transfer { session, .. } => format!("transfer {}", session.0),
+        other => format!("{other:?}"),
     }
 }
 

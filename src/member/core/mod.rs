@@ -282,6 +282,7 @@ impl Core {
             }
             Ask::Lease { command, slot } => self.propose_lease(command, slot),
             Ask::Store(job) => self.to_store.push(job),
+            Ask::Say(message) => self.to_peers.push(message),
         }
     }
 

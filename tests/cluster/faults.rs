@@ -1,0 +1,166 @@
+//! What is done to a cluster, and undone.
+
+use std::{thread, time::Duration};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::boards::{Cluster, name};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The leader neither hears its peers nor is heard; clients reach it.
+    IsolateLeader,
+    IsolateOne,
+    /// Two parts, by chance.
+    Split,
+    /// The leader is heard by nobody, but hears all.
+    MuteLeader,
+    /// The leader is heard by all, and hears nobody.
+    DeafLeader,
+    /// Some ways are lost, each in one direction.
+    OneWays,
+    /// Some pairs do not reach each other, though others reach both.
+    Partial,
+    /// The leader's wire is pulled: no client reaches it either.
+    UnplugLeader,
+    UnplugOne,
+    NarrowLeader,
+    Disturb,
+    KillOne,
+    KillLeader,
+    KillAll,
+    PauseLeader,
+    PauseOne,
+    /// Stopped in order and started again, one after the other.
+    Rolling,
+    MoveLeader,
+}
+
+pub(crate) const ALL: [Fault; 18] = [
+    Fault::IsolateLeader,
+    Fault::IsolateOne,
+    Fault::Split,
+    Fault::MuteLeader,
+    Fault::DeafLeader,
+    Fault::OneWays,
+    Fault::Partial,
+    Fault::UnplugLeader,
+    Fault::UnplugOne,
+    Fault::NarrowLeader,
+    Fault::Disturb,
+    Fault::KillOne,
+    Fault::KillLeader,
+    Fault::KillAll,
+    Fault::PauseLeader,
+    Fault::PauseOne,
+    Fault::Rolling,
+    Fault::MoveLeader,
+];
+
+impl Fault {
+    /// Can it be done to a cluster in which nobody leads?
+    pub(crate) fn needs_nobody(self) -> bool {
+        matches!(
+            self,
+            Fault::IsolateOne
+                | Fault::Split
+                | Fault::OneWays
+                | Fault::Partial
+                | Fault::UnplugOne
+                | Fault::KillOne
+                | Fault::KillAll
+                | Fault::PauseOne
+        )
+    }
+}
+
+impl Cluster {
+    /// Does it; what lasts, lasts until `heal`. `false`: it cannot be had here.
+    pub(crate) fn inflict(&mut self, fault: Fault, rng: &mut fastrand::Rng) -> bool {
+        let one = rng.usize(self.members());
+        match fault {
+            Fault::IsolateLeader => self.isolate(self.leader()),
+            Fault::IsolateOne => self.isolate(one),
+            Fault::Split => self.split(rng),
+            Fault::MuteLeader => self.silence(self.leader(), |net, leader, other| net.cut(leader, other)),
+            Fault::DeafLeader => self.silence(self.leader(), |net, leader, other| net.cut(other, leader)),
+            Fault::OneWays => self.pairs(|net, from, to| {
+                if rng.u8(..3) == 0 {
+                    net.cut(from, to);
+                }
+            }),
+            Fault::Partial => self.pairs(|net, one, other| {
+                if one < other && rng.u8(..3) == 0 {
+                    net.cut_both(one, other);
+                }
+            }),
+            Fault::UnplugLeader => self.net.unplug(self.leader()),
+            Fault::UnplugOne => self.net.unplug(one),
+            Fault::NarrowLeader => return self.net.narrow(self.leader(), "512kbit"),
+            Fault::Disturb => return self.members().all(|member| self.net.disturb(member)),
+            Fault::KillOne => self.boards[one].kill(),
+            Fault::KillLeader => {
+                let leader = self.leader();
+                self.boards[leader].kill();
+            }
+            Fault::KillAll => self.boards.iter_mut().for_each(|board| board.kill()),
+            Fault::PauseLeader => self.boards[self.leader()].signal(Signal::STOP),
+            Fault::PauseOne if self.boards[one].runs() => self.boards[one].signal(Signal::STOP),
+            Fault::PauseOne => (),
+            Fault::Rolling => self.restart_each(),
+            Fault::MoveLeader => self.move_leader(one),
+        }
+        true
+    }
+
+    /// Nothing is cut, held or down any more, and all serve.
+    pub(crate) fn heal(&mut self) {
+        self.net.mend_all();
+        self.launch_all();
+    }
+
+    fn isolate(&self, member: usize) {
+        self.silence(member, |net, member, other| net.cut_both(member, other));
+    }
+
+    fn silence(&self, member: usize, cut: impl Fn(&crate::net::Net, usize, usize)) {
+        self.all_but(member).into_iter().for_each(|other| cut(&self.net, member, other));
+    }
+
+    fn split(&self, rng: &mut fastrand::Rng) {
+        let mut order: Vec<usize> = self.members().collect();
+        rng.shuffle(&mut order);
+        let (left, right) = order.split_at(rng.usize(1..order.len()));
+        left.iter().for_each(|one| right.iter().for_each(|other| self.net.cut_both(*one, *other)));
+    }
+
+    fn pairs(&self, mut each: impl FnMut(&crate::net::Net, usize, usize)) {
+        for from in self.members() {
+            self.all_but(from).into_iter().for_each(|to| each(&self.net, from, to));
+        }
+    }
+
+    pub(crate) fn restart_each(&mut self) {
+        for member in self.members() {
+            if self.boards[member].runs() {
+                let status = self.boards[member].terminate();
+                assert!(status.success(), "{} stopped: {status}\n{}", name(member), self.last_words());
+            }
+            self.launch_all();
+        }
+    }
+
+    /// If that one cannot take over, nothing happens.
+    fn move_leader(&self, to: usize) {
+        let Some(target) = self.status(to) else { return };
+        let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(2));
+        let ask = json!({"targetID": target.id.to_string()});
+        let _ = client.call("/v3/maintenance/transfer-leadership", &ask);
+    }
+}
+
+/// Around the election time-out, to both sides.
+pub(crate) fn a_while(rng: &mut fastrand::Rng) {
+    thread::sleep(Duration::from_millis(rng.u64(200..2500)));
+}
