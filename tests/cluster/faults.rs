@@ -26,6 +26,7 @@ pub(crate) enum Fault {
     UnplugLeader,
     UnplugOne,
     NarrowLeader,
+    /// Messages come late or never, here and there.
     Disturb,
     KillOne,
     KillLeader,
@@ -98,7 +99,11 @@ impl Cluster {
             Fault::UnplugLeader => self.net.unplug(self.leader()),
             Fault::UnplugOne => self.net.unplug(one),
             Fault::NarrowLeader => return self.net.narrow(self.leader(), "512kbit"),
-            Fault::Disturb => return self.members().all(|member| self.net.disturb(member)),
+            Fault::Disturb => {
+                if !self.members().all(|member| self.net.disturb(member)) {
+                    self.flap(rng);
+                }
+            }
             Fault::KillOne => self.boards[one].kill(),
             Fault::KillLeader => {
                 let leader = self.leader();
@@ -138,6 +143,17 @@ impl Cluster {
     fn pairs(&self, mut each: impl FnMut(&crate::net::Net, usize, usize)) {
         for from in self.members() {
             self.all_but(from).into_iter().for_each(|to| each(&self.net, from, to));
+        }
+    }
+
+    /// Where the kernel loses nothing for us: short cuts, one after the other.
+    fn flap(&self, rng: &mut fastrand::Rng) {
+        for _ in 0..20 {
+            let from = rng.usize(self.members());
+            let to = self.all_but(from)[rng.usize(..self.boards.len() - 1)];
+            self.net.cut(from, to);
+            thread::sleep(Duration::from_millis(rng.u64(10..120)));
+            self.net.mend(from, to);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What a cluster may say that has no leader, or too much to do.
-const EXCUSED: &[&str] = &["future revision", "too many requests"];
+const EXCUSED: &[&str] = &["future revision", "too many requests", "not leader"];
 
 /// Some know one member only, the others all of them.
 const ROVING: u64 = 3;
@@ -105,7 +105,7 @@ impl Story {
     /// All is well again, and nobody writes: does everything that was told fit together?
     pub(crate) fn judge(mut self, cluster: &Cluster) {
         let addresses = cluster.addresses();
-        leases::all_end(&mut cluster.boards[0].client());
+        leases::all_end(&mut cluster.boards[cluster.leader()].client());
         let readers = addresses.len() as u64 + ROVING;
         for (number, address) in (readers..).zip(&addresses) {
             Clerk::new(number, &[*address], self.seed).look_at_all(&self.book);
