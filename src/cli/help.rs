@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Run a board", &["serve", "check-config"]),
     ("Keys", &["get", "put", "del", "ls", "txn", "watch", "lease"]),
     ("The store", &["compaction", "defrag", "snapshot", "wal"]),
-    ("The cluster", &["endpoint", "member", "alarm", "move-leader"]),
+    ("The cluster", &["endpoint", "member", "cluster", "alarm", "move-leader"]),
     ("This program", &["version", "completion", "man", "help"]),
 ];
 

@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
 
+use futures_lite::future;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -23,11 +24,12 @@ use crate::{
 
 use super::{
     AutoCompaction, Failure, Member, Options,
-    directory::{DataDir, Identity, io_error},
+    directory::{DataDir, Identity, draw, io_error},
     engine::{self, Engine},
     leases::Leases,
     log_thread::{Log, LogOf},
-    options::Start,
+    options::{Members, Start},
+    questions,
     roll::Roll,
 };
 
@@ -218,7 +220,7 @@ fn found(options: &Options, identity: &Identity, store: &mut Store) -> Result<()
     store.init_with(identity.cluster, membership, &rows)
 }
 
-fn alone(options: &Options) -> BTreeMap<String, Vec<String>> {
+fn alone(options: &Options) -> Members {
     BTreeMap::from([(options.name.clone(), options.peer_urls.clone())])
 }
 
@@ -226,20 +228,23 @@ fn alone(options: &Options) -> BTreeMap<String, Vec<String>> {
 pub(super) fn founder(options: &Options) -> Identity {
     let name = options.name.clone();
     match &options.start {
-        Start::Join { cluster, member } => Identity { cluster: *cluster, member: *member, name },
+        Start::Join { cluster, member } => {
+            Identity { cluster: *cluster, member: *member, name, incarnation: draw() }
+        }
         Start::Alone => founder_of(&alone(options), &options.cluster_token, name),
         Start::Together(members) => founder_of(members, &options.cluster_token, name),
     }
 }
 
-fn founder_of(members: &BTreeMap<String, Vec<String>>, token: &str, name: String) -> Identity {
+fn founder_of(members: &Members, token: &str, name: String) -> Identity {
     let member = id_of_member(members.get(&name).map_or(&[][..], Vec::as_slice), token);
     let ids: Vec<[u8; 8]> = founders(members, token).iter().map(|(id, _)| id.0.to_be_bytes()).collect();
-    Identity { cluster: ClusterId(id_of(ids.iter().map(|id| &id[..]))), member, name }
+    let cluster = ClusterId(id_of(ids.iter().map(|id| &id[..])));
+    Identity { cluster, member, name, incarnation: draw() }
 }
 
 /// In the order of their ids.
-fn founders(members: &BTreeMap<String, Vec<String>>, token: &str) -> Vec<(NodeId, MemberRow)> {
+fn founders(members: &Members, token: &str) -> Vec<(NodeId, MemberRow)> {
     let row = |urls: &Vec<String>| MemberRow { peer_urls: urls.clone(), ..MemberRow::default() };
     let mut founders: Vec<_> = members.values().map(|urls| (id_of_member(urls, token), row(urls))).collect();
     founders.sort_by_key(|(id, _)| *id);
@@ -292,9 +297,9 @@ pub(super) fn replica_options(options: &Options, id: NodeId) -> replica::Options
 pub(super) const TRANSFER_PIECE_BYTES: u64 = 256 << 10;
 
 impl Opened {
-    /// Which cluster, and which member of it.
-    pub fn ids(&self) -> (ClusterId, NodeId) {
-        (self.identity.cluster, self.identity.member)
+    /// Which cluster, which member of it, and which incarnation of that.
+    pub fn ids(&self) -> (ClusterId, NodeId, u64) {
+        (self.identity.cluster, self.identity.member, self.identity.incarnation)
     }
 
     /// Starts the threads. The future is the member's life: it must be polled first whenever anything happens; it ends
@@ -306,6 +311,9 @@ impl Opened {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
         let engine = Engine::start(self, peers);
-        (Member::new(engine.clone()), engine::run(engine))
+        let member = Member::new(engine.clone());
+        // The engine is polled first.
+        let clerk = questions::clerk(member.clone());
+        (member, future::or(engine::run(engine), clerk))
     }
 }

@@ -57,14 +57,17 @@ pub struct Options {
     pub bugs: Bugs,
 }
 
+/// Names and peer URLs.
+pub type Members = BTreeMap<String, Vec<String>>;
+
 /// How a member without data begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// A cluster of this member alone.
     #[default]
     Alone,
-    /// A new cluster of these, this one among them: names and peer URLs. All begin with the same list.
-    Together(BTreeMap<String, Vec<String>>),
+    /// A new cluster of these, this one among them. All begin with the same list.
+    Together(Members),
     /// As a member that the cluster has been told of.
     Join { cluster: ClusterId, member: NodeId },
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, mem};
 
 use crate::{
-    peer::{MemberAddress, PeerUrl, Roster},
+    peer::{MemberAddress, PeerUrl, RollEntry, Roster},
     types::{Bytes, ClusterRow, Entry, MemberRow, Membership, MembershipChange, NodeId, Payload},
 };
 
@@ -83,17 +83,29 @@ impl Roll {
         membership.members().map(level).min().unwrap_or(0)
     }
 
+    /// For boards that ask. A member whose row this build cannot read is told with an empty one.
+    fn entries(&self, membership: &Membership) -> Vec<RollEntry> {
+        let entry = |id| RollEntry {
+            id,
+            is_learner: membership.learners.contains(&id),
+            row: self.rows.get(&id).cloned().unwrap_or_default().encode(),
+        };
+        membership.members().map(entry).collect()
+    }
+
     /// Whom peers are to know. A leader's list is the newest there is.
     pub(super) fn roster(&self, membership: &Membership, me: NodeId, is_leader: bool) -> Roster {
         let votes = |id| membership.voters.contains(&id);
         let address = |id| MemberAddress {
             id,
+            incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
             urls: self.rows.get(&id).or(self.coming.get(&id)).map_or_else(Vec::new, urls),
             is_kept: votes(me) && votes(id),
         };
         Roster {
             members: membership.members().filter(|id| *id != me).map(address).collect(),
             removed: membership.removed.clone(),
+            roll: self.entries(membership),
             takes_guests: !is_leader,
         }
     }

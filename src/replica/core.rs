@@ -7,13 +7,15 @@ use std::collections::VecDeque;
 
 use crate::{
     raft::{Envelope, Node, Ready, Refusal, Role, Ticket},
-    types::{Bytes, Error, MembershipChange, NodeId},
+    types::{Bytes, Error, MembershipChange, NodeId, ProposalId},
 };
 
 use super::{
     Answer, Append, Effect, Event, PeerMessage, RequestId,
     boot::Boot,
     catch_up::{Receiver, Sender},
+    reads::Reads,
+    unplaced::{Proposal, Unplaced},
     waiting::{Kind, Waiting},
 };
 
@@ -35,10 +37,20 @@ pub struct Options {
     pub transfer_give_up_ticks: u64,
 }
 
+/// Proposals that wait for a leader, and those that one may yet refuse. One more of the former is answered "too many
+/// requests".
+const UNPLACED_BYTES_MAX: u64 = 1 << 20;
+
 #[derive(Debug)]
 pub struct Replica {
     node: Node,
     waiting: Waiting,
+    unplaced: Unplaced,
+    /// Who led when what is held was last proposed.
+    led_by: Option<NodeId>,
+    reads: Reads,
+    /// A read that nobody has answered is asked for again after this time.
+    reads_again_ticks: u64,
     sender: Sender,
     receiver: Receiver,
     /// What may leave only once the log has synced its ticket, in order of the tickets.
@@ -56,6 +68,10 @@ impl Replica {
         let waiting = Waiting::new(id, rng.u32(..), options.request_timeout_ticks);
         Replica {
             waiting,
+            unplaced: Unplaced::new(UNPLACED_BYTES_MAX),
+            led_by: None,
+            reads: Reads::default(),
+            reads_again_ticks: options.raft.election_ticks.into(),
             sender: Sender::new(id, &options, rng.fork()),
             receiver: Receiver::new(id, boot.committed),
             held: VecDeque::new(),
@@ -72,13 +88,24 @@ impl Replica {
         self.node.set_election_ticks(options.raft.election_ticks);
         self.waiting.set_timeout(options.request_timeout_ticks);
         self.sender.retime(options);
+        self.reads_again_ticks = options.raft.election_ticks.into();
     }
 
     /// Tells what has happened; answers with all that is to be done now.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.dispatch(event, &mut effects);
-        while self.node.has_ready() {
+        if self.node.leader() != self.led_by {
+            self.led_by = self.node.leader();
+            self.place();
+        }
+        loop {
+            if let Some(id) = self.reads.ask(self.node.leader()) {
+                self.node.read_index(id);
+            }
+            if !self.node.has_ready() {
+                break;
+            }
             let ready = self.node.ready();
             self.carry_out(ready, &mut effects);
         }
@@ -108,6 +135,7 @@ impl Replica {
             Event::StoreRoom(room) => self.set_room(self.log_room, room),
             Event::Applied { index, outcomes } => {
                 self.node.applied(index);
+                outcomes.iter().for_each(|(id, _)| self.unplaced.forget(*id));
                 self.waiting.applied(outcomes, effects);
             }
             Event::Transfer(done) => {
@@ -121,6 +149,10 @@ impl Replica {
         self.now_tick += 1;
         self.node.tick();
         self.waiting.expire(self.now_tick, effects);
+        self.place();
+        if let Some(id) = self.reads.tick(self.node.leader(), self.reads_again_ticks) {
+            self.node.read_index(id);
+        }
         self.sender.tick(&mut self.node, effects);
     }
 
@@ -131,7 +163,7 @@ impl Replica {
                 self.sender.received(from, session, &message, &mut self.node, effects);
                 self.receiver.received(from, session, message, &mut self.node, effects);
             }
-            PeerMessage::Transfer { .. } => {}
+            _ => {}
         }
     }
 
@@ -141,8 +173,39 @@ impl Replica {
             return effects.push(Effect::Answer { request, answer });
         }
         if self.admit(request, effects) {
-            let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
-            self.node.propose(id, data);
+            self.take(request, Proposal::Command(data), effects);
+        }
+    }
+
+    fn take(&mut self, request: RequestId, proposal: Proposal, effects: &mut Vec<Effect>) {
+        let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
+        if self.node.takes_proposals() {
+            self.put_forward(id, proposal);
+        } else if !self.unplaced.hold(id, proposal) {
+            self.waiting.answer(id, Answer::Refused(Error::TooManyRequests), effects);
+        }
+    }
+
+    fn put_forward(&mut self, id: ProposalId, proposal: Proposal) {
+        if self.node.role() != Role::Leader {
+            self.unplaced.handed_on(id, &proposal);
+        }
+        match proposal {
+            Proposal::Command(data) => self.node.propose(id, data),
+            Proposal::Change(change, info) => self.node.change_members(id, change, info),
+        }
+    }
+
+    /// Somebody leads who did not, or it is time to try again.
+    fn place(&mut self) {
+        self.unplaced.retain(|id| self.waiting.has(id));
+        if self.node.takes_proposals() {
+            for (id, proposal) in self.unplaced.release() {
+                // Under another name: a leader takes none twice.
+                if let Some(id) = self.waiting.rename(id) {
+                    self.put_forward(id, proposal);
+                }
+            }
         }
     }
 
@@ -154,15 +217,14 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         if self.admit(request, effects) {
-            let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
-            self.node.change_members(id, change, info);
+            self.take(request, Proposal::Change(change, info), effects);
         }
     }
 
     fn read(&mut self, request: RequestId, effects: &mut Vec<Effect>) {
         if self.admit(request, effects) {
             let id = self.waiting.add(request, Kind::Read, self.now_tick);
-            self.node.read_index(id);
+            self.reads.push(id);
         }
     }
 
@@ -221,14 +283,24 @@ impl Replica {
             effects.push(Effect::Apply(ready.apply));
         }
         for read in ready.reads {
-            self.waiting.confirmed(read.id, read.index);
+            for id in self.reads.answered(read.id) {
+                self.waiting.confirmed(id, read.index);
+            }
         }
         for refused in ready.refused {
+            let may_wait = matches!(refused.error, Error::NoLeader | Error::NotLeader | Error::LeaderChanged);
+            if refused.is_certain && may_wait && self.unplaced.hold_again(refused.id) {
+                continue;
+            }
+            self.unplaced.forget(refused.id);
             let answer = if refused.is_certain {
                 Answer::Refused(refused.error)
             } else {
                 Answer::Unknown(refused.error)
             };
+            for id in self.reads.answered(refused.id) {
+                self.waiting.answer(id, answer.clone(), effects);
+            }
             self.waiting.answer(refused.id, answer, effects);
         }
         for peer in ready.catch_up {

@@ -1,6 +1,4 @@
 //! Which client waits for which proposal or read, and until when.
-//!
-//! Numbers only grow and every request waits equally long, so the oldest number is always the next to run out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,11 +34,11 @@ pub(super) enum Kind {
 }
 
 impl Waiting {
-    /// `life` names this boot: drawn at random, so that no answer meets the request of another one.
     pub(super) fn set_timeout(&mut self, ticks: u64) {
         self.timeout_ticks = ticks;
     }
 
+    /// `life` names this boot: drawn at random, so that no answer meets the request of another one.
     pub(super) fn new(origin: NodeId, life: u32, timeout_ticks: u64) -> Waiting {
         let (requests, confirmed) = (BTreeMap::new(), BTreeSet::new());
         Waiting { origin, next: u64::from(life) << 32, timeout_ticks, requests, confirmed }
@@ -71,6 +69,20 @@ impl Waiting {
         }
     }
 
+    /// Does somebody wait for it still?
+    pub(super) fn has(&self, id: ProposalId) -> bool {
+        id.origin == self.origin && self.requests.contains_key(&id.number)
+    }
+
+    /// Gives what waits under `id` another name.
+    pub(super) fn rename(&mut self, id: ProposalId) -> Option<ProposalId> {
+        let request = self.take(id)?;
+        let number = self.next;
+        self.next += 1;
+        self.requests.insert(number, request);
+        Some(ProposalId { origin: self.origin, number })
+    }
+
     fn take(&mut self, id: ProposalId) -> Option<Request> {
         if id.origin == self.origin { self.requests.remove(&id.number) } else { None }
     }
@@ -95,10 +107,13 @@ impl Waiting {
     }
 
     pub(super) fn expire(&mut self, now_tick: u64, effects: &mut Vec<Effect>) {
-        while let Some(first) = self.requests.first_entry()
-            && first.get().deadline_tick <= now_tick
-        {
-            let request = first.remove();
+        let expired: Vec<u64> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.deadline_tick <= now_tick)
+            .map(|(number, _)| *number)
+            .collect();
+        for request in expired.into_iter().filter_map(|number| self.requests.remove(&number)) {
             let answer = match request.kind {
                 Kind::Proposal => Answer::Unknown(Error::Timeout),
                 Kind::Read => Answer::Refused(Error::Timeout),

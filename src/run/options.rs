@@ -62,12 +62,16 @@ fn start(settings: &Settings) -> member::Start {
 }
 
 /// Who calls, and what it may cost.
-pub(super) fn peers(settings: &Settings, (cluster, member): (ClusterId, NodeId)) -> peer::Options {
-    let options = peer::Options::new(cluster, member);
-    match settings.peer_tls.clone() {
-        Some(config::PeerTls { cert, key, trusted_ca }) => options.with_tls([cert, key, trusted_ca]),
-        None => options,
-    }
+pub(super) fn peers(
+    settings: &Settings,
+    (cluster, member, incarnation): (ClusterId, NodeId, u64),
+) -> peer::Options {
+    peer::Options { tls: tls_files(settings), ..peer::Options::new(cluster, member, incarnation) }
+}
+
+pub(super) fn tls_files(settings: &Settings) -> Option<peer::TlsFiles> {
+    let config::PeerTls { cert, key, trusted_ca } = settings.peer_tls.clone()?;
+    Some(peer::TlsFiles { cert, key, trusted_ca })
 }
 
 pub(super) fn http(settings: &Settings) -> http::Options {
