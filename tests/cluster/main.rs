@@ -22,6 +22,9 @@ mod boards;
 mod faults;
 mod leases;
 mod net;
+mod pauses;
+mod scenes;
+mod slow_disk;
 mod story;
 
 use std::env;

@@ -26,14 +26,14 @@ use crate::{
 };
 
 /// What a cluster may say that has no leader, or too much to do.
-const EXCUSED: &[&str] = &["future revision", "too many requests", "not leader"];
+const EXCUSED: &[&str] = &["future revision", "too many requests", "not leader", "database space exceeded"];
 
 /// Some know one member only, the others all of them.
 const ROVING: u64 = 3;
 const KEEPERS: u64 = 2;
 
 /// Whatever happens to the test: its clients end.
-struct Ending<'a>(&'a AtomicBool);
+pub(crate) struct Ending<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
