@@ -121,6 +121,10 @@ impl Cluster {
         self.boards.iter().map(Server::address).collect()
     }
 
+    pub(crate) fn addresses_but(&self, member: usize) -> Vec<SocketAddr> {
+        self.all_but(member).into_iter().map(|other| self.boards[other].address()).collect()
+    }
+
     /// Of who runs, whatever it can reach; `None`: no answer.
     pub(crate) fn status(&self, member: usize) -> Option<Status> {
         let board = &self.boards[member];
@@ -148,7 +152,12 @@ impl Cluster {
         let deadline = Instant::now() + PATIENCE;
         let id = self.status(member).expect("it serves").id;
         while self.leader() != member {
-            assert!(Instant::now() < deadline, "{} does not come to lead\n{}", name(member), self.last_words());
+            assert!(
+                Instant::now() < deadline,
+                "{} does not come to lead\n{}",
+                name(member),
+                self.last_words()
+            );
             let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(2));
             let ask = json!({"targetID": id.to_string()});
             if client.call("/v3/maintenance/transfer-leadership", &ask).is_err() {

@@ -39,17 +39,18 @@ fn asked(name: &str) -> Option<u64> {
 }
 
 fn by_chance(test: &str, members: usize, rounds: u64) {
-    let (rounds, seed) = (asked("ROUNDS").unwrap_or(rounds), asked("SEED").unwrap_or_else(|| fastrand::u64(..)));
+    let (rounds, seed) =
+        (asked("ROUNDS").unwrap_or(rounds), asked("SEED").unwrap_or_else(|| fastrand::u64(..)));
     loudly(&format!("{test}: again with SEED={seed} ROUNDS={rounds} cargo test --test cluster {test}"));
     story::by_chance(members, seed, rounds, &QUICK);
 }
 
 #[test]
 fn three_members_through_faults_by_chance() {
-    by_chance("three_members_through_faults_by_chance", 3, 8);
+    by_chance("three_members_through_faults_by_chance", 3, 15);
 }
 
 #[test]
 fn five_members_through_faults_by_chance() {
-    by_chance("five_members_through_faults_by_chance", 5, 5);
+    by_chance("five_members_through_faults_by_chance", 5, 8);
 }

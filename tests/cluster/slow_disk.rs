@@ -52,6 +52,7 @@ impl SlowDisk {
     pub(crate) fn stutter(&self, still: Duration) -> Stutter {
         let stop = Arc::new(AtomicBool::new(false));
         let (path, stopped) = (self.path(), stop.clone());
+        assert!(freeze(&path, "--freeze") && freeze(&path, "--unfreeze"), "a disk cannot be frozen");
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let is_frozen = freeze(&path, "--freeze");

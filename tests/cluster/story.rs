@@ -116,7 +116,11 @@ impl Story {
         for watch in &mut self.watches {
             let told = events(&watch.reach(last));
             truth.learn(&told).unwrap_or_else(|why| panic!("a watch: {why}"));
-            assert_eq!(told.last().map(|event| event.at.main), Some(Revision(last)), "a watch ends elsewhere");
+            assert_eq!(
+                told.last().map(|event| event.at.main),
+                Some(Revision(last)),
+                "a watch ends elsewhere"
+            );
         }
         let history = self.book.into_inner().expect("nobody panicked").history;
         let calls = history.calls();
@@ -137,11 +141,11 @@ pub(crate) fn by_chance(members: usize, seed: u64, rounds: u64, args: &[&str]) {
     let Some(mut cluster) = Cluster::start(members, args) else { return };
     let mut rng = fastrand::Rng::with_seed(seed);
     let story = Story::begin(&cluster, seed);
-    let mut skipped = BTreeSet::new();
+    let (mut bag, mut skipped) = (Vec::new(), BTreeSet::new());
     story.under_load(&mut cluster, |cluster| {
         for round in 0..rounds {
             let count = if rng.u8(..3) == 0 { 2 } else { 1 };
-            let what: Vec<Fault> = (0..count).map(|_| faults::ALL[rng.usize(..faults::ALL.len())]).collect();
+            let what: Vec<Fault> = (0..count).map(|_| draw(&mut bag, &mut rng)).collect();
             println!("round {round}: {what:?}");
             // The second finds a cluster that may have no leader.
             let had = cluster.inflict(what[0], &mut rng);
@@ -160,6 +164,15 @@ pub(crate) fn by_chance(members: usize, seed: u64, rounds: u64, args: &[&str]) {
         loudly(&format!("SKIPPED: THIS KERNEL CANNOT DO {fault}"));
     }
     story.judge(&cluster);
+}
+
+/// Each before any comes again.
+fn draw(bag: &mut Vec<Fault>, rng: &mut fastrand::Rng) -> Fault {
+    if bag.is_empty() {
+        bag.extend(faults::ALL);
+        rng.shuffle(bag);
+    }
+    bag.pop().expect("it was filled")
 }
 
 fn rotated<T: Clone>(all: &[T], by: u64) -> Vec<T> {
