@@ -4,7 +4,7 @@ use std::mem;
 
 use crate::{
     peer::{PeerEvent, Refusal, Roster},
-    replica::Event,
+    replica::{Event, PeerMessage},
     types::NodeId,
 };
 
@@ -16,6 +16,9 @@ impl Core {
         let mut events = mem::take(&mut self.peer_events);
         for event in events.drain(..) {
             match event {
+                PeerEvent::Received(PeerMessage::Digest { from, of, hash, .. }) => {
+                    self.hear_digest(of, from, hash);
+                }
                 PeerEvent::Received(message) => self.feed(Event::Received(message)),
                 PeerEvent::Lost(id) => self.feed(Event::PeerLost(id)),
                 PeerEvent::Refused { by, reason } => self.refused_by(by, reason)?,
