@@ -147,7 +147,12 @@ impl Knobs {
             Bug::CommitOlderTerm => {
                 knobs.voters = [3, 5][rng.usize(..2)];
                 (knobs.bounds.append_bytes, knobs.bounds.window_bytes) = (1, 1);
-                knobs.network = Network { delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
+                knobs.network = Network {
+                    delay_max: 120 * MILLI,
+                    lost: 10,
+                    told_of_losses: 950,
+                    ..Network::kind()
+                };
                 knobs.disk = Disk::kind();
                 knobs.faults = Faults { crash: often, partition: often, ..Faults::default() };
             }
@@ -163,7 +168,7 @@ impl Knobs {
             // A leader that stands still with reads waiting and their round answered, until others have led and written.
             Bug::ReadByEarlierRound => {
                 (knobs.voters, knobs.slow_clock) = (3, 0);
-                knobs.network = Network { delay_max: 40 * MILLI, ..Network::kind() };
+                knobs.network = Network { delay_max: 40 * MILLI, told_of_losses: 950, ..Network::kind() };
                 knobs.disk = Disk::kind();
                 knobs.clients = Clients {
                     count: 6,
@@ -173,7 +178,8 @@ impl Knobs {
                     ..knobs.clients
                 };
                 knobs.bounds = Bounds::roomy();
-                knobs.faults = Faults { pause: Some(2 * SECOND), ..Faults::default() };
+                knobs.faults =
+                    Faults { pause: Some(2 * SECOND), reset: Some(500 * MILLI), ..Faults::default() };
             }
             // Voters that lose their memory between two candidates of one term.
             Bug::VoteNotSynced => {
