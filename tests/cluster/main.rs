@@ -36,7 +36,8 @@ fn asked(name: &str) -> Option<u64> {
 }
 
 fn by_chance(test: &str, members: usize, rounds: u64) {
-    let (rounds, seed) = (asked("ROUNDS").unwrap_or(rounds), asked("SEED").unwrap_or_else(|| fastrand::u64(..)));
+    let (rounds, seed) =
+        (asked("ROUNDS").unwrap_or(rounds), asked("SEED").unwrap_or_else(|| fastrand::u64(..)));
     loudly(&format!("{test}: again with SEED={seed} ROUNDS={rounds} cargo test --test cluster {test}"));
     story::by_chance(members, seed, rounds, &QUICK);
 }

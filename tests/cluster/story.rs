@@ -116,7 +116,11 @@ impl Story {
         for watch in &mut self.watches {
             let told = events(&watch.reach(last));
             truth.learn(&told).unwrap_or_else(|why| panic!("a watch: {why}"));
-            assert_eq!(told.last().map(|event| event.at.main), Some(Revision(last)), "a watch ends elsewhere");
+            assert_eq!(
+                told.last().map(|event| event.at.main),
+                Some(Revision(last)),
+                "a watch ends elsewhere"
+            );
         }
         let history = self.book.into_inner().expect("nobody panicked").history;
         let calls = history.calls();

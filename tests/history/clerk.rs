@@ -7,9 +7,7 @@ use solder::types::Revision;
 
 use crate::{
     judges::history::{Answer, At, CallId, History, Kv, Op},
-    support::{
-        client::{Cas, Client, Row, Rows, Trouble, b64, revision},
-    },
+    support::client::{Cas, Client, Row, Rows, Trouble, b64, revision},
 };
 
 pub(crate) const PREFIX: &[u8] = b"h/";
@@ -164,8 +162,7 @@ impl Clerk {
                 }
             },
             Op::Compact { revision: upto } => {
-                let answer =
-                    client.call("/v3/kv/compaction", &json!({"revision": upto.0.to_string()}))?;
+                let answer = client.call("/v3/kv/compaction", &json!({"revision": upto.0.to_string()}))?;
                 Answer::Compact { revision: Revision(revision(&answer)?) }
             }
         })

@@ -111,5 +111,5 @@ fn the_leader_itself_is_removed() {
     let other = (leader + 1) % 3;
     let mut client = cluster.client(other);
     client.until(STEADY, |client| client.put(b"a", b"2"));
-    assert!(cluster.ends(leader), "it goes on without being a member\n");
+    assert!(cluster.ends(leader), "it goes on without being a member");
 }
