@@ -19,9 +19,10 @@
 //! | `news` | what the store tells watchers |
 //! | `roll` | who the members are |
 //! | `questions` | what only the leader knows |
+//! | `digests` | whether all hold the same |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
-//! | `restore`, `defragment` | what is done while nobody serves |
+//! | `restore`, `refound`, `defragment` | what is done while nobody serves |
 //!
 //! - Nothing is acknowledged that the log has not synced; after a failed sync nothing is acknowledged at all.
 //! - Nothing on the main thread waits for a disk.
@@ -33,6 +34,7 @@ mod bootstrap;
 mod compactor;
 mod core;
 mod defragment;
+mod digests;
 mod directory;
 mod engine;
 mod figures;
@@ -53,6 +55,7 @@ mod pulse;
 mod questions;
 mod quota;
 mod range;
+mod refound;
 mod reply;
 mod requests;
 mod restore;

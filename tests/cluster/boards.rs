@@ -59,18 +59,27 @@ impl Cluster {
         homes.iter().for_each(|home| std::fs::create_dir(home).expect("a directory"));
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         let mut cluster = Cluster { boards: Vec::new(), net, args, homes, _scratch: scratch };
-        cluster.boards = (0..members).map(|member| cluster.board(member)).collect();
+        cluster.boards = (0..members).map(|member| cluster.board(member, &[])).collect();
         Some(cluster)
     }
 
     /// Gives a member that has yet to start another place for its data.
     pub(crate) fn settle_at(&mut self, member: usize, home: PathBuf) {
         self.homes[member] = home;
-        self.boards[member] = self.board(member);
+        self.boards[member] = self.board(member, &[]);
     }
 
-    fn board(&self, member: usize) -> Server {
-        let peer = |member: usize| format!("http://{}", self.net.address(member, PEER_PORT));
+    /// The next start is one of a board that the cluster has been told of.
+    pub(crate) fn join(&mut self, member: usize) {
+        self.boards[member] = self.board(member, &["--initial-cluster-state=existing"]);
+    }
+
+    pub(crate) fn peer_url(&self, member: usize) -> String {
+        format!("http://{}", self.net.address(member, PEER_PORT))
+    }
+
+    fn board(&self, member: usize, more: &[&str]) -> Server {
+        let peer = |member| self.peer_url(member);
         let members = 0..self.homes.len();
         let founders: Vec<String> =
             members.map(|member| format!("{}={}", name(member), peer(member))).collect();
@@ -81,7 +90,7 @@ impl Cluster {
             format!("--initial-cluster={}", founders.join(",")),
         ];
         args.extend(self.args.iter().cloned());
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
         let address = self.net.address(member, CLIENT_PORT);
         Server::elsewhere(&self.homes[member], address, self.net.runner(member), &args)
     }
@@ -112,6 +121,10 @@ impl Cluster {
         self.boards.iter().map(Server::address).collect()
     }
 
+    pub(crate) fn addresses_but(&self, member: usize) -> Vec<SocketAddr> {
+        self.all_but(member).into_iter().map(|other| self.boards[other].address()).collect()
+    }
+
     /// Of who runs, whatever it can reach; `None`: no answer.
     pub(crate) fn status(&self, member: usize) -> Option<Status> {
         let board = &self.boards[member];
@@ -131,6 +144,35 @@ impl Cluster {
             }
             assert!(Instant::now() < deadline, "nobody leads\n{}", self.last_words());
             thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Has this member lead, however often it takes.
+    pub(crate) fn lead(&self, member: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        let id = self.status(member).expect("it serves").id;
+        while self.leader() != member {
+            assert!(
+                Instant::now() < deadline,
+                "{} does not come to lead\n{}",
+                name(member),
+                self.last_words()
+            );
+            let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(2));
+            let ask = json!({"targetID": id.to_string()});
+            if client.call("/v3/maintenance/transfer-leadership", &ask).is_err() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    /// Ends all alarms, as an operator does; the next look may raise them again.
+    pub(crate) fn disarm(&self) {
+        let mut client = self.boards[self.leader()].client();
+        let answer = client.until(PATIENCE, |client| client.call("/v3/maintenance/alarm", &json!({})));
+        for alarm in answer["alarms"].as_array().into_iter().flatten() {
+            let ask = json!({"action": "DEACTIVATE", "alarm": alarm["alarm"], "memberID": alarm["memberID"]});
+            client.until(PATIENCE, |client| client.call("/v3/maintenance/alarm", &ask));
         }
     }
 

@@ -1,11 +1,14 @@
 //! What is done to a cluster, and undone.
 
-use std::{thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::boards::{Cluster, name};
+use crate::{
+    boards::{Cluster, PATIENCE, name, until_written},
+    support::server::is_etcd,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -26,6 +29,7 @@ pub(crate) enum Fault {
     UnplugLeader,
     UnplugOne,
     NarrowLeader,
+    /// Messages come late or never, here and there.
     Disturb,
     KillOne,
     KillLeader,
@@ -35,9 +39,13 @@ pub(crate) enum Fault {
     /// Stopped in order and started again, one after the other.
     Rolling,
     MoveLeader,
+    /// A member that does not lead is down while more is written than the leader keeps of its log in memory.
+    FarBehind,
+    /// The data of a member that does not lead is gone, and the board is added anew.
+    Replace,
 }
 
-pub(crate) const ALL: [Fault; 18] = [
+pub(crate) const ALL: [Fault; 20] = [
     Fault::IsolateLeader,
     Fault::IsolateOne,
     Fault::Split,
@@ -56,7 +64,12 @@ pub(crate) const ALL: [Fault; 18] = [
     Fault::PauseOne,
     Fault::Rolling,
     Fault::MoveLeader,
+    Fault::FarBehind,
+    Fault::Replace,
 ];
+
+/// More than the leader keeps of its log in memory.
+const BALLAST_BYTES: usize = 3 << 20;
 
 impl Fault {
     /// Can it be done to a cluster in which nobody leads?
@@ -98,7 +111,11 @@ impl Cluster {
             Fault::UnplugLeader => self.net.unplug(self.leader()),
             Fault::UnplugOne => self.net.unplug(one),
             Fault::NarrowLeader => return self.net.narrow(self.leader(), "512kbit"),
-            Fault::Disturb => return self.members().all(|member| self.net.disturb(member)),
+            Fault::Disturb => {
+                if !self.members().all(|member| self.net.disturb(member)) {
+                    self.flap(rng);
+                }
+            }
             Fault::KillOne => self.boards[one].kill(),
             Fault::KillLeader => {
                 let leader = self.leader();
@@ -110,6 +127,8 @@ impl Cluster {
             Fault::PauseOne => (),
             Fault::Rolling => self.restart_each(),
             Fault::MoveLeader => self.move_leader(one),
+            Fault::FarBehind => self.leave_behind(self.all_but(self.leader())[0]),
+            Fault::Replace => self.replace(self.all_but(self.leader())[0]),
         }
         true
     }
@@ -141,14 +160,57 @@ impl Cluster {
         }
     }
 
+    /// Where the kernel loses nothing for us: short cuts, one after the other.
+    fn flap(&self, rng: &mut fastrand::Rng) {
+        for _ in 0..20 {
+            let from = rng.usize(self.members());
+            let to = self.all_but(from)[rng.usize(..self.boards.len() - 1)];
+            self.net.cut(from, to);
+            thread::sleep(Duration::from_millis(rng.u64(10..120)));
+            self.net.mend(from, to);
+        }
+    }
+
     pub(crate) fn restart_each(&mut self) {
         for member in self.members() {
             if self.boards[member].runs() {
                 let status = self.boards[member].terminate();
-                assert!(status.success(), "{} stopped: {status}\n{}", name(member), self.last_words());
+                // etcd ends itself with the same signal.
+                let is_good = status.success() || is_etcd();
+                assert!(is_good, "{} stopped: {status}\n{}", name(member), self.last_words());
             }
             self.launch_all();
         }
+    }
+
+    /// It is down, and what it will need is in no log any more.
+    pub(crate) fn leave_behind(&mut self, member: usize) {
+        self.boards[member].kill();
+        let mut client = self.boards[self.leader()].client();
+        for number in 0..BALLAST_BYTES >> 15 {
+            let key = format!("ballast/{}", number % 50);
+            client.until(PATIENCE, |client| client.put(key.as_bytes(), &[b'.'; 1 << 15]));
+        }
+    }
+
+    /// As an operator does it, whose board comes back with an empty disk.
+    pub(crate) fn replace(&mut self, member: usize) {
+        let id = self.status(member).expect("it serves").id;
+        self.boards[member].kill();
+        fs::remove_dir_all(self.boards[member].data_dir()).expect("it is there");
+        until_written(&self.addresses_but(member), PATIENCE)
+            .unwrap_or_else(|why| panic!("{why}\n{}", self.last_words()));
+        self.ask_leader("/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
+        self.ask_leader("/v3/cluster/member/add", &json!({"peerURLs": [self.peer_url(member)]}));
+        self.join(member);
+        self.launch_all();
+        let now = self.status(member).expect("it serves").id;
+        assert_ne!(now, id, "{} came back under its old id", name(member));
+    }
+
+    fn ask_leader(&self, path: &str, ask: &Value) {
+        let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(10));
+        client.until(PATIENCE, |client| client.call(path, ask));
     }
 
     /// If that one cannot take over, nothing happens.

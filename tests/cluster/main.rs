@@ -22,6 +22,9 @@ mod boards;
 mod faults;
 mod leases;
 mod net;
+mod pauses;
+mod scenes;
+mod slow_disk;
 mod story;
 
 use std::env;
@@ -44,10 +47,10 @@ fn by_chance(test: &str, members: usize, rounds: u64) {
 
 #[test]
 fn three_members_through_faults_by_chance() {
-    by_chance("three_members_through_faults_by_chance", 3, 8);
+    by_chance("three_members_through_faults_by_chance", 3, 15);
 }
 
 #[test]
 fn five_members_through_faults_by_chance() {
-    by_chance("five_members_through_faults_by_chance", 5, 5);
+    by_chance("five_members_through_faults_by_chance", 5, 8);
 }

@@ -20,7 +20,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 const HUB: &str = "hub";
 const NOBODY: &str = "02:00:00:00:ff:ff";
@@ -149,12 +152,25 @@ impl Drop for Net {
     }
 }
 
-/// Of tests that were killed.
+/// Of tests that were killed: their members run on.
 fn remove_orphans() {
     remove_all(|space| {
         let pid = space.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('-')?.split('-').next());
-        pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+        let is_orphan = pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if is_orphan {
+            kill_all(space);
+        }
+        is_orphan
     });
+}
+
+fn kill_all(space: &str) {
+    let pids = Command::new("ip").args(["netns", "pids", space]).output();
+    let pids = pids.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into());
+    for pid in pids.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+        // It may have ended meanwhile.
+        let _ = kill_process(pid, Signal::KILL);
+    }
 }
 
 fn remove_all(which: impl Fn(&str) -> bool) {

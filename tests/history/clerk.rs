@@ -10,7 +10,6 @@ use crate::{
     support::client::{Cas, Client, Row, Rows, Trouble, b64, revision},
 };
 
-pub(crate) const PREFIX: &[u8] = b"h/";
 pub(crate) const KEYS: [&[u8]; 5] = [b"h/a", b"h/b", b"h/c", b"h/d", b"h/e"];
 
 /// Compaction leaves this many revisions, so that there is a past to read in.

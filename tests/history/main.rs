@@ -30,7 +30,7 @@ use solder::types::{KeyRev, Revision};
 use tempfile::TempDir;
 
 use crate::{
-    clerk::{Book, Clerk, KEYS, PREFIX},
+    clerk::{Book, Clerk, KEYS},
     judges::{
         linearizable::judge,
         truth::{EMPTY, Event, Truth},
@@ -42,6 +42,9 @@ use crate::{
 };
 
 const CLIENTS: u64 = 6;
+
+/// Of all keys.
+const PREFIX: &[u8] = b"h/";
 
 #[test]
 fn what_clients_see_is_one_story() {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     peer::{PeerEvent, Refusal, Roster},
-    replica::Event,
+    replica::{Event, PeerMessage},
     types::NodeId,
 };
 
@@ -22,6 +22,9 @@ impl Core {
         let mut events = mem::take(&mut self.peer_events);
         for event in events.drain(..) {
             match event {
+                PeerEvent::Received(PeerMessage::Digest { from, of, hash, .. }) => {
+                    self.hear_digest(of, from, hash);
+                }
                 PeerEvent::Received(message) => self.feed(Event::Received(message)),
                 PeerEvent::Lost(id) => self.feed(Event::PeerLost(id)),
                 PeerEvent::Refused { by, reason } => self.refused_by(by, reason)?,
