@@ -105,6 +105,8 @@ pub(super) struct Core {
     pub(super) keys_to_check: Option<Revision>,
     pub(super) peer_events: Vec<PeerEvent>,
     pub(super) to_peers: Vec<PeerMessage>,
+    /// It is no member any more: since when that is known, and what is to be said at the end.
+    leaving: Option<(Instant, Failure)>,
     last_beat: Instant,
 }
 
@@ -184,6 +186,7 @@ impl Core {
             keys_to_check: None,
             peer_events: Vec::new(),
             to_peers: Vec::new(),
+            leaving: None,
             last_beat: now,
             replica,
         }
@@ -219,6 +222,7 @@ impl Core {
             self.tick();
         }
         self.hear_peers()?;
+        self.leave_in_time()?;
         let mut reports = mem::take(&mut self.reports);
         for report in reports.drain(..) {
             self.report(report)?;
