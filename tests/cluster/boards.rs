@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    knobs::{Knobs, certify},
     net::Net,
     support::{
         client::{Client, Trouble, number},
@@ -25,11 +26,15 @@ const PEER_PORT: u16 = 2380;
 /// Far longer than any cluster takes that has a majority and wires.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Two logs' tails, a store's changes that are not flushed, what clients ask and are told; built without care for size.
+const MEMORY_MAX: u64 = 64 << 20;
+
 /// Members first: what they run in is removed after them.
 pub(crate) struct Cluster {
     pub(crate) boards: Vec<Server>,
     pub(crate) net: Net,
     args: Vec<String>,
+    scheme: &'static str,
     homes: Vec<PathBuf>,
     _scratch: TempDir,
 }
@@ -45,20 +50,25 @@ pub(crate) struct Status {
 
 impl Cluster {
     /// A cluster that serves; `None`, and said so, where there cannot be one.
-    pub(crate) fn start(members: usize, args: &[&str]) -> Option<Cluster> {
-        let mut cluster = Cluster::lay(members, args)?;
+    pub(crate) fn start(members: usize, knobs: Knobs) -> Option<Cluster> {
+        let mut cluster = Cluster::lay(members, knobs)?;
         cluster.launch_all();
         Some(cluster)
     }
 
     /// The same, not started yet.
-    pub(crate) fn lay(members: usize, args: &[&str]) -> Option<Cluster> {
+    pub(crate) fn lay(members: usize, knobs: Knobs) -> Option<Cluster> {
         let net = Net::lay(members)?;
         let scratch = TempDir::new().expect("a temporary directory");
         let homes: Vec<PathBuf> = (0..members).map(|member| scratch.path().join(name(member))).collect();
         homes.iter().for_each(|home| std::fs::create_dir(home).expect("a directory"));
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut cluster = Cluster { boards: Vec::new(), net, args, homes, _scratch: scratch };
+        let (mut args, mut scheme) = (knobs.args, "http");
+        if knobs.tls {
+            let hosts = (0..members).map(|member| net.address(member, PEER_PORT).ip().to_string());
+            args.extend(certify(scratch.path(), hosts.collect()));
+            scheme = "https";
+        }
+        let mut cluster = Cluster { boards: Vec::new(), net, args, scheme, homes, _scratch: scratch };
         cluster.boards = (0..members).map(|member| cluster.board(member, &[])).collect();
         Some(cluster)
     }
@@ -75,7 +85,7 @@ impl Cluster {
     }
 
     pub(crate) fn peer_url(&self, member: usize) -> String {
-        format!("http://{}", self.net.address(member, PEER_PORT))
+        format!("{}://{}", self.scheme, self.net.address(member, PEER_PORT))
     }
 
     fn board(&self, member: usize, more: &[&str]) -> Server {
@@ -202,6 +212,14 @@ impl Cluster {
         let ask = json!({"revision": revision.to_string()});
         let answer = client.call("/v3/maintenance/hashkv", &ask).expect("a hash");
         json!([answer["hash"], answer["compact_revision"]])
+    }
+
+    /// What each takes of its own, whatever it has been through.
+    pub(crate) fn assert_small(&self) {
+        for (member, board) in self.boards.iter().enumerate() {
+            let bytes = board.memory().anonymous_bytes().expect("it runs");
+            assert!(bytes < MEMORY_MAX, "{} takes {bytes} bytes of memory", name(member));
+        }
     }
 
     pub(crate) fn last_words(&self) -> String {

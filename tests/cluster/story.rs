@@ -14,12 +14,14 @@ use solder::types::{KeyRev, Revision};
 
 use crate::{
     boards::{Cluster, PATIENCE, until_written},
+    bulk::Bulk,
     clerk::{Book, Clerk, KEYS},
     faults::{self, Fault},
     judges::{
         linearizable::judge,
         truth::{EMPTY, Event, Truth},
     },
+    knobs::Knobs,
     leases::{self, Keeper},
     net::loudly,
     support::follower::{Change, Follower},
@@ -89,6 +91,8 @@ impl Story {
                     self.leases_ended.fetch_add(ended, Ordering::Relaxed);
                 });
             }
+            let mut bulk = Bulk::new(&addresses, self.seed);
+            scope.spawn(move || bulk.run(&self.stop));
             happenings(cluster);
         });
     }
@@ -138,8 +142,10 @@ impl Story {
 
 /// Faults by chance, one or two at a time; after each all must be well again.
 pub(crate) fn by_chance(members: usize, seed: u64, rounds: u64, args: &[&str]) {
-    let Some(mut cluster) = Cluster::start(members, args) else { return };
     let mut rng = fastrand::Rng::with_seed(seed);
+    let knobs = Knobs::draw(args, &mut rng);
+    println!("{knobs:?}");
+    let Some(mut cluster) = Cluster::start(members, knobs) else { return };
     let story = Story::begin(&cluster, seed);
     let (mut bag, mut skipped) = (Vec::new(), BTreeSet::new());
     story.under_load(&mut cluster, |cluster| {
@@ -163,6 +169,7 @@ pub(crate) fn by_chance(members: usize, seed: u64, rounds: u64, args: &[&str]) {
     for fault in skipped {
         loudly(&format!("SKIPPED: THIS KERNEL CANNOT DO {fault}"));
     }
+    cluster.assert_small();
     story.judge(&cluster);
 }
 
