@@ -105,14 +105,19 @@ impl Cluster {
         Server::elsewhere(&self.homes[member], address, self.net.runner(member), &args)
     }
 
-    /// Starts whoever does not run, lets go on who is held, and waits until all serve.
-    pub(crate) fn launch_all(&mut self) {
+    /// Starts whoever does not run, and lets go on who is held.
+    pub(crate) fn set_going(&mut self) {
         for board in &mut self.boards {
             match board.runs() {
                 true => board.signal(Signal::CONT),
                 false => board.launch(),
             }
         }
+    }
+
+    /// The same, and waits until all serve.
+    pub(crate) fn launch_all(&mut self) {
+        self.set_going();
         let deadline = Instant::now() + PATIENCE;
         while let Some(member) = self.boards.iter().position(|board| !board.serves()) {
             let ended = self.boards.iter_mut().filter(|board| board.runs()).find_map(Server::ended);

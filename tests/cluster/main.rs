@@ -13,7 +13,7 @@
 //! comes of it), `ROUNDS=..` is for long runs. `SOLDER_UNDER_TEST=/usr/bin/etcd` tests the tests.
 
 #[path = "../history/clerk.rs"]
-mod clerk;
+pub mod clerk;
 #[path = "../simulation/judges/mod.rs"]
 pub mod judges;
 #[path = "../support/mod.rs"]
