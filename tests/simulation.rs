@@ -89,6 +89,9 @@ fn assert_tried(total: &Report) {
         membership_changes,
         parts,
         crashes_in_parts,
+        resets,
+        retimed,
+        relieved,
         ..
     } = *total;
     for (what, count, least) in [
@@ -101,6 +104,9 @@ fn assert_tried(total: &Report) {
         ("membership changes", membership_changes, 500),
         ("pauses of commands", parts, 1_000),
         ("crashes with a command half done", crashes_in_parts, 100),
+        ("resets of links", resets, 1_000),
+        ("boards with new time-outs", retimed, 1_000),
+        ("leaders without room that handed over", relieved, 30),
     ] {
         assert!(count >= least, "only {count} {what}");
     }

@@ -111,7 +111,7 @@ fn row(entry: &RollEntry) -> Result<MemberRow, String> {
 }
 
 /// Equal for equal places, in whatever order and form they were written.
-fn plain(urls: &[String]) -> BTreeSet<String> {
+pub(super) fn plain(urls: &[String]) -> BTreeSet<String> {
     let one = |url: &String| PeerUrl::parse(url).map_or_else(|_| url.clone(), |url| url.to_string());
     urls.iter().map(one).collect()
 }

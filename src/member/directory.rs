@@ -41,6 +41,8 @@ pub(super) struct Identity {
     pub(super) name: String,
     /// Drawn when the directory is made: a board with the same ids and another incarnation has lost its data.
     pub(super) incarnation: u64,
+    /// The new cluster that its data is being made (see `refound`).
+    pub(super) becomes: Option<ClusterId>,
 }
 
 /// `member.toml`. TOML's integers are signed, so ids are written as everywhere: in hexadecimal.
@@ -52,6 +54,7 @@ struct Written {
     name: String,
     /// Absent in directories of 0.1.0.
     incarnation: Option<String>,
+    becomes: Option<String>,
 }
 
 /// What is read first, of any format.
@@ -77,6 +80,10 @@ impl DataDir {
         }
         let lock = lock(path)?;
         Ok(DataDir { path: path.to_path_buf(), _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn db(&self) -> PathBuf {
@@ -106,7 +113,8 @@ impl DataDir {
         }
     }
 
-    fn keep(&self, identity: Identity) -> Result<Identity, OpenError> {
+    /// From now on it is this one.
+    pub(super) fn keep(&self, identity: Identity) -> Result<Identity, OpenError> {
         let written = self.write(&identity);
         written.map_err(|error| io_error(&self.path.join(MEMBER), "cannot be written", &error))?;
         Ok(identity)
@@ -119,12 +127,13 @@ impl DataDir {
             member_id: identity.member.to_string(),
             name: identity.name.clone(),
             incarnation: Some(format!("{:x}", identity.incarnation)),
+            becomes: identity.becomes.map(|cluster| cluster.to_string()),
         };
         let text = toml::to_string(&written).map_err(io::Error::other)?;
         let new = self.path.join(MEMBER_NEW);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(
-            b"# Who this member is. Written once by solder; not to be edited, nor copied to another board.\n",
+            b"# Who this member is. Written by solder; not to be edited, nor copied to another board.\n",
         )?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -173,6 +182,7 @@ fn read(path: &Path, text: &str) -> Result<Identity, OpenError> {
         member: NodeId(id("member_id", &written.member_id)?),
         name: written.name,
         incarnation: written.incarnation.map_or(Ok(0), |text| id("incarnation", &text))?,
+        becomes: written.becomes.map(|text| id("becomes", &text).map(ClusterId)).transpose()?,
     })
 }
 
@@ -216,7 +226,7 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
     }
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use async_io::Timer;
 
+use futures_lite::future;
+
 use crate::{
     peer::{PeerFigures, PeerUrl},
     types::{Bytes, ClusterChange, Command, Error, MemberRow, MembershipChange, NodeId, limits},
@@ -95,10 +97,31 @@ impl Member {
         let row = MemberRow { peer_urls, ..MemberRow::default() };
         let change =
             if is_learner { MembershipChange::AddLearner(id) } else { MembershipChange::AddVoter(id) };
-        self.change_members(change, row.encode()).await?;
+        self.add(id, change, row.encode()).await?;
         let members = self.members_here();
         let added = MemberInfo { id, peer_urls: row.peer_urls, is_learner, ..MemberInfo::default() };
         Ok((added, members))
+    }
+
+    /// The second voter has to agree to being added, which it can only once it has been told that it is. So the first, without
+    /// whom nothing else can come to be, answers when its own log has it, as etcd does.
+    async fn add(&self, id: NodeId, change: MembershipChange, info: Bytes) -> Result<(), Error> {
+        let me = self.engine.identity.member;
+        let is_second = matches!(change, MembershipChange::AddVoter(_))
+            && self.engine.look(|core| core.replica.node().membership().voters.iter().eq([&me]));
+        let added = self.change_members(change, info);
+        if !is_second {
+            return added.await;
+        }
+        let kept = self.engine.until(|core| {
+            let node = core.replica.node();
+            node.membership().contains(id) && node.durable() >= node.last().index
+        });
+        future::or(added, async {
+            kept.await;
+            Ok(())
+        })
+        .await
     }
 
     /// Drawn, and not made of a clock as etcd's: those of boards may say 1970.

@@ -21,7 +21,7 @@
 //! | `questions` | what only the leader knows |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
-//! | `restore`, `defragment` | what is done while nobody serves |
+//! | `restore`, `refound`, `defragment` | what is done while nobody serves |
 //!
 //! - Nothing is acknowledged that the log has not synced; after a failed sync nothing is acknowledged at all.
 //! - Nothing on the main thread waits for a disk.
@@ -53,6 +53,7 @@ mod pulse;
 mod questions;
 mod quota;
 mod range;
+mod refound;
 mod reply;
 mod requests;
 mod restore;

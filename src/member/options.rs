@@ -11,6 +11,10 @@ use crate::{
 /// etcd's: beside two elections.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// etcd's. Who starts a member without saying otherwise gets them, be it another member than this.
+pub(super) const DEFAULT_NAME: &str = "default";
+pub(super) const DEFAULT_PEER_URL: &str = "http://localhost:2380";
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub data_dir: PathBuf,
@@ -20,6 +24,8 @@ pub struct Options {
     pub peer_urls: Vec<String>,
     /// What to begin with in an empty directory.
     pub start: Start,
+    /// What there is becomes a cluster of this member alone.
+    pub force_new_cluster: bool,
     pub client_urls: Vec<String>,
     /// Learners at one time.
     pub learners_max: usize,
@@ -86,10 +92,11 @@ impl Options {
         let election = Duration::from_millis(1000);
         Options {
             data_dir: data_dir.into(),
-            name: "default".into(),
+            name: DEFAULT_NAME.into(),
             cluster_token: "etcd-cluster".into(),
-            peer_urls: vec!["http://localhost:2380".into()],
+            peer_urls: vec![DEFAULT_PEER_URL.into()],
             start: Start::Alone,
+            force_new_cluster: false,
             client_urls: vec!["http://localhost:2379".into()],
             learners_max: 1,
             strict_reconfig: true,

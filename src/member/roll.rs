@@ -53,13 +53,18 @@ impl Roll {
         self.rows.get(&id)
     }
 
+    /// Also of one that is about to be a member.
+    fn newest(&self, id: NodeId) -> Option<&MemberRow> {
+        self.rows.get(&id).or(self.coming.get(&id))
+    }
+
     /// All members, in the order of their ids.
     pub(super) fn infos(&self, membership: &Membership) -> Vec<MemberInfo> {
         membership.members().map(|id| self.info(id, membership)).collect()
     }
 
     pub(super) fn info(&self, id: NodeId, membership: &Membership) -> MemberInfo {
-        let row = self.rows.get(&id).cloned().unwrap_or_default();
+        let row = self.newest(id).cloned().unwrap_or_default();
         MemberInfo {
             id,
             name: row.name,
@@ -88,7 +93,7 @@ impl Roll {
         let entry = |id| RollEntry {
             id,
             is_learner: membership.learners.contains(&id),
-            row: self.rows.get(&id).cloned().unwrap_or_default().encode(),
+            row: self.newest(id).cloned().unwrap_or_default().encode(),
         };
         membership.members().map(entry).collect()
     }
@@ -99,7 +104,7 @@ impl Roll {
         let address = |id| MemberAddress {
             id,
             incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
-            urls: self.rows.get(&id).or(self.coming.get(&id)).map_or_else(Vec::new, urls),
+            urls: self.newest(id).map_or_else(Vec::new, urls),
             is_kept: votes(me) && votes(id),
         };
         Roster {

@@ -400,7 +400,7 @@ impl Keeper {
         match jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes) {
             Ok(done) => {
                 let is_finished = matches!(done, Some(TransferDone::Finished { .. }));
-                // First: what the store has applied by now was never given to it, as long as that is not known.
+                // First of all, for Raft has to know that its log begins anew, where what is applied ends.
                 done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
                 if is_finished && let Err(error) = self.report_replaced() {
                     self.fail(&error);

@@ -188,7 +188,7 @@ fn replaces_raft(new: &Envelope, old: &Envelope) -> bool {
     match (&new.message, &old.message) {
         // Round 0 asks for nothing, and must not take the place of one that does.
         (Message::Heartbeat { round: new, .. }, Message::Heartbeat { round: old, .. })
-        | (Message::HeartbeatAck { round: new }, Message::HeartbeatAck { round: old }) => {
+        | (Message::HeartbeatAck { round: new, .. }, Message::HeartbeatAck { round: old, .. }) => {
             is_later || (*new == 0) == (*old == 0) && new >= old
         }
         (Message::AppendAccepted { matched: new }, Message::AppendAccepted { matched: old }) => {
@@ -253,6 +253,7 @@ mod tests {
                 other => format!("{other:?}"),
             },
             PeerMessage::Transfer { session, .. } => format!("transfer {}", session.0),
+            other => format!("{other:?}"),
         }
     }
 

@@ -388,7 +388,7 @@ mod tests {
     use super::*;
     use crate::{
         peer::{Limits, dial},
-        types::ClusterId,
+        types::{ClusterId, NodeId},
     };
 
     /// Most of what a connection that waits costs beside its buffer, TLS, and the system's own share.

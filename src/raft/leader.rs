@@ -21,6 +21,8 @@ pub(super) struct Leader {
     /// The first entry of its term. When it is committed, so is all that its predecessors committed.
     pub(super) term_start: Index,
     pub(super) transfer: Option<Transfer>,
+    /// For how long this board has had no room for proposals, or since it last tried to let another one lead for that.
+    pub(super) closed_ticks: u32,
     heartbeat_elapsed_ticks: u32,
 }
 
@@ -32,6 +34,7 @@ impl Leader {
             proposals: Proposals::default(),
             term_start,
             transfer: None,
+            closed_ticks: 0,
             heartbeat_elapsed_ticks: 0,
         }
     }
@@ -85,6 +88,7 @@ impl Node {
             }
         }
         self.tick_transfer();
+        self.tick_relief();
         let State::Leader(leader) = &mut self.state else { return };
         leader.heartbeat_elapsed_ticks += 1;
         if leader.heartbeat_elapsed_ticks >= self.options.heartbeat_ticks {
@@ -93,12 +97,19 @@ impl Node {
     }
 
     /// Thesis 6.2: did a majority of the voters answer in the last election time-out? Asking starts the next one.
+    ///
+    /// That a peer's process has ended (`peer_lost`) does not count: its link may have been cut and be there again in a
+    /// moment, so counting it would end reigns for nothing; and a leader that nobody hears does no harm for one time-out.
+    /// Nothing that it appends is committed, and no read is confirmed.
     fn is_heard(&mut self) -> bool {
         let own = self.options.id;
         let State::Leader(leader) = &mut self.state else { return false };
         let is_active = |id| id == own || leader.peers.get(&id).is_some_and(|peer| peer.is_active);
         let is_heard = quorum::holds(&self.members.latest().voters, is_active);
-        leader.peers.values_mut().for_each(|peer| peer.is_active = false);
+        for peer in leader.peers.values_mut() {
+            peer.has_room &= peer.is_active;
+            peer.is_active = false;
+        }
         is_heard
     }
 
@@ -168,12 +179,13 @@ impl Node {
         }
     }
 
-    pub(super) fn on_heartbeat_ack(&mut self, from: NodeId, round: u64) {
+    pub(super) fn on_heartbeat_ack(&mut self, from: NodeId, round: u64, has_room: bool) {
         let State::Leader(leader) = &self.state else { return };
         let started = leader.reads.round();
         if let Some(peer) = self.peer(from)
             && (1..=started).contains(&round)
         {
+            peer.has_room = has_room;
             peer.round = peer.round.max(round);
             peer.heartbeat_answered();
             self.serve_reads();

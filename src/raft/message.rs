@@ -1,9 +1,14 @@
 //! What nodes say to each other. Plain data; written to the wire in postcard's form, so the order of fields and variants
 //! is a format: add at the end, never reorder, never reuse.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-use crate::types::{Bytes, Entry, EntryId, Error, Index, MembershipChange, NodeId, ProposalId, Term};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, SeqAccess, Visitor},
+};
+
+use crate::types::{Bytes, Entry, EntryId, Error, Index, MembershipChange, NodeId, ProposalId, Term, limits};
 
 /// A message with its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +37,7 @@ pub enum Message {
     /// Entries that follow `prev` without a gap; none is a probe, or news of the commit index.
     Append {
         prev: EntryId,
+        #[serde(deserialize_with = "so_many")]
         entries: Vec<Entry>,
         commit: Index,
     },
@@ -51,9 +57,11 @@ pub enum Message {
         commit: Index,
         round: u64,
     },
-    /// Round 0 acknowledges nothing: it only shows a later term to a leader that was left behind.
+    /// Round 0 acknowledges nothing: it only shows a later term to a leader that was left behind. `has_room`: this board
+    /// would take proposals, should it lead.
     HeartbeatAck {
         round: u64,
+        has_room: bool,
     },
     /// A follower's request, handed on once.
     Propose {
@@ -100,6 +108,32 @@ pub enum Refusal {
     NoSpace,
 }
 
+/// An entry takes far more memory than the three bytes that it may be on the wire: so many and no more are read.
+fn so_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    struct Entries;
+
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<Entry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {} entries", limits::APPEND_ENTRIES_MAX)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Entry>, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = seq.next_element()? {
+                if entries.len() == limits::APPEND_ENTRIES_MAX {
+                    return Err(A::Error::custom("too many entries"));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+
+    deserializer.deserialize_seq(Entries)
+}
+
 impl From<Refusal> for Error {
     fn from(reason: Refusal) -> Error {
         match reason {
@@ -116,5 +150,28 @@ impl From<Refusal> for Error {
             Refusal::LastVoter => Error::NotEnoughStartedMembers,
             Refusal::NoSpace => Error::NoSpace,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Payload;
+
+    #[test]
+    fn more_entries_than_anybody_sends_are_not_read() {
+        let entry = Entry { id: EntryId::new(1, 1), payload: Payload::Empty };
+        let append = |count| Message::Append {
+            prev: EntryId::default(),
+            entries: vec![entry.clone(); count],
+            commit: Index(0),
+        };
+        let read = |message: &Message| {
+            let bytes = postcard::to_stdvec(message).expect("a vector takes what memory takes");
+            postcard::from_bytes::<Message>(&bytes)
+        };
+        let most = append(limits::APPEND_ENTRIES_MAX);
+        assert_eq!(read(&most), Ok(most));
+        assert!(read(&append(limits::APPEND_ENTRIES_MAX + 1)).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! in the files of those names.
 
 use crate::types::{
-    Bytes, EntryId, HardState, Index, Membership, MembershipChange, NodeId, Payload, ProposalId, Term,
+    Bytes, EntryId, HardState, Index, Membership, MembershipChange, NodeId, Payload, ProposalId, Term, limits,
 };
 
 use super::{
@@ -93,6 +93,10 @@ impl Node {
             options.election_ticks > 0 && options.heartbeat_ticks > 0,
             "time-outs of no ticks: {options:?}"
         );
+        assert!(
+            options.append_bytes_max / limits::ENTRY_OVERHEAD_BYTES < limits::APPEND_ENTRIES_MAX as u64,
+            "Appends with more entries than are read: {options:?}"
+        );
         let is_blank = membership.is_blank();
         let members = Members::new(membership, &entries);
         let log = Log::new(applied, entries);
@@ -120,7 +124,7 @@ impl Node {
         node
     }
 
-    /// The election time-out is this from now on.
+    /// The election time-out is this from now on, counted anew: ticks may be of another length.
     pub fn set_election_ticks(&mut self, ticks: u32) {
         assert!(ticks > 0, "a time-out of no ticks");
         self.options.election_ticks = ticks;
@@ -171,7 +175,7 @@ impl Node {
                 self.on_append_rejected(from, prev, hint, catching_up);
             }
             Message::Heartbeat { commit, round } => self.on_heartbeat(from, commit, round),
-            Message::HeartbeatAck { round } => self.on_heartbeat_ack(from, round),
+            Message::HeartbeatAck { round, has_room } => self.on_heartbeat_ack(from, round, has_room),
             Message::Propose { id, data } => self.on_request(from, term, id, Request::Command(data)),
             Message::ChangeMembers { id, change, info } => {
                 self.on_request(from, term, id, Request::Change(change, info))
@@ -188,7 +192,7 @@ impl Node {
     /// quorum checks are on.)
     fn correct(&mut self, from: NodeId, message: &Message) {
         if matches!(message, Message::Append { .. } | Message::Heartbeat { .. }) {
-            self.say(from, Message::HeartbeatAck { round: 0 });
+            self.say_heard(from, 0);
         }
     }
 
@@ -287,7 +291,7 @@ impl Node {
     }
 
     /// While there is a reason, a leader refuses proposals with it: its own disk or store has no room. What is in the log
-    /// goes on.
+    /// goes on. If it lasts, somebody else is to lead (`transfer`).
     pub fn close(&mut self, reason: Option<Refusal>) {
         self.closed = reason;
     }
@@ -336,6 +340,11 @@ impl Node {
     pub(super) fn say_after_persist(&mut self, to: NodeId, message: Message) {
         let envelope = self.envelope(to, message);
         self.out.send_after_persist.push(envelope);
+    }
+
+    pub(super) fn say_heard(&mut self, to: NodeId, round: u64) {
+        let has_room = self.closed.is_none();
+        self.say(to, Message::HeartbeatAck { round, has_room });
     }
 
     fn envelope(&self, to: NodeId, message: Message) -> Envelope {

@@ -37,6 +37,9 @@ pub(super) struct Progress {
     pub(super) next: Index,
     /// Heard from since the last look at who is there.
     pub(super) is_active: bool,
+    /// It would take proposals, as it last said; and for how many ticks it has said nothing else.
+    pub(super) has_room: bool,
+    pub(super) room_ticks: u32,
     /// The latest round of heartbeats that it answered.
     pub(super) round: u64,
     /// It is being caught up: entries after this one stay in memory until it has acknowledged what leads up to them.
@@ -62,6 +65,8 @@ impl Progress {
             next,
             // It gets one election time-out to be heard from.
             is_active: true,
+            has_room: false,
+            room_ticks: 0,
             round: 0,
             pinned: None,
             in_flight: VecDeque::new(),

@@ -39,7 +39,7 @@ impl Node {
             self.commit_to(commit);
         }
         if round > 0 {
-            self.say(from, Message::HeartbeatAck { round });
+            self.say_heard(from, round);
         }
     }
 

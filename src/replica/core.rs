@@ -1,17 +1,17 @@
 //! Passes events to Raft and its `Ready` on as effects.
 //!
 //! Must hold: what `Ready` says to send after a ticket leaves only when the log has reported that ticket; every request
-//! is answered once.
+//! is answered once, and as soon as it is certain what came of it (`waiting`).
 
 use std::collections::VecDeque;
 
 use crate::{
     raft::{Envelope, Node, Ready, Refusal, Role, Ticket},
-    types::{Bytes, Error, MembershipChange, NodeId, ProposalId},
+    types::{Bytes, Error, Index, MembershipChange, NodeId, Outcome, ProposalId, Term},
 };
 
 use super::{
-    Answer, Append, Effect, Event, PeerMessage, RequestId,
+    Answer, Append, Effect, Event, PeerMessage, RequestId, TransferDone,
     boot::Boot,
     catch_up::{Receiver, Sender},
     reads::Reads,
@@ -57,6 +57,8 @@ pub struct Replica {
     held: VecDeque<(Ticket, Vec<Envelope>)>,
     requests_max: usize,
     now_tick: u64,
+    /// Of the last entry that was applied since this boot.
+    term_applied: Term,
     log_room: bool,
     store_room: bool,
 }
@@ -66,27 +68,32 @@ impl Replica {
     pub fn new(options: Options, boot: Boot, mut rng: fastrand::Rng) -> Replica {
         let id = options.raft.id;
         let waiting = Waiting::new(id, rng.u32(..), options.request_timeout_ticks);
+        let reads_again_ticks = options.raft.election_ticks.into();
+        let sender = Sender::new(id, &options, rng.fork());
+        let receiver = Receiver::new(id, boot.committed);
+        let node = Node::new(options.raft, boot.restored, rng);
         Replica {
             waiting,
             unplaced: Unplaced::new(UNPLACED_BYTES_MAX),
             led_by: None,
             reads: Reads::default(),
-            reads_again_ticks: options.raft.election_ticks.into(),
-            sender: Sender::new(id, &options, rng.fork()),
-            receiver: Receiver::new(id, boot.committed),
+            reads_again_ticks,
+            sender,
+            receiver,
             held: VecDeque::new(),
             requests_max: options.requests_max,
             now_tick: 0,
+            term_applied: Term(0),
             log_room: true,
             store_room: true,
-            node: Node::new(options.raft, boot.restored, rng),
+            node,
         }
     }
 
-    /// The time-outs are these from now on; requests that wait keep theirs.
+    /// The time-outs are these from now on, and ticks may be of another length.
     pub fn retime(&mut self, options: &Options) {
         self.node.set_election_ticks(options.raft.election_ticks);
-        self.waiting.set_timeout(options.request_timeout_ticks);
+        self.waiting.set_timeout(options.request_timeout_ticks, self.now_tick);
         self.sender.retime(options);
         self.reads_again_ticks = options.raft.election_ticks.into();
     }
@@ -98,6 +105,7 @@ impl Replica {
         if self.node.leader() != self.led_by {
             self.led_by = self.node.leader();
             self.place();
+            self.ask_again();
         }
         loop {
             if let Some(id) = self.reads.ask(self.node.leader()) {
@@ -133,15 +141,29 @@ impl Replica {
             Event::Persisted(ticket) => self.persisted(ticket, effects),
             Event::LogRoom(room) => self.set_room(room, self.store_room),
             Event::StoreRoom(room) => self.set_room(self.log_room, room),
-            Event::Applied { index, outcomes } => {
-                self.node.applied(index);
-                outcomes.iter().for_each(|(id, _)| self.unplaced.forget(*id));
-                self.waiting.applied(outcomes, effects);
-            }
-            Event::Transfer(done) => {
-                self.sender.done(&done, &mut self.node, effects);
-                self.receiver.done(done, &mut self.node, effects);
-            }
+            Event::Applied { index, outcomes } => self.applied(index, outcomes, effects),
+            Event::Transfer(done) => self.transferred(done, effects),
+        }
+    }
+
+    fn applied(&mut self, index: Index, outcomes: Vec<(ProposalId, Outcome)>, effects: &mut Vec<Effect>) {
+        // Before Raft lets go of the entry.
+        let term = self.node.term_at(index);
+        self.node.applied(index);
+        outcomes.iter().for_each(|(id, _)| self.unplaced.forget(*id));
+        self.waiting.applied(outcomes, effects);
+        if let Some(term) = term.filter(|term| *term > self.term_applied) {
+            self.term_applied = term;
+            self.waiting.term_applied(term, effects);
+        }
+    }
+
+    fn transferred(&mut self, done: TransferDone, effects: &mut Vec<Effect>) {
+        let was_catching_up = self.node.is_catching_up();
+        self.sender.done(&done, &mut self.node, effects);
+        self.receiver.done(done, &mut self.node, effects);
+        if was_catching_up && !self.node.is_catching_up() {
+            self.waiting.caught_up(effects);
         }
     }
 
@@ -150,9 +172,8 @@ impl Replica {
         self.node.tick();
         self.waiting.expire(self.now_tick, effects);
         self.place();
-        if let Some(id) = self.reads.tick(self.node.leader(), self.reads_again_ticks) {
-            self.node.read_index(id);
-        }
+        self.reads.tick();
+        self.ask_again();
         self.sender.tick(&mut self.node, effects);
     }
 
@@ -178,7 +199,7 @@ impl Replica {
     }
 
     fn take(&mut self, request: RequestId, proposal: Proposal, effects: &mut Vec<Effect>) {
-        let id = self.waiting.add(request, Kind::Proposal, self.now_tick);
+        let id = self.wait(request, Kind::Proposal);
         if self.node.takes_proposals() {
             self.put_forward(id, proposal);
         } else if !self.unplaced.hold(id, proposal) {
@@ -200,9 +221,10 @@ impl Replica {
     fn place(&mut self) {
         self.unplaced.retain(|id| self.waiting.has(id));
         if self.node.takes_proposals() {
+            let term = self.node.term();
             for (id, proposal) in self.unplaced.release() {
                 // Under another name: a leader takes none twice.
-                if let Some(id) = self.waiting.rename(id) {
+                if let Some(id) = self.waiting.rename(id, term) {
                     self.put_forward(id, proposal);
                 }
             }
@@ -223,9 +245,41 @@ impl Replica {
 
     fn read(&mut self, request: RequestId, effects: &mut Vec<Effect>) {
         if self.admit(request, effects) {
-            let id = self.waiting.add(request, Kind::Read, self.now_tick);
-            self.reads.push(id);
+            let id = self.wait(request, Kind::Read);
+            // Who leads asks itself, and gathers by rounds.
+            match self.node.role() {
+                Role::Leader => self.node.read_index(id),
+                _ => self.reads.push(id),
+            }
         }
+    }
+
+    fn wait(&mut self, request: RequestId, kind: Kind) -> ProposalId {
+        self.waiting.add(request, kind, self.node.term(), self.now_tick)
+    }
+
+    fn ask_again(&mut self) {
+        if let Some(id) = self.reads.again(self.node.leader(), self.reads_again_ticks) {
+            self.node.read_index(id);
+        }
+    }
+
+    /// For certain. Nobody to lead is no reason to give up before the time is over; for the rest there is one.
+    fn refused(&mut self, id: ProposalId, error: Error, effects: &mut Vec<Effect>) {
+        let is_leaderless = matches!(error, Error::NoLeader | Error::NotLeader | Error::LeaderChanged);
+        if is_leaderless && self.waiting.is_read(id) {
+            self.reads.refused(id);
+            return;
+        }
+        if is_leaderless && self.unplaced.hold_again(id) {
+            return;
+        }
+        self.unplaced.forget(id);
+        let answer = Answer::Refused(error);
+        for read in self.reads.answered(id) {
+            self.waiting.answer(read, answer.clone(), effects);
+        }
+        self.waiting.answer(id, answer, effects);
     }
 
     fn transfer_leader(&mut self, request: RequestId, to: Option<NodeId>, effects: &mut Vec<Effect>) {
@@ -283,25 +337,14 @@ impl Replica {
             effects.push(Effect::Apply(ready.apply));
         }
         for read in ready.reads {
+            self.waiting.confirmed(read.id, read.index);
             for id in self.reads.answered(read.id) {
                 self.waiting.confirmed(id, read.index);
             }
         }
-        for refused in ready.refused {
-            let may_wait = matches!(refused.error, Error::NoLeader | Error::NotLeader | Error::LeaderChanged);
-            if refused.is_certain && may_wait && self.unplaced.hold_again(refused.id) {
-                continue;
-            }
-            self.unplaced.forget(refused.id);
-            let answer = if refused.is_certain {
-                Answer::Refused(refused.error)
-            } else {
-                Answer::Unknown(refused.error)
-            };
-            for id in self.reads.answered(refused.id) {
-                self.waiting.answer(id, answer.clone(), effects);
-            }
-            self.waiting.answer(refused.id, answer, effects);
+        // Of a refusal that is not certain the next leader's first entry tells more, and soon.
+        for refused in ready.refused.into_iter().filter(|refused| refused.is_certain) {
+            self.refused(refused.id, refused.error, effects);
         }
         for peer in ready.catch_up {
             self.sender.start(peer, effects);

@@ -40,21 +40,40 @@ impl Reads {
         first
     }
 
+    pub(super) fn tick(&mut self) {
+        if let Some(question) = &mut self.out {
+            question.age_ticks += 1;
+        }
+    }
+
     /// What is to be asked again: somebody else leads now, or there was no answer for so long.
-    pub(super) fn tick(&mut self, leader: Option<NodeId>, again_ticks: u64) -> Option<ProposalId> {
+    pub(super) fn again(&mut self, leader: Option<NodeId>, again_ticks: u64) -> Option<ProposalId> {
         let question = self.out.as_mut()?;
-        question.age_ticks += 1;
-        if question.leader == leader && question.age_ticks < again_ticks {
+        if leader.is_none() || question.leader == leader && question.age_ticks < again_ticks {
             return None;
         }
         (question.leader, question.age_ticks) = (leader, 0);
         question.reads.first().copied()
     }
 
+    /// Nobody led where it was asked. It waits for somebody who does.
+    pub(super) fn refused(&mut self, id: ProposalId) {
+        if !self.is_out(id) {
+            self.next.push(id);
+        }
+    }
+
+    fn is_out(&self, id: ProposalId) -> bool {
+        self.out.as_ref().is_some_and(|question| question.reads.first() == Some(&id))
+    }
+
     /// All that were asked for by this name; none if that has been answered already.
     pub(super) fn answered(&mut self, id: ProposalId) -> Vec<ProposalId> {
-        let is_ours = self.out.as_ref().is_some_and(|question| question.reads.first() == Some(&id));
-        if is_ours { self.out.take().map_or_else(Vec::new, |question| question.reads) } else { Vec::new() }
+        if self.is_out(id) {
+            self.out.take().map_or_else(Vec::new, |question| question.reads)
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -87,8 +106,14 @@ mod tests {
         let mut reads = Reads::default();
         reads.push(id(1));
         reads.ask(Some(NodeId(2)));
-        assert_eq!((1..=3).filter_map(|_| reads.tick(Some(NodeId(2)), 3)).collect::<Vec<_>>(), [id(1)]);
-        assert_eq!(reads.tick(Some(NodeId(3)), 3), Some(id(1)), "of another leader at once");
-        assert_eq!(reads.tick(Some(NodeId(3)), 3), None);
+        let mut after = |ticks: u32, leader| {
+            (0..ticks).for_each(|_| reads.tick());
+            reads.again(leader, 3)
+        };
+        assert_eq!(after(2, Some(NodeId(2))), None);
+        assert_eq!(after(1, Some(NodeId(2))), Some(id(1)));
+        assert_eq!(after(0, Some(NodeId(3))), Some(id(1)), "of another leader at once");
+        assert_eq!(after(2, Some(NodeId(3))), None);
+        assert_eq!(after(9, None), None, "of nobody");
     }
 }

@@ -1,8 +1,13 @@
 //! Which client waits for which proposal or read, and until when.
+//!
+//! A leader takes a proposal only in the term in which it was made (`raft::Node::step`), so its entry has that term, and
+//! terms never fall along the log: it is applied before the first entry of a later term, or never. So when such an entry is
+//! applied, which every new leader has at its begin, all that wait from earlier terms are told that it is certain. That an
+//! entry was replaced in this board's log is no such proof: another one may still hold it, and be elected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{Error, Index, NodeId, Outcome, ProposalId};
+use crate::types::{Error, Index, NodeId, Outcome, ProposalId, Term};
 
 use super::{Answer, Effect, RequestId};
 
@@ -22,6 +27,7 @@ pub(super) struct Waiting {
 struct Request {
     id: RequestId,
     kind: Kind,
+    term: Term,
     deadline_tick: u64,
 }
 
@@ -34,25 +40,32 @@ pub(super) enum Kind {
 }
 
 impl Waiting {
-    pub(super) fn set_timeout(&mut self, ticks: u64) {
-        self.timeout_ticks = ticks;
-    }
-
     /// `life` names this boot: drawn at random, so that no answer meets the request of another one.
     pub(super) fn new(origin: NodeId, life: u32, timeout_ticks: u64) -> Waiting {
         let (requests, confirmed) = (BTreeMap::new(), BTreeSet::new());
         Waiting { origin, next: u64::from(life) << 32, timeout_ticks, requests, confirmed }
     }
 
+    /// A request waits for so long from now on. Of those that wait already as much is left as before, by its share: ticks
+    /// may be of another length now.
+    pub(super) fn set_timeout(&mut self, ticks: u64, now_tick: u64) {
+        for request in self.requests.values_mut() {
+            let left = request.deadline_tick.saturating_sub(now_tick);
+            request.deadline_tick = now_tick + (left * ticks).div_ceil(self.timeout_ticks.max(1));
+        }
+        self.timeout_ticks = ticks;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.requests.len()
     }
 
-    pub(super) fn add(&mut self, id: RequestId, kind: Kind, now_tick: u64) -> ProposalId {
+    /// `term`: that of the board which asks.
+    pub(super) fn add(&mut self, id: RequestId, kind: Kind, term: Term, now_tick: u64) -> ProposalId {
         let number = self.next;
         self.next += 1;
         let deadline_tick = now_tick + self.timeout_ticks;
-        self.requests.insert(number, Request { id, kind, deadline_tick });
+        self.requests.insert(number, Request { id, kind, term, deadline_tick });
         ProposalId { origin: self.origin, number }
     }
 
@@ -74,9 +87,14 @@ impl Waiting {
         id.origin == self.origin && self.requests.contains_key(&id.number)
     }
 
-    /// Gives what waits under `id` another name.
-    pub(super) fn rename(&mut self, id: ProposalId) -> Option<ProposalId> {
-        let request = self.take(id)?;
+    pub(super) fn is_read(&self, id: ProposalId) -> bool {
+        let request = self.requests.get(&id.number).filter(|_| id.origin == self.origin);
+        request.is_some_and(|request| request.kind == Kind::Read)
+    }
+
+    /// Gives what waits under `id` another name, and makes it one of this term.
+    pub(super) fn rename(&mut self, id: ProposalId, term: Term) -> Option<ProposalId> {
+        let request = Request { term, ..self.take(id)? };
         let number = self.next;
         self.next += 1;
         self.requests.insert(number, request);
@@ -89,9 +107,31 @@ impl Waiting {
 
     /// A read may be answered once `index` is applied.
     pub(super) fn confirmed(&mut self, id: ProposalId, index: Index) {
-        if id.origin == self.origin && self.requests.contains_key(&id.number) {
+        if self.has(id) {
             self.confirmed.insert((index, id.number));
         }
+    }
+
+    /// An entry of this term has been applied, and what came of all before it has been told.
+    pub(super) fn term_applied(&mut self, term: Term, effects: &mut Vec<Effect>) {
+        let is_over = |request: &Request| request.kind == Kind::Proposal && request.term < term;
+        self.end(is_over, &Answer::Refused(Error::LeaderChanged), effects);
+    }
+
+    /// The store was filled by other means than the log: which proposals that holds, nobody can tell.
+    pub(super) fn caught_up(&mut self, effects: &mut Vec<Effect>) {
+        let is_proposal = |request: &Request| request.kind == Kind::Proposal;
+        self.end(is_proposal, &Answer::Unknown(Error::Timeout), effects);
+    }
+
+    fn end(&mut self, is_over: impl Fn(&Request) -> bool, answer: &Answer, effects: &mut Vec<Effect>) {
+        self.requests.retain(|_, request| {
+            let ends = is_over(request);
+            if ends {
+                effects.push(Effect::Answer { request: request.id, answer: answer.clone() });
+            }
+            !ends
+        });
     }
 
     /// Answers the reads that only waited for `applied`.
@@ -141,7 +181,7 @@ mod tests {
     #[test]
     fn a_request_is_answered_once() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
-        let id = waiting.add(RequestId(1), Kind::Proposal, 0);
+        let id = waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
         assert_eq!(id, ProposalId { origin: ME, number: 7 << 32 });
         waiting.applied(vec![(id, Outcome::None)], &mut effects);
         waiting.answer(id, Answer::Refused(Error::NotLeader), &mut effects);
@@ -153,7 +193,7 @@ mod tests {
     #[test]
     fn the_number_of_another_member_or_life_is_not_ours() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 7, 10), Vec::new());
-        waiting.add(RequestId(1), Kind::Proposal, 0);
+        waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
         for (origin, number) in [(NodeId(2), 7 << 32), (ME, 6 << 32)] {
             waiting.applied(vec![(ProposalId { origin, number }, Outcome::None)], &mut effects);
         }
@@ -163,8 +203,8 @@ mod tests {
     #[test]
     fn time_runs_out_in_the_order_of_arrival() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
-        waiting.add(RequestId(1), Kind::Proposal, 0);
-        waiting.add(RequestId(2), Kind::Read, 3);
+        waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 3);
         waiting.expire(9, &mut effects);
         assert!(effects.is_empty());
         waiting.expire(10, &mut effects);
@@ -176,8 +216,10 @@ mod tests {
     #[test]
     fn a_read_waits_for_what_was_committed_before_it() {
         let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
-        let (first, second) =
-            (waiting.add(RequestId(1), Kind::Read, 0), waiting.add(RequestId(2), Kind::Read, 0));
+        let (first, second) = (
+            waiting.add(RequestId(1), Kind::Read, Term(1), 0),
+            waiting.add(RequestId(2), Kind::Read, Term(1), 0),
+        );
         waiting.confirmed(second, Index(5));
         waiting.confirmed(first, Index(4));
         waiting.release_reads(Index(4), &mut effects);
@@ -186,5 +228,34 @@ mod tests {
         assert_eq!(answers(std::mem::take(&mut effects)), [(2, Answer::Refused(Error::Timeout))]);
         waiting.release_reads(Index(9), &mut effects);
         assert_eq!(answers(effects), []);
+    }
+
+    #[test]
+    fn an_entry_of_a_later_term_ends_what_was_proposed_before_it() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
+        waiting.add(RequestId(1), Kind::Proposal, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 0);
+        waiting.add(RequestId(3), Kind::Proposal, Term(2), 0);
+        waiting.term_applied(Term(1), &mut effects);
+        assert!(effects.is_empty());
+        waiting.term_applied(Term(2), &mut effects);
+        assert_eq!(answers(std::mem::take(&mut effects)), [(1, Answer::Refused(Error::LeaderChanged))]);
+        waiting.caught_up(&mut effects);
+        assert_eq!(answers(effects), [(3, Answer::Unknown(Error::Timeout))]);
+    }
+
+    #[test]
+    fn a_new_timeout_keeps_the_order_and_the_share_that_is_left() {
+        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 100), Vec::new());
+        waiting.add(RequestId(1), Kind::Read, Term(1), 0);
+        waiting.add(RequestId(2), Kind::Read, Term(1), 40);
+        waiting.set_timeout(10, 50);
+        waiting.add(RequestId(3), Kind::Read, Term(1), 50);
+        let mut ends = Vec::new();
+        for now in 50..=60 {
+            waiting.expire(now, &mut effects);
+            ends.extend(answers(std::mem::take(&mut effects)).into_iter().map(|(id, _)| (id, now)));
+        }
+        assert_eq!(ends, [(1, 55), (2, 59), (3, 60)]);
     }
 }

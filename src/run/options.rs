@@ -25,6 +25,7 @@ pub fn member(settings: &Settings) -> member::Options {
         peer_urls: settings.advertise_peer_urls.clone(),
         client_urls: settings.advertise_client_urls.clone(),
         start: start(settings),
+        force_new_cluster: settings.force_new_cluster,
         learners_max: settings.learners_max,
         strict_reconfig: settings.strict_reconfig_check,
         heartbeat: settings.heartbeat_interval,

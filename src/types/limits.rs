@@ -17,6 +17,11 @@ pub const COMMAND_BYTES_MAX: usize = 1_572_864;
 /// bounds in bytes, so that empty entries are not free.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 96;
 
+/// Entries in one message to a member: a frame of 4 MiB could name a million empty ones, which would take 100 MB to hold.
+/// What is sent is bounded in bytes, of which each entry counts for some (`ENTRY_OVERHEAD_BYTES`), and has far fewer. A
+/// message with more is not read, and its connection ends.
+pub const APPEND_ENTRIES_MAX: usize = 65_536;
+
 /// Operations in one branch of a transaction, etcd's `--max-txn-ops` default.
 pub const TXN_OPS_MAX: usize = 128;
 

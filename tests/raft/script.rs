@@ -17,6 +17,9 @@
 //! | `store ID slow\|fast`, `apply ID [N]`, `flush ID` | likewise |
 //! | `propose ID TEXT [bytes=N] [times=N]`, `read ID [times=N]`, `change ID WHAT ID` | requests |
 //! | `transfer ID [TO]` | handing over |
+//! | `room ID yes\|no` | the board has, or has not, room for proposals |
+//! | `lost GONE ID…` | these boards are told that GONE's process has ended |
+//! | `retime ID N` | the board's election time-out is N ticks from now on |
 //! | `crash ID`, `restart ID` | what was not synced is lost |
 //! | `begin-catch-up TO`, `finish-catch-up FROM TO [at=N]`, `fail-catch-up FROM TO` | a transfer of the store |
 //! | `send FROM TO TERM append\|heartbeat\|timeout-now …` | a message made up by the script |
@@ -29,7 +32,7 @@ use std::{
 };
 
 use goldenscript::{Argument, Command, Context};
-use solder::raft::{Envelope, Message, Options, Role};
+use solder::raft::{Envelope, Message, Options, Refusal, Role};
 use solder::types::{
     Bug, Bugs, Bytes, Entry, EntryId, HardState, Index, Membership, MembershipChange, NodeId, Payload,
     ProposalId, Term,
@@ -138,6 +141,9 @@ impl Script {
             "read" => self.read(args),
             "change" => self.change(args),
             "transfer" => self.transfer(args),
+            "room" => self.room(args),
+            "lost" => self.lost(args),
+            "retime" => self.retime(args),
             "send" => self.send(args),
             "deliver" => self.handle(args, Script::deliver),
             "drop" => self.handle(args, Script::lose),
@@ -430,6 +436,31 @@ impl Script {
         Ok(())
     }
 
+    fn room(&mut self, args: &mut Args) -> Told {
+        let id = args.id()?;
+        let reason = match args.word()?.as_str() {
+            "yes" => None,
+            "no" => Some(Refusal::NoSpace),
+            room => return Err(format!("neither yes nor no: {room}").into()),
+        };
+        self.get(id)?.node.close(reason);
+        Ok(())
+    }
+
+    fn lost(&mut self, args: &mut Args) -> Told {
+        let gone = args.id()?;
+        args.ids()?.into_iter().try_for_each(|id| {
+            self.get(id)?.node.peer_lost(gone);
+            Ok(())
+        })
+    }
+
+    fn retime(&mut self, args: &mut Args) -> Told {
+        let (id, ticks) = (args.id()?, args.word()?.parse()?);
+        self.get(id)?.node.set_election_ticks(ticks);
+        Ok(())
+    }
+
     fn crash(&mut self, args: &mut Args) -> Told {
         for id in args.ids()? {
             let board = self.boards.remove(&id).ok_or("it is down")?;
@@ -472,7 +503,7 @@ impl Script {
                 Message::Append { prev, entries, commit: Index(args.number("commit", 0)?) }
             }
             "heartbeat" => Message::Heartbeat { commit: Index(args.number("commit", 0)?), round: 1 },
-            "heartbeat-ack" => Message::HeartbeatAck { round: args.number("round", 0)? },
+            "heartbeat-ack" => Message::HeartbeatAck { round: args.number("round", 0)?, has_room: true },
             "accepted" => Message::AppendAccepted { matched: Index(args.word()?.parse()?) },
             "vote-request" => {
                 Message::VoteRequest { pre: false, last: entry_id(&args.word()?)?, transfer: false }

@@ -129,7 +129,7 @@ fn message(u: &mut Unstructured, board: &Board) -> Result<Message> {
         5 => Message::AppendAccepted { matched: index },
         6 => Message::AppendRejected { prev: Index(near(u, last.index.0)?), hint: id, catching_up: yes },
         7 => Message::Heartbeat { commit: index, round: near(u, 1)? },
-        8 => Message::HeartbeatAck { round: near(u, 1)? },
+        8 => Message::HeartbeatAck { round: near(u, 1)?, has_room: yes },
         9 => Message::Propose { id: proposal(u)?, data: Bytes::from(vec![0; u.int_in_range(0..=500)?]) },
         10 => Message::ChangeMembers { id: proposal(u)?, change: change(u)?, info: Bytes::new() },
         11 => Message::ReadIndex { id: proposal(u)? },

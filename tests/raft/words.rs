@@ -43,7 +43,9 @@ fn words(message: &Message) -> String {
             format!("{kind} {prev} hint {hint}{}", if *catching_up { " catching up" } else { "" })
         }
         Message::Heartbeat { commit, round } => format!("{kind} commit {commit} round {round}"),
-        Message::HeartbeatAck { round } => format!("{kind} round {round}"),
+        Message::HeartbeatAck { round, has_room } => {
+            format!("{kind} round {round}{}", if *has_room { "" } else { ", no room" })
+        }
         Message::Propose { id, .. } | Message::ReadIndex { id } => format!("{kind} {id}"),
         Message::ChangeMembers { id, change, .. } => format!("{kind} {id} {}", self::change(*change)),
         Message::ReadIndexAt { id, index } => format!("{kind} {id} at {index}"),

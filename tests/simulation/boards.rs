@@ -20,16 +20,11 @@ use super::{
     Micros,
     database::Database,
     judges::{Verdict, promises::Promises, raft_safety::View, truth},
-    knobs::{Bounds, MILLI, SECOND},
+    knobs::{Bounds, MILLI, SECOND, Timing},
     world::{Happening, World},
 };
 
 const CLUSTER: ClusterId = ClusterId(0x50_1d);
-const TICK: Micros = 100 * MILLI;
-
-/// A board that has power answers each request by then, and be it that nobody knows.
-pub(super) const TIMEOUT_TICKS: u64 = 50;
-
 /// However long a disk stands still, no more than this waits for it.
 const APPENDS_MAX: usize = 1024;
 
@@ -39,9 +34,11 @@ pub(super) struct Board {
     genesis: Membership,
     pub(super) disk: wal::Twin,
     pub(super) database: Database,
-    /// How long a tick of its clock takes.
-    tick: Micros,
-    /// How many there have been.
+    /// How much slower its clock is than others, in percent.
+    slow_clock: u64,
+    /// As it was told last.
+    timing: Timing,
+    /// How many ticks there have been.
     pub(super) ticks: u64,
     /// Counts starts and ends, so that what was scheduled for one life does not happen in the next.
     life: u64,
@@ -112,6 +109,10 @@ impl Board {
         self.running.is_none() && !self.lost
     }
 
+    fn tick(&self) -> Micros {
+        self.timing.tick + self.timing.tick * self.slow_clock / 100
+    }
+
     /// Everything that a fault had taken away is there again.
     pub(super) fn recover(&mut self, now: Micros) {
         self.paused_until = self.paused_until.min(now);
@@ -155,11 +156,11 @@ impl Board {
     }
 }
 
-fn replica_options(id: NodeId, bounds: &Bounds, bugs: Bugs) -> replica::Options {
+fn replica_options(id: NodeId, bounds: &Bounds, timing: Timing, bugs: Bugs) -> replica::Options {
     replica::Options {
         raft: raft::Options {
             id,
-            election_ticks: bounds.election_ticks,
+            election_ticks: timing.election_ticks,
             heartbeat_ticks: 1,
             append_bytes_max: bounds.append_bytes,
             window_bytes: bounds.window_bytes,
@@ -169,7 +170,7 @@ fn replica_options(id: NodeId, bounds: &Bounds, bugs: Bugs) -> replica::Options 
             reads_max: 64,
             bugs,
         },
-        request_timeout_ticks: TIMEOUT_TICKS,
+        request_timeout_ticks: timing.request_ticks,
         requests_max: 256,
         transfers_max: 2,
         transfer_piece_bytes: bounds.piece_bytes,
@@ -180,10 +181,11 @@ fn replica_options(id: NodeId, bounds: &Bounds, bugs: Bugs) -> replica::Options 
 
 impl World {
     pub(super) fn add_board(&mut self, id: NodeId, genesis: Membership) {
-        let tick = TICK + TICK * self.rng.u64(..=self.knobs.slow_clock) / 100;
+        let slow_clock = self.rng.u64(..=self.knobs.slow_clock);
         let board = Board {
             id,
-            tick,
+            slow_clock,
+            timing: self.timing,
             ticks: 0,
             genesis,
             disk: wal::Twin::new(),
@@ -215,7 +217,7 @@ impl World {
                 let applied = running.store.applied().index;
                 self.safety.started(id, applied)?;
                 self.boards.get_mut(&id).expect("it is there").running = Some(running);
-                let phase = self.rng.u64(..TICK);
+                let phase = self.rng.u64(..self.boards[&id].tick());
                 self.later(id, phase, Step::Tick);
                 self.later(id, phase, Step::FlushDue);
                 Ok(())
@@ -256,7 +258,8 @@ impl World {
         }
         let on_disk = boot.restored.entries.iter().map(|entry| entry.id);
         let promises = Promises::new(store.applied().index, on_disk, found.hard_state);
-        let replica = Replica::new(replica_options(id, &bounds, bugs), boot, self.rng.fork());
+        let options = replica_options(id, &bounds, board.timing, bugs);
+        let replica = Replica::new(options, boot, self.rng.fork());
         Ok(Running {
             replica,
             store,
@@ -295,6 +298,30 @@ impl World {
             board.disk.crash(&mut self.rng);
             self.report.crashes += 1;
             self.requests.retain(|_, asked| asked.board != id);
+            self.tell_of_loss(id);
+        }
+    }
+
+    /// Of a process that has ended, or a link that was cut, the systems of the others may hear: some, at once or late.
+    pub(super) fn tell_of_loss(&mut self, lost: NodeId) {
+        let others: Vec<NodeId> = self.boards.keys().copied().filter(|id| *id != lost).collect();
+        for board in others {
+            if self.rng.u32(..1000) < self.knobs.network.told_of_losses {
+                let delay = if self.rng.u32(..5) == 0 { 3 * SECOND } else { 2 * MILLI };
+                let delay = self.rng.u64(..delay);
+                self.schedule(delay, Happening::Loses { board, lost });
+            }
+        }
+    }
+
+    /// The cluster's time-outs, as this board hears of them.
+    pub(super) fn retime(&mut self, id: NodeId) {
+        let (timing, bugs, bounds) = (self.timing, self.bugs, self.knobs.bounds.clone());
+        let Some(board) = self.boards.get_mut(&id) else { return };
+        board.timing = timing;
+        if let Some(running) = &mut board.running {
+            running.replica.retime(&replica_options(id, &bounds, timing, bugs));
+            self.report.retimed += 1;
         }
     }
 
@@ -316,7 +343,7 @@ impl World {
         }
         match step {
             Step::Tick => {
-                let tick = self.boards[&id].tick;
+                let tick = self.boards[&id].tick();
                 self.later(id, tick, Step::Tick);
                 self.boards.get_mut(&id).expect("it runs").ticks += 1;
                 self.feed(id, Event::Tick)
@@ -394,7 +421,9 @@ impl World {
     /// What a board promises must be on its disk.
     fn hear(&mut self, id: NodeId, message: &PeerMessage) -> Verdict {
         let PeerMessage::Raft(Envelope { to, term, message, .. }) = message else { return Ok(()) };
-        let running = self.running(id).expect("it runs");
+        let running = self.boards[&id].running.as_ref().expect("it runs");
+        let is_closed = !(running.log_room && running.store_room);
+        self.report.relieved += u64::from(*message == Message::TimeoutNow && is_closed);
         let verdict = match message {
             // To a leader of an earlier term it is still true, but the log in memory does not tell any more.
             Message::AppendAccepted { .. } if *term < running.replica.node().term() => Ok(()),

@@ -24,6 +24,16 @@ pub struct Knobs {
     pub faults: Faults,
     pub clients: Clients,
     pub bounds: Bounds,
+    pub timing: Timing,
+}
+
+/// Time-outs, which belong to the cluster and can change while it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub tick: Micros,
+    pub election_ticks: u32,
+    /// A board that has power answers each request by then, and be it that nobody knows.
+    pub request_ticks: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +45,8 @@ pub struct Network {
     pub delay_max: Micros,
     /// Of 1000 messages, how many take up to three seconds: longer than an election.
     pub straggling: u32,
+    /// Of 1000 boards, how many hear at some time that the process of another one has ended.
+    pub told_of_losses: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +76,10 @@ pub struct Faults {
     pub leader_transfer: Option<Micros>,
     /// Leaders are cut off one after the other, then the power of all goes.
     pub brownout: Option<Micros>,
+    /// A process is said to have ended that lives.
+    pub reset: Option<Micros>,
+    /// New time-outs, of which each board hears at its own time.
+    pub retime: Option<Micros>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +105,19 @@ pub struct Bounds {
     pub piece_bytes: u64,
     pub pending_bytes: u64,
     pub segment_bytes: u32,
-    pub election_ticks: u32,
+}
+
+impl Timing {
+    /// As etcd's.
+    pub const USUAL: Timing = Timing { tick: 100 * MILLI, election_ticks: 10, request_ticks: 50 };
+
+    pub fn draw(rng: &mut fastrand::Rng) -> Timing {
+        Timing {
+            tick: [50 * MILLI, 100 * MILLI, 200 * MILLI][rng.usize(..3)],
+            election_ticks: [5, 10, 20][rng.usize(..3)],
+            request_ticks: [25, 50, 100][rng.usize(..3)],
+        }
+    }
 }
 
 impl Knobs {
@@ -106,6 +134,7 @@ impl Knobs {
             faults: Faults::draw(rng, voters),
             clients: Clients::draw(rng),
             bounds: Bounds::draw(rng),
+            timing: Timing::USUAL,
         }
     }
 
@@ -166,7 +195,7 @@ impl Knobs {
             lmdb: false,
             stormy: duration,
             slow_clock: 0,
-            network: Network { lost: 0, doubled: 0, delay_min: 200, delay_max: 2 * MILLI, straggling: 0 },
+            network: Network { delay_min: 200, delay_max: 2 * MILLI, ..Network::kind() },
             disk: Disk::kind(),
             faults: Faults::default(),
             clients: Clients {
@@ -180,6 +209,7 @@ impl Knobs {
                 compactions: 2,
             },
             bounds: Bounds::roomy(),
+            timing: Timing::USUAL,
         }
     }
 }
@@ -206,12 +236,20 @@ impl Network {
             delay_min: 100,
             delay_max: [MILLI, 10 * MILLI, 50 * MILLI, 120 * MILLI][rng.usize(..4)],
             straggling: [0, 0, 10, 100][rng.usize(..4)],
+            told_of_losses: [0, 500, 950][rng.usize(..3)],
         }
     }
 
     /// A network that a cluster must live well with.
     pub fn kind() -> Network {
-        Network { lost: 0, doubled: 0, delay_min: 100, delay_max: 5 * MILLI, straggling: 0 }
+        Network {
+            lost: 0,
+            doubled: 0,
+            delay_min: 100,
+            delay_max: 5 * MILLI,
+            straggling: 0,
+            told_of_losses: 0,
+        }
     }
 }
 
@@ -260,6 +298,8 @@ impl Faults {
             membership: rate(2 * SECOND),
             leader_transfer: rate(3 * SECOND).filter(|_| voters > 1),
             brownout: rate(8 * SECOND).filter(|_| voters > 2),
+            reset: rate(SECOND).filter(|_| voters > 1),
+            retime: rate(5 * SECOND),
         }
     }
 }
@@ -289,7 +329,6 @@ impl Bounds {
             piece_bytes: [200, 1_000, 16_000][rng.usize(..3)],
             pending_bytes: [4_000, 64_000][rng.usize(..2)],
             segment_bytes: [64 << 10, 128 << 10][rng.usize(..2)],
-            election_ticks: 10,
         }
     }
 
@@ -303,7 +342,6 @@ impl Bounds {
             piece_bytes: 64_000,
             pending_bytes: 1 << 20,
             segment_bytes: 256 << 10,
-            election_ticks: 10,
         }
     }
 }

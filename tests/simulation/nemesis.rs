@@ -14,7 +14,7 @@ use super::{
     Micros,
     clients::Asker,
     judges::Verdict,
-    knobs::{MILLI, SECOND},
+    knobs::{MILLI, SECOND, Timing},
     world::{Happening, World},
 };
 
@@ -37,6 +37,8 @@ pub(super) enum Fault {
     Membership,
     LeaderTransfer,
     Brownout,
+    Reset,
+    Retime,
     /// The board that was cut off first.
     Dusk(NodeId),
     /// The one that led last.
@@ -66,6 +68,8 @@ impl World {
             Fault::Membership,
             Fault::LeaderTransfer,
             Fault::Brownout,
+            Fault::Reset,
+            Fault::Retime,
         ] {
             self.schedule_fault(fault);
         }
@@ -85,6 +89,8 @@ impl World {
             Fault::Membership => faults.membership,
             Fault::LeaderTransfer => faults.leader_transfer,
             Fault::Brownout => faults.brownout,
+            Fault::Reset => faults.reset,
+            Fault::Retime => faults.retime,
             Fault::Heal | Fault::FullDiskEnds(_) | Fault::FullStoreEnds(_) => None,
             Fault::Dusk(_) | Fault::Dark(_) => None,
         }
@@ -117,6 +123,8 @@ impl World {
             Fault::Membership => return self.change_members(),
             Fault::LeaderTransfer => return self.transfer_leader(),
             Fault::Brownout => self.brownout(),
+            Fault::Reset => self.reset(),
+            Fault::Retime => self.retime_all(),
             Fault::Dusk(first) => self.dusk(first),
             Fault::Dark(last) => self.dark(last),
         }
@@ -188,6 +196,22 @@ impl World {
             self.cut_power(victim);
             let down = if victim == last { self.rng.u64(..6 * SECOND) } else { self.rng.u64(..50 * MILLI) };
             self.schedule(down, Happening::Start(victim));
+        }
+    }
+
+    /// The links of a board are cut and there again: for the others as if its process had ended.
+    fn reset(&mut self) {
+        let lost = self.one();
+        self.report.resets += 1;
+        self.tell_of_loss(lost);
+    }
+
+    /// An operator changes the time-outs of all, and each applies that at its own time; some only after a second change.
+    fn retime_all(&mut self) {
+        self.timing = Timing::draw(&mut self.rng);
+        for board in self.with_disk() {
+            let delay = self.rng.u64(..3 * SECOND);
+            self.schedule(delay, Happening::Retime(board));
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Server {
 }
 
 /// What is tested: ours, or the one that `SOLDER_UNDER_TEST` names.
-fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     match std::env::var_os("SOLDER_UNDER_TEST") {
         Some(path) => path.into(),
         None => env!("CARGO_BIN_EXE_solder").into(),
@@ -93,6 +93,12 @@ impl Server {
         }
     }
 
+    /// The same by another binary.
+    pub(super) fn by(mut self, binary: PathBuf) -> Server {
+        self.binary = binary;
+        self
+    }
+
     /// Starts and waits until it serves.
     pub fn start(&mut self) {
         self.try_start().unwrap_or_else(|why| panic!("{why}\n{}", self.log_tail()));
@@ -101,6 +107,11 @@ impl Server {
     /// Starts and waits until it serves or has ended; the error tells its last words.
     pub fn try_start(&mut self) -> Result<(), String> {
         self.launch();
+        self.wait()
+    }
+
+    /// Waits until it serves or has ended; the error tells its last words.
+    pub fn wait(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + START_MAX;
         while !self.serves() {
             if let Some(status) = self.ended() {
@@ -271,7 +282,7 @@ impl Drop for Server {
 }
 
 /// A port that is free now, below those that the kernel gives to clients: none of them takes it between two starts.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 1000) as u16 * 20;
     for _ in 0..2000 {
