@@ -1,8 +1,10 @@
 //! Members in processes of their own, each where its wire ends.
 
 use std::{
+    fs,
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -61,7 +63,7 @@ impl Cluster {
         let net = Net::lay(members)?;
         let scratch = TempDir::new().expect("a temporary directory");
         let homes: Vec<PathBuf> = (0..members).map(|member| scratch.path().join(name(member))).collect();
-        homes.iter().for_each(|home| std::fs::create_dir(home).expect("a directory"));
+        homes.iter().for_each(|home| fs::create_dir(home).expect("a directory"));
         let (mut args, mut scheme) = (knobs.args, "http");
         if knobs.tls {
             let hosts = (0..members).map(|member| net.address(member, PEER_PORT).ip().to_string());
@@ -73,10 +75,11 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Gives a member that has yet to start another place for its data.
-    pub(crate) fn settle_at(&mut self, member: usize, home: PathBuf) {
-        self.homes[member] = home;
-        self.boards[member] = self.board(member, &[]);
+    /// A member that has yet to start keeps its data on this disk.
+    pub(crate) fn keep_data_on(&self, member: usize, disk: &Path) {
+        let place = disk.join("data");
+        fs::create_dir(&place).expect("the disk is empty");
+        symlink(place, self.boards[member].data_dir()).expect("it has no data yet");
     }
 
     /// The next start is one of a board that the cluster has been told of.
@@ -181,14 +184,16 @@ impl Cluster {
         }
     }
 
-    /// Ends all alarms, as an operator does; the next look may raise them again.
-    pub(crate) fn disarm(&self) {
+    /// Ends all alarms, as an operator does; the next look may raise them again. How many there were.
+    pub(crate) fn disarm(&self) -> usize {
         let mut client = self.boards[self.leader()].client();
         let answer = client.until(PATIENCE, |client| client.call("/v3/maintenance/alarm", &json!({})));
-        for alarm in answer["alarms"].as_array().into_iter().flatten() {
+        let alarms = answer["alarms"].as_array().map_or(&[][..], Vec::as_slice);
+        for alarm in alarms {
             let ask = json!({"action": "DEACTIVATE", "alarm": alarm["alarm"], "memberID": alarm["memberID"]});
             client.until(PATIENCE, |client| client.call("/v3/maintenance/alarm", &ask));
         }
+        alarms.len()
     }
 
     pub(crate) fn all_but(&self, member: usize) -> Vec<usize> {

@@ -1,6 +1,9 @@
 //! Faults that are to have a certain end, one by one.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -12,7 +15,10 @@ use crate::{
     pauses::{longest_pause, median},
     slow_disk::SlowDisk,
     story::Story,
-    support::{client::b64, disk::SmallDisk},
+    support::{
+        client::{Client, b64},
+        disk::SmallDisk,
+    },
 };
 
 /// It is dead, and its kernel says so: nobody has to wait for a time-out.
@@ -86,18 +92,25 @@ fn a_member_far_behind_catches_up() {
 /// Whoever has no room left: the others go on, and so does it when it has room again.
 #[test]
 fn a_full_disk_on_one_member_is_survived() {
-    let Some(mut cluster) = Cluster::lay(3, Knobs::plain(&QUICK)) else { return };
+    let hungry = ["--flush-interval=50ms", "--pending-bytes-max=262144", "--wal-segment-bytes=2097152"];
+    let Some(mut cluster) = Cluster::lay(3, Knobs::plain(&[&QUICK[..], &hungry].concat())) else { return };
     let Some(disk) = SmallDisk::mount(64 << 20) else { return };
-    cluster.settle_at(0, disk.path().to_owned());
+    cluster.keep_data_on(0, disk.path());
     cluster.launch_all();
     let story = Story::begin(&cluster, 2);
     story.under_load(&mut cluster, |cluster| {
         for leads in [false, true] {
             cluster.lead(if leads { 0 } else { 1 });
-            disk.fill(0);
-            thread::sleep(Duration::from_secs(2));
+            let pause = longest_pause(cluster, |cluster| {
+                disk.fill(0);
+                grow(&mut cluster.boards[1].client().patient_for(Duration::from_millis(500)), leads);
+                thread::sleep(Duration::from_secs(1));
+            });
             disk.free();
-            cluster.disarm();
+            let alarms = cluster.disarm();
+            loudly(&format!(
+                "no room at one, which leads: {leads}: nothing was written for {pause:?}, {alarms} alarms"
+            ));
             until_written(&cluster.addresses(), PATIENCE)
                 .unwrap_or_else(|why| panic!("leads {leads}: {why}\n{}", cluster.last_words()));
         }
@@ -106,11 +119,23 @@ fn a_full_disk_on_one_member_is_survived() {
     drop(cluster);
 }
 
+/// Keys that were not there before: the database needs more room.
+fn grow(client: &mut Client, leads: bool) {
+    let began = Instant::now();
+    for number in 0..300 {
+        if began.elapsed() > Duration::from_secs(3) {
+            return;
+        }
+        // Refused or not.
+        let _ = client.put(format!("grow/{leads}/{number}").as_bytes(), &[b'.'; 16 << 10]);
+    }
+}
+
 #[test]
 fn a_slow_disk_at_the_leader_loses_nothing() {
     let Some(mut cluster) = Cluster::lay(3, Knobs::plain(&QUICK)) else { return };
     let Some(disk) = SlowDisk::mount() else { return };
-    cluster.settle_at(0, disk.path());
+    cluster.keep_data_on(0, &disk.path());
     cluster.launch_all();
     let story = Story::begin(&cluster, 3);
     story.under_load(&mut cluster, |cluster| {
