@@ -5,6 +5,7 @@
 
 mod changes;
 mod commands;
+mod corruption;
 mod followers;
 mod learners;
 mod lonely;

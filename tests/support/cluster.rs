@@ -111,6 +111,17 @@ impl Cluster {
         self.down.insert(place);
     }
 
+    /// In order: all that it has applied is in its database.
+    pub fn stop(&mut self, place: usize) {
+        self.members[place].terminate();
+        self.down.insert(place);
+    }
+
+    /// Where its data directory is.
+    pub fn home(&self, place: usize) -> PathBuf {
+        self.scratch.path().join(format!("m{place}"))
+    }
+
     /// Does it end by itself?
     pub fn ends(&mut self, place: usize) -> bool {
         let deadline = Instant::now() + PATIENCE;
