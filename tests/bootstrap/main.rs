@@ -47,13 +47,13 @@ fn a_fourth_joins_learns_votes_and_goes() {
 
     house.ask("b", "/v3/cluster/member/promote", &json!({"ID": id.to_string()}));
     house.put("d", "after", "2");
-    assert_eq!(house.members("d").get("d"), Some(&id));
+    until("d has said who it is", || house.members("d").get("d") == Some(&id));
 
     // Restarts need none of the flags.
     house.stop("d");
     house.launch_with("d", &[]);
     assert_eq!(house.get("d", "after").as_deref(), Some("2"));
-    assert_eq!(house.members("a").get("d"), Some(&id), "under its name");
+    until("it has its name", || house.members("a").get("d") == Some(&id));
 
     house.ask("a", "/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
     let text = house.refused("d");
