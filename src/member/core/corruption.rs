@@ -24,7 +24,9 @@ impl Core {
         match (alarms_before.contains(&own), self.alarms.contains(&own)) {
             (true, false) => self.is_corrupt = false,
             (false, true) if self.is_booting() && self.has_others() => {
-                log::error!("this member answers nobody: it was found not to hold what the others hold (CORRUPT)");
+                log::error!(
+                    "this member answers nobody: it was found not to hold what the others hold (CORRUPT)"
+                );
                 self.is_corrupt = true;
             }
             _ => {}
