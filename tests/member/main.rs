@@ -2,6 +2,7 @@
 
 mod basics;
 mod directory;
+mod refound;
 mod support;
 mod trouble;
 mod watching;

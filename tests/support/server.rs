@@ -282,7 +282,7 @@ impl Drop for Server {
 }
 
 /// A port that is free now, below those that the kernel gives to clients: none of them takes it between two starts.
-pub(super) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 1000) as u16 * 20;
     for _ in 0..2000 {

@@ -1,0 +1,100 @@
+//! `solder demo`.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{house::command, support::client::Client};
+
+struct Demo {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    temporary: tempfile::TempDir,
+}
+
+impl Demo {
+    fn start(arguments: &[&str]) -> Demo {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let mut command = command();
+        command.arg("demo").args(arguments).env("TMPDIR", temporary.path()).env("SOLDER_NAME", "another");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("an output"));
+        Demo { child, lines, temporary }
+    }
+
+    /// What it prints from here up to a line with `what` in it, which is the last.
+    fn until(&mut self, what: &str) -> Vec<String> {
+        let mut seen: Vec<String> = Vec::new();
+        while !seen.last().is_some_and(|line| line.contains(what)) {
+            let mut line = String::new();
+            let bytes = self.lines.read_line(&mut line).expect("lines");
+            assert!(bytes > 0, "it ended without {what:?}: {seen:#?}");
+            seen.push(line.trim_end().to_owned());
+        }
+        seen
+    }
+
+    fn endpoints(&mut self) -> Vec<SocketAddr> {
+        let lines = self.until("export SOLDER_ENDPOINTS=");
+        let (_, urls) = lines.last().and_then(|line| line.split_once('=')).expect("endpoints");
+        urls.split(',').map(|url| url.trim_start_matches("http://").parse().expect("an address")).collect()
+    }
+
+    fn end(mut self, signal: Signal) -> usize {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+        let rest = self.lines.by_ref().lines().count();
+        assert!(self.child.wait().expect("it ends").success(), "after {rest} lines");
+        let left = std::fs::read_dir(self.temporary.path()).expect("a directory");
+        left.count()
+    }
+}
+
+#[test]
+fn three_serve_one_dies_and_all_end_with_ctrl_c() {
+    let mut demo = Demo::start(&["--size", "3"]);
+    let endpoints = demo.endpoints();
+    assert_eq!(endpoints.len(), 3);
+    let patience = Duration::from_secs(30);
+    Client::new(endpoints[0]).until(patience, |client| client.put(b"greeting", b"hello"));
+    let last = demo.until("is killed").pop().expect("a line");
+    let pid = last.split_once("processes ").and_then(|(_, rest)| rest.split([',', ' ']).next());
+    let pid = pid.and_then(|pid| Pid::from_raw(pid.parse().ok()?)).expect("a process");
+    kill_process(pid, Signal::KILL).expect("n1 runs");
+    let told = demo.until("n1 has ended").pop().expect("a line");
+    assert!(told.contains("SIGKILL") && told.contains("serve --name=n1 "), "{told}");
+    let rows = Client::new(endpoints[1]).until(patience, |client| client.get(b"greeting"));
+    assert_eq!(rows.rows[0].value, b"hello");
+    assert_eq!(demo.end(Signal::INT), 0, "its directory is gone");
+    let gone = Client::new(endpoints[1]).get(b"greeting");
+    assert!(gone.is_err(), "a member still serves");
+}
+
+#[test]
+fn what_is_kept_is_gone_on_from() {
+    let kept = tempfile::tempdir().expect("a directory");
+    let dir = kept.path().join("kept");
+    let arguments = ["--size=1", "--dir", dir.to_str().expect("text")];
+    let patience = Duration::from_secs(30);
+    let mut demo = Demo::start(&arguments);
+    let endpoint = demo.endpoints()[0];
+    Client::new(endpoint).until(patience, |client| client.put(b"k", b"v"));
+    demo.end(Signal::TERM);
+    let mut demo = Demo::start(&arguments);
+    assert_eq!(demo.endpoints(), [endpoint]);
+    let rows = Client::new(endpoint).until(patience, |client| client.get(b"k"));
+    assert_eq!(rows.rows[0].value, b"v");
+    demo.end(Signal::TERM);
+    for (arguments, complaint) in [
+        (["--size=2", "--dir", arguments[2]], "give --size 1"),
+        (["--size=1", "--dir", kept.path().to_str().expect("text")], "is not empty"),
+    ] {
+        let ended = command().arg("demo").args(arguments).output().expect("it runs");
+        let errors = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && errors.contains(complaint), "{errors}");
+    }
+}

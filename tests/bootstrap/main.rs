@@ -1,0 +1,223 @@
+//! How boards begin: together, as one more, from what is left, from a snapshot; and who is refused, with what words.
+
+#[path = "../support/mod.rs"]
+pub mod support;
+
+mod demo;
+mod house;
+
+use std::fs;
+
+use house::{House, solder, until};
+use serde_json::json;
+
+const EXISTING: &str = "--initial-cluster-state=existing";
+
+/// The same, as it is told.
+const EXISTING_WORDS: &str = "--initial-cluster-state existing";
+
+#[test]
+fn a_fourth_joins_learns_votes_and_goes() {
+    let mut house = House::new(&["a", "b", "c", "d"]);
+    let (three, all) = (["a", "b", "c"], ["a", "b", "c", "d"]);
+    three.iter().for_each(|name| house.launch(name, &three, &[]));
+    house.put("a", "before", "1");
+
+    house.launch("d", &all, &[EXISTING]);
+    let text = house.refused("d");
+    let advice = format!("`solder member add d --peer-urls={}` first", house.peer_url("d"));
+    assert!(text.contains("error validating peerURLs") && text.contains(&advice), "{text}");
+
+    let id = house.add("a", "d", true);
+    house.launch("d", &three[1..], &[EXISTING]);
+    let text = house.refused("d");
+    assert!(text.contains("couldn't find local name \"d\""), "{text}");
+    house.launch("d", &["a", "d"], &[EXISTING]);
+    let text = house.refused("d");
+    assert!(text.contains("member count is unequal: it has 4, --initial-cluster names 2"), "{text}");
+
+    house.launch("d", &all, &[EXISTING]);
+    let serializable = json!({"key": "YmVmb3Jl", "serializable": true});
+    until("the learner has it", || house.ask("d", "/v3/kv/range", &serializable)["count"] == "1");
+    let answer = house.client("d").put(b"k", b"v");
+    assert!(format!("{answer:?}").contains("rpc not supported for learner"), "{answer:?}");
+    let file = house.home("d").join("snapshot");
+    let endpoint = format!("--endpoints={}", house.client("d").address());
+    solder(&["snapshot", "save", file.to_str().expect("text"), &endpoint]);
+
+    house.ask("b", "/v3/cluster/member/promote", &json!({"ID": id.to_string()}));
+    house.put("d", "after", "2");
+    assert_eq!(house.members("d").get("d"), Some(&id));
+
+    // Restarts need none of the flags.
+    house.stop("d");
+    house.launch_with("d", &[]);
+    assert_eq!(house.get("d", "after").as_deref(), Some("2"));
+    assert_eq!(house.members("a").get("d"), Some(&id), "under its name");
+
+    house.ask("a", "/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
+    let text = house.refused("d");
+    assert!(text.contains("was removed from the cluster") && text.contains(EXISTING_WORDS), "{text}");
+    house.launch("d", &all, &[]);
+    let text = house.refused("d");
+    assert!(text.contains("was removed from the cluster"), "{text}");
+    house.put("a", "without", "3");
+}
+
+/// From one to three: each is added and then started, as etcd's guide has it.
+#[test]
+fn one_becomes_three() {
+    let mut house = House::new(&["a", "b", "c"]);
+    house.launch("a", &["a"], &[]);
+    house.put("a", "k", "v");
+    house.add("a", "b", false);
+    // What is written now waits for the second.
+    house.launch("b", &["a", "b"], &[EXISTING]);
+    house.put("b", "two", "1");
+    // Once the second has been there for a while.
+    house.add("a", "c", false);
+    house.put("a", "two of three", "1");
+    house.launch("c", &["a", "b", "c"], &[EXISTING]);
+    assert_eq!(house.get("c", "k").as_deref(), Some("v"));
+    until("all have said who they are", || house.members("c").len() == 3);
+    house.kill("a");
+    house.put("c", "without the first", "1");
+}
+
+#[test]
+fn a_wiped_disk_is_refused_by_who_is_asked() {
+    let all = ["a", "b", "c"];
+    let mut house = House::founded(&all);
+    house.put("a", "k", "v");
+    let id = house.members("a")["c"];
+    house.kill("c");
+    house.wipe("c");
+    for state in ["--initial-cluster-state=new", EXISTING] {
+        house.launch("c", &all, &[state]);
+        let text = house.refused("c");
+        let wanted = format!("member {id:x} has already been bootstrapped");
+        assert!(text.contains(&wanted) && text.contains("`solder member remove"), "{text}");
+        assert!(!house.data_dir("c").exists(), "nothing is left behind");
+    }
+    house.ask("a", "/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
+    house.launch("c", &all, &[]);
+    let text = house.refused("c");
+    assert!(text.contains("was removed from the cluster"), "{text}");
+    house.add("a", "c", true);
+    house.launch("c", &all, &[EXISTING]);
+    until("c serves", || house.members("a").contains_key("c"));
+}
+
+/// It starts first, so nobody can be asked: its peers know all the same that it is not whom they knew.
+#[test]
+fn a_wiped_disk_is_refused_by_its_peers() {
+    let all = ["a", "b", "c"];
+    let mut house = House::founded(&all);
+    house.put("a", "k", "v");
+    until("all have said who they are", || house.members("b").keys().eq(all.iter()));
+    all.iter().for_each(|name| house.kill(name));
+    house.wipe("c");
+    house.launch("c", &all, &[]);
+    // It listens, and has founded what it was told to.
+    until("begun", || house.data_dir("c").join("member.toml").exists());
+    house.launch("a", &all, &[]);
+    house.launch("b", &all, &[]);
+    let text = house.refused("c");
+    assert!(text.contains("has already been bootstrapped, with other data than this board has"), "{text}");
+    assert_eq!(house.get("b", "k").as_deref(), Some("v"));
+}
+
+#[test]
+fn who_founds_otherwise_than_the_others_is_refused() {
+    let mut house = House::new(&["a", "b"]);
+    house.launch("a", &["a"], &[]);
+    house.put("a", "k", "v");
+    house.launch("b", &["a", "b"], &[]);
+    let text = house.refused("b");
+    assert!(text.contains("cluster ID mismatch") && text.contains(EXISTING_WORDS), "{text}");
+    house.launch("b", &["b"], &[EXISTING]);
+    let text = house.refused("b");
+    assert!(text.contains("names no other member"), "{text}");
+}
+
+#[test]
+fn flags_that_differ_are_told_and_ignored() {
+    let mut house = House::founded(&["a"]);
+    house.put("a", "k", "v");
+    house.stop("a");
+    let url = "http://127.0.0.1:1";
+    house.launch_with("a", &["--name=b", &format!("--initial-advertise-peer-urls={url}"), EXISTING]);
+    assert_eq!(house.get("a", "k").as_deref(), Some("v"));
+    assert!(house.members("a").contains_key("a"));
+    let log = house.log("a");
+    assert!(log.contains("--name=b is ignored: this data directory is of member a"), "{log}");
+    assert!(log.contains(&format!("--initial-advertise-peer-urls={url} is ignored")), "{log}");
+}
+
+#[test]
+fn a_lost_majority() {
+    let all = ["a", "b", "c"];
+    let mut house = House::founded(&all);
+    house.put("a", "k", "v");
+    assert_eq!(house.get("b", "k").as_deref(), Some("v"));
+    let old = house.cluster_id("b");
+    all.iter().for_each(|name| house.kill(name));
+    house.wipe("c");
+
+    // Cut off, it can still be saved.
+    house.launch("b", &all, &[]);
+    let file = house.home("b").join("snapshot");
+    let endpoint = format!("--endpoints={}", house.client("b").address());
+    until("b answers", || house.client("b").call("/v3/cluster/member/list", &json!({})).is_ok());
+    let saved = solder(&["snapshot", "save", file.to_str().expect("text"), &endpoint]);
+    assert!(saved.contains("Snapshot saved"), "{saved}");
+    house.stop("b");
+
+    house.launch("b", &all, &["--force-new-cluster"]);
+    assert_eq!(house.get("b", "k").as_deref(), Some("v"));
+    house.put("b", "alone", "1");
+    assert_ne!(house.cluster_id("b"), old);
+    assert_eq!(house.members("b").keys().collect::<Vec<_>>(), ["b"]);
+    let log = house.log("b");
+    assert!(log.contains("--force-new-cluster: this board's data ends at term"), "{log}");
+
+    // The flag was left in a unit file, and the second of the old members comes back.
+    house.stop("b");
+    house.launch("b", &all, &["--force-new-cluster"]);
+    house.launch("a", &all, &[]);
+    assert_eq!(house.get("b", "alone").as_deref(), Some("1"));
+    until("refused", || house.log("a").contains("belongs to cluster"));
+    assert!(house.client("a").put(b"k", b"old").is_err(), "it has no majority");
+    house.kill("a");
+    house.wipe("a");
+    house.add("b", "a", true);
+    house.launch("a", &["a", "b"], &[EXISTING]);
+    until("a serves", || house.members("b").contains_key("a"));
+}
+
+#[test]
+fn one_snapshot_makes_three_members() {
+    let mut house = House::founded(&["a"]);
+    house.put("a", "k", "v");
+    let scratch = tempfile::tempdir().expect("a directory");
+    let file = scratch.path().join("snapshot");
+    let file = file.to_str().expect("text");
+    solder(&["snapshot", "save", file, &format!("--endpoints={}", house.client("a").address())]);
+    house.kill("a");
+
+    let all = ["x", "y", "z"];
+    let mut house = House::new(&all);
+    for name in all {
+        fs::create_dir(house.home(name)).expect("a directory");
+        let data_dir = format!("--data-dir={}", house.data_dir(name).display());
+        let cluster = format!("--initial-cluster={}", house.cluster(&all));
+        let url = format!("--initial-advertise-peer-urls={}", house.peer_url(name));
+        let (name, token) = (format!("--name={name}"), "--initial-cluster-token=again");
+        solder(&["snapshot", "restore", file, &data_dir, &name, &cluster, &url, token]);
+    }
+    all.iter().for_each(|name| house.launch(name, &all, &[]));
+    assert_eq!(house.get("z", "k").as_deref(), Some("v"));
+    house.put("x", "new", "1");
+    assert_eq!(house.get("y", "new").as_deref(), Some("1"));
+    assert_eq!(house.members("z").len(), 3);
+}
