@@ -1,24 +1,92 @@
-//! The members. Lists them; what changes them comes with replication, and is refused as far as etcd would refuse it.
+//! The members, and what holds for all of them.
 
 use super::{
     Api,
     errors::{Fault, Refusal},
 };
 use crate::{
-    member::MemberInfo,
+    member::{self, MemberInfo},
     rpc,
-    types::{Error, NodeId, Revision},
+    types::{NodeId, Revision},
 };
 
 pub(super) async fn list(
     api: &Api,
     request: rpc::MemberListRequest,
 ) -> Result<rpc::MemberListResponse, Fault> {
-    let mut members = api.member.members(request.linearizable).await?;
-    members.sort_by_key(|member| member.id);
-    let members = members.into_iter().map(member).collect();
-    // A header of the cluster has no revision.
-    Ok(rpc::MemberListResponse { header: Some(api.header_at(Revision(0))), members })
+    let found = api.member.members(request.linearizable).await?;
+    Ok(rpc::MemberListResponse { header: header(api), members: members(found) })
+}
+
+pub(super) async fn add(api: &Api, request: rpc::MemberAddRequest) -> Result<rpc::MemberAddResponse, Fault> {
+    let urls = peer_urls(&request.peer_urls)?;
+    let added = api.member.member_add(urls, request.is_learner).await;
+    let (new, all) = added.map_err(Refusal::of_write)?;
+    Ok(rpc::MemberAddResponse { header: header(api), member: Some(member(new)), members: members(all) })
+}
+
+pub(super) async fn remove(
+    api: &Api,
+    request: rpc::MemberRemoveRequest,
+) -> Result<rpc::MemberRemoveResponse, Fault> {
+    let left = api.member.member_remove(NodeId(request.id)).await.map_err(Refusal::of_write)?;
+    Ok(rpc::MemberRemoveResponse { header: header(api), members: members(left) })
+}
+
+/// etcd takes whatever stands there, and does not survive it if that is no URL.
+pub(super) async fn update(
+    api: &Api,
+    request: rpc::MemberUpdateRequest,
+) -> Result<rpc::MemberUpdateResponse, Fault> {
+    let urls = peer_urls(&request.peer_urls)?;
+    let all = api.member.member_update(NodeId(request.id), urls).await.map_err(Refusal::of_write)?;
+    Ok(rpc::MemberUpdateResponse { header: header(api), members: members(all) })
+}
+
+pub(super) async fn promote(
+    api: &Api,
+    request: rpc::MemberPromoteRequest,
+) -> Result<rpc::MemberPromoteResponse, Fault> {
+    let promoted = api.member.member_promote(NodeId(request.id)).await;
+    api.counters.promoted(promoted.as_ref().err());
+    let all = promoted.map_err(Refusal::of_write)?;
+    Ok(rpc::MemberPromoteResponse { header: header(api), members: members(all) })
+}
+
+pub(super) async fn settings(
+    api: &Api,
+    _: rpc::ClusterSettingsRequest,
+) -> Result<rpc::ClusterSettingsResponse, Fault> {
+    let timeouts = api.member.timeouts_ms().await?;
+    Ok(settings_response(api, timeouts))
+}
+
+/// What is not given stays as it is.
+pub(super) async fn set_settings(
+    api: &Api,
+    request: rpc::ClusterSetRequest,
+) -> Result<rpc::ClusterSettingsResponse, Fault> {
+    let given = |ms: u32| (ms > 0).then_some(ms);
+    let (heartbeat, election) = (given(request.heartbeat_interval), given(request.election_timeout));
+    if heartbeat.is_none() && election.is_none() {
+        return Err(Refusal::NO_SETTINGS.into());
+    }
+    let timeouts = api.member.set_timeouts_ms(heartbeat, election).await.map_err(Refusal::of_write)?;
+    Ok(settings_response(api, timeouts))
+}
+
+fn settings_response(api: &Api, timeouts_ms: (u32, u32)) -> rpc::ClusterSettingsResponse {
+    let (heartbeat_interval, election_timeout) = timeouts_ms;
+    rpc::ClusterSettingsResponse { header: header(api), heartbeat_interval, election_timeout }
+}
+
+/// A header of the cluster has no revision.
+fn header(api: &Api) -> Option<rpc::ResponseHeader> {
+    Some(api.header_at(Revision(0)))
+}
+
+fn members(infos: Vec<MemberInfo>) -> Vec<rpc::Member> {
+    infos.into_iter().map(member).collect()
 }
 
 fn member(info: MemberInfo) -> rpc::Member {
@@ -31,53 +99,19 @@ fn member(info: MemberInfo) -> rpc::Member {
     }
 }
 
-pub(super) async fn add(request: rpc::MemberAddRequest) -> Result<rpc::MemberAddResponse, Fault> {
-    let urls = &request.peer_urls;
-    if urls.is_empty() || !urls.iter().all(|url| is_peer_url(url)) {
-        return Err(Refusal::MEMBER_URLS.into());
+/// In order, without the blanks around them, as etcd keeps them.
+fn peer_urls(given: &[String]) -> Result<Vec<String>, Refusal> {
+    let mut urls: Vec<String> = given.iter().map(|url| url.trim().to_owned()).collect();
+    urls.sort();
+    match !urls.is_empty() && urls.iter().all(|url| is_peer_url(url)) {
+        true => Ok(urls),
+        false => Err(Refusal::MEMBER_URLS),
     }
-    Err(Refusal::ABSENT.into())
 }
 
-pub(super) async fn remove(
-    api: &Api,
-    request: rpc::MemberRemoveRequest,
-) -> Result<rpc::MemberRemoveResponse, Fault> {
-    change(api, request.id).await
-}
-
-pub(super) async fn update(
-    api: &Api,
-    request: rpc::MemberUpdateRequest,
-) -> Result<rpc::MemberUpdateResponse, Fault> {
-    change(api, request.id).await
-}
-
-pub(super) async fn promote(
-    api: &Api,
-    request: rpc::MemberPromoteRequest,
-) -> Result<rpc::MemberPromoteResponse, Fault> {
-    change(api, request.id).await
-}
-
-/// Of a member that there is not, it can be said at once.
-async fn change<T>(api: &Api, id: u64) -> Result<T, Fault> {
-    let members = api.member.members(false).await?;
-    let known = members.iter().any(|member| member.id == NodeId(id));
-    Err(if known { Refusal::ABSENT.into() } else { Error::MemberNotFound.into() })
-}
-
-/// `http://host:port`, nothing behind it; a unix socket has a path for a host.
+/// `http://host:port`, nothing behind it. etcd takes unix sockets too; nobody here could reach them.
 fn is_peer_url(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else { return false };
-    match scheme {
-        "unix" | "unixs" => !rest.is_empty(),
-        "http" | "https" => match rest.rsplit_once(':') {
-            Some((host, port)) => !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok(),
-            None => false,
-        },
-        _ => false,
-    }
+    !url.ends_with('/') && member::is_peer_url(url)
 }
 
 #[cfg(test)]
@@ -85,14 +119,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peer_urls() {
-        for good in ["http://127.0.0.1:2380", "https://[::1]:1", "unix://a:1"] {
-            assert!(is_peer_url(good), "{good}");
+    fn which_peer_urls_are_taken() {
+        for good in ["http://127.0.0.1:2380", "https://[::1]:1", " http://board-1.local:1 "] {
+            assert_eq!(peer_urls(&[good.to_owned()]), Ok(vec![good.trim().to_owned()]));
         }
-        for bad in
-            ["nonsense", "", "http://no-port", "http://127.0.0.1:1/path", "ftp://127.0.0.1:1", "http://:1"]
-        {
-            assert!(!is_peer_url(bad), "{bad}");
+        let bad = ["nonsense", "", "http://h", "http://h:1/path", "http://h:1/", "ftp://h:1", "http://:1"];
+        for bad in bad.into_iter().chain(["unix://a:1", "http://h:65536"]) {
+            let urls = ["http://h:1".to_owned(), bad.to_owned()];
+            assert_eq!(peer_urls(&urls), Err(Refusal::MEMBER_URLS), "{bad}");
         }
+        assert_eq!(peer_urls(&[]), Err(Refusal::MEMBER_URLS));
+        let two = ["http://b:1".to_owned(), "http://a:1".to_owned()];
+        assert_eq!(peer_urls(&two), Ok(vec![two[1].clone(), two[0].clone()]));
     }
 }

@@ -89,6 +89,12 @@ impl Refusal {
         Refusal::fixed(Code::Unimplemented, "not implemented by this version of solder");
     pub(super) const MEMBER_URLS: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
+    pub(super) const NO_SETTINGS: Refusal = Refusal::fixed(
+        Code::InvalidArgument,
+        "nothing is to be set: give heartbeatInterval, electionTimeout or both, in milliseconds",
+    );
+    pub(super) const LEARNER: Refusal =
+        Refusal::fixed(Code::Unavailable, "etcdserver: rpc not supported for learner");
     pub(super) const DOWNGRADE_FORMAT: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: wrong downgrade target version format");
     pub(super) const DOWNGRADE_TARGET: Refusal =
@@ -168,7 +174,8 @@ fn code_of(error: &Error) -> Code {
         | Error::LeaseProvided
         | Error::TooManyOps
         | Error::DuplicateKey
-        | Error::RequestTooLarge => Code::InvalidArgument,
+        | Error::RequestTooLarge
+        | Error::BadTimeouts { .. } => Code::InvalidArgument,
         Error::Compacted(_) | Error::FutureRevision | Error::LeaseTtlTooLarge => Code::OutOfRange,
         Error::NoSpace | Error::TooManyLeases | Error::TooManyAlarms | Error::TooManyRequests => {
             Code::ResourceExhausted
@@ -188,6 +195,7 @@ fn code_of(error: &Error) -> Code {
         | Error::NotReady
         | Error::LeaderChanged
         | Error::Timeout
+        | Error::TransferTimeout
         | Error::MembershipBusy
         | Error::UnhealthyCluster => Code::Unavailable,
         // etcd forgot to map it.

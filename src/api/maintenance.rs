@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::VecDeque};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, SERVER_VERSION, convert,
+    Api, CLUSTER_VERSION, SERVER_VERSION, convert,
     errors::{Fault, Refusal},
     lines::Lines,
 };
@@ -47,7 +47,7 @@ pub(super) async fn alarm(api: &Api, request: rpc::AlarmRequest) -> Result<rpc::
     let (member, kind) = (NodeId(request.member_id), convert::alarm_kind(request.alarm));
     let alarms = match (request.action, kind) {
         (rpc::AlarmAction::Get, kind) => {
-            let alarms = api.member.alarms().await?;
+            let alarms = api.member.alarms().await.map_err(Refusal::of_write)?;
             alarms.into_iter().filter(|&(_, raised)| kind.is_none_or(|kind| kind == raised)).collect()
         }
         (rpc::AlarmAction::Activate, Some(kind)) => change(api, AlarmAction::Activate, member, kind).await?,
@@ -140,7 +140,7 @@ pub(super) async fn downgrade(
     let parts: Option<Vec<u32>> = request.version.split('.').map(|part| part.parse().ok()).collect();
     match (parts.as_deref(), request.action) {
         (Some([3, 4, _]), DowngradeAction::Validate) => {
-            Ok(rpc::DowngradeResponse { header: Some(api.header()), version: "3.5.0".to_owned() })
+            Ok(rpc::DowngradeResponse { header: Some(api.header()), version: CLUSTER_VERSION.to_owned() })
         }
         (Some([3, 4, _]), _) => Err(Refusal::ABSENT.into()),
         (Some([_, _, _]), _) => Err(Refusal::DOWNGRADE_TARGET.into()),

@@ -1,6 +1,11 @@
 //! /metrics in Prometheus' text form, with etcd's names where the meaning is the same, so that etcd's dashboards work.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt::Write, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt::Write,
+    time::Duration,
+};
 
 use super::{
     Api,
@@ -10,14 +15,21 @@ use super::{
 };
 use crate::{
     http::{Closed, Exchange, Head},
-    member::{Figures, Histogram, Status},
-    types::{Error, KeyRange, RangeRequest},
+    member::{Figures, Histogram, PeerFigures, Status},
+    types::{Error, KeyRange, NodeId, RangeRequest},
 };
 
-/// Calls by how they ended.
+/// As etcd's label has the cluster's version: without its last part.
+const CLUSTER_MINOR: &str = "3.5";
+
+/// Calls by how they ended, and what else the doors count.
 #[derive(Default)]
 pub(super) struct Counters {
     handled: RefCell<BTreeMap<Ended, (&'static str, u64)>>,
+    /// Learners that became voters by a call of this member's clients.
+    promoted: Cell<u64>,
+    /// And those that did not, by etcd's text.
+    not_promoted: RefCell<BTreeMap<String, u64>>,
 }
 
 /// Service, method, and how it ended.
@@ -33,11 +45,21 @@ impl Counters {
         let mut handled = self.handled.borrow_mut();
         handled.entry((row.service, row.method, code)).or_insert((kind, 0)).1 += 1;
     }
+
+    pub(super) fn promoted(&self, failure: Option<&Error>) {
+        match failure {
+            None => self.promoted.set(self.promoted.get() + 1),
+            Some(error) => *self.not_promoted.borrow_mut().entry(error.to_string()).or_default() += 1,
+        }
+    }
 }
 
 pub(super) async fn handle(api: &Api, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     let mut page = Page(String::with_capacity(8 << 10));
     page.member(&api.member.figures());
+    page.peers(api.member.id(), &api.member.peer_figures());
+    page.promotions(&api.counters);
+    page.cluster(api.member.cluster_level());
     if let Ok(status) = api.member.status().await {
         page.store(&status);
     }
@@ -87,12 +109,99 @@ impl Page {
 
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.about(name, "histogram", help);
-        for (bound, count) in histogram.buckets() {
-            writeln!(self.0, "{name}_bucket{{le=\"{}\"}} {count}", seconds(bound)).expect(WRITTEN);
+        let end = (histogram.count(), histogram.sum());
+        self.buckets(name, "", histogram.buckets(), end);
+    }
+
+    /// `label` is empty, or ends with a comma. `end`: how many in all, and what they took.
+    fn buckets(
+        &mut self,
+        name: &str,
+        label: &str,
+        buckets: impl Iterator<Item = (Duration, u64)>,
+        end: (u64, Duration),
+    ) {
+        for (bound, count) in buckets {
+            writeln!(self.0, "{name}_bucket{{{label}le=\"{}\"}} {count}", seconds(bound)).expect(WRITTEN);
         }
-        let (count, sum) = (histogram.count(), seconds(histogram.sum()));
-        let lines = format!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}");
-        writeln!(self.0, "{lines}").expect(WRITTEN);
+        let (count, sum) = (end.0, seconds(end.1));
+        let alone = match label.strip_suffix(',') {
+            Some(label) => format!("{{{label}}}"),
+            None => String::new(),
+        };
+        let infinite = format!("{name}_bucket{{{label}le=\"+Inf\"}} {count}");
+        writeln!(self.0, "{infinite}\n{name}_sum{alone} {sum}\n{name}_count{alone} {count}").expect(WRITTEN);
+    }
+
+    /// One line for each peer, under etcd's label.
+    fn each(&mut self, about: [&str; 3], label: &str, values: impl Iterator<Item = (NodeId, u64)>) {
+        let [name, kind, help] = about;
+        self.about(name, kind, help);
+        for (id, value) in values {
+            writeln!(self.0, "{name}{{{label}=\"{id}\"}} {value}").expect(WRITTEN);
+        }
+    }
+
+    fn peers(&mut self, me: NodeId, peers: &[PeerFigures]) {
+        let name = "etcd_server_id";
+        self.about(
+            name,
+            "gauge",
+            "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
+        );
+        writeln!(self.0, "{name}{{server_id=\"{me}\"}} 1").expect(WRITTEN);
+        // Of a board alone nobody is to look for what is not there.
+        if peers.is_empty() {
+            return;
+        }
+        let of = |value: fn(&PeerFigures) -> u64| peers.iter().map(move |peer| (peer.id, value(peer)));
+        let about = ["etcd_network_active_peers", "gauge", "The current number of active peer connections."];
+        let label = format!("Local=\"{me}\",Remote");
+        self.each(about, &label, of(|peer| u64::from(peer.is_active)));
+        let name = "etcd_network_peer_sent_bytes_total";
+        let help = "The total number of bytes sent to peers.";
+        self.each([name, "counter", help], "To", of(|peer| peer.bytes_sent));
+        let name = "etcd_network_peer_received_bytes_total";
+        let help = "The total number of bytes received from peers.";
+        self.each([name, "counter", help], "From", of(|peer| peer.bytes_received));
+        let name = "etcd_network_peer_sent_failures_total";
+        let help = "The total number of send failures from peers.";
+        self.each([name, "counter", help], "To", of(|peer| peer.dropped));
+        let name = "etcd_network_peer_received_failures_total";
+        let help = "The total number of receive failures from peers.";
+        self.each([name, "counter", help], "From", of(|peer| peer.malformed));
+        let name = "etcd_network_peer_round_trip_time_seconds";
+        self.about(name, "histogram", "Round-Trip-Time histogram between peers");
+        for PeerFigures { id, round_trips, .. } in peers {
+            let end = (round_trips.count(), round_trips.sum());
+            self.buckets(name, &format!("To=\"{id}\","), round_trips.buckets(), end);
+        }
+    }
+
+    /// etcd's are the leader's; here they are those of who was asked.
+    fn promotions(&mut self, counters: &Counters) {
+        let name = "etcd_server_learner_promote_successes";
+        let help = "The total number of successful learner promotions that this member was asked for.";
+        self.counter(name, help, counters.promoted.get());
+        let failures = counters.not_promoted.borrow();
+        if failures.is_empty() {
+            return;
+        }
+        let name = "etcd_server_learner_promote_failures";
+        let help = "The total number of failed learner promotions (likely learner not ready) that this member was asked for.";
+        self.about(name, "counter", help);
+        for (reason, count) in failures.iter() {
+            writeln!(self.0, "{name}{{Reason=\"{reason}\"}} {count}").expect(WRITTEN);
+        }
+    }
+
+    fn cluster(&mut self, level: u32) {
+        let name = "etcd_cluster_version";
+        let help = "Which version is running. 1 for 'cluster_version' label with current cluster version";
+        if level > 0 {
+            self.about(name, "gauge", help);
+            writeln!(self.0, "{name}{{cluster_version=\"{CLUSTER_MINOR}\"}} 1").expect(WRITTEN);
+        }
     }
 
     fn member(&mut self, figures: &Figures) {

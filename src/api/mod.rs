@@ -57,6 +57,9 @@ use crate::{
 /// The version of etcd whose API this is.
 const SERVER_VERSION: &str = "3.5.30";
 
+/// What etcd calls a cluster all of whose members are of that version.
+const CLUSTER_VERSION: &str = "3.5.0";
+
 /// What etcd's gRPC server takes beside the request itself.
 const GRPC_OVERHEAD_BYTES: usize = 512 << 10;
 
@@ -197,6 +200,9 @@ impl Api {
     }
 
     async fn run(&self, call: Stream, first: Vec<u8>, lines: Lines<'_, '_>) -> Result<(), Closed> {
+        if call != Stream::Snapshot && self.member.is_learner() {
+            return lines.fail(&Refusal::LEARNER).await;
+        }
         match call {
             Stream::Watch => watch::watch(self, first, lines).await,
             Stream::LeaseKeepAlive => Box::pin(lease::keep_alive(self, first, lines)).await,
@@ -206,12 +212,18 @@ impl Api {
 
     /// In boxes of their own, so that none pays for what another needs, and each fits in what the allocator keeps at hand: 1 KiB.
     async fn dispatch(&self, call: Unary, body: Vec<u8>, answer: &mut Answer<'_, '_>) -> Result<(), Fault> {
+        let is_learner = self.member.is_learner();
         match call {
             Unary::Range => {
                 let request: rpc::RangeRequest = take(body)?;
                 let serializable = request.serializable;
+                if is_learner && !serializable {
+                    return Err(Refusal::LEARNER.into());
+                }
                 Box::pin(kv::range(self, convert::range(request), serializable, answer)).await
             }
+            // What it has may be old, and nobody is to depend on it.
+            call if is_learner && call != Unary::Status => Err(Refusal::LEARNER.into()),
             Unary::Put => {
                 answer.message(&kv::put(self, take(body)?).await?);
                 Ok(())
@@ -235,11 +247,13 @@ impl Api {
             Unary::LeaseRevoke => answer.message(&lease::revoke(self, take(body)?).await?),
             Unary::LeaseTimeToLive => answer.message(&lease::time_to_live(self, take(body)?).await?),
             Unary::LeaseLeases => answer.message(&lease::leases(self, take(body)?).await?),
-            Unary::MemberAdd => answer.message(&cluster::add(take(body)?).await?),
+            Unary::MemberAdd => answer.message(&cluster::add(self, take(body)?).await?),
             Unary::MemberRemove => answer.message(&cluster::remove(self, take(body)?).await?),
             Unary::MemberUpdate => answer.message(&cluster::update(self, take(body)?).await?),
             Unary::MemberPromote => answer.message(&cluster::promote(self, take(body)?).await?),
             Unary::MemberList => answer.message(&cluster::list(self, take(body)?).await?),
+            Unary::ClusterSettings => answer.message(&cluster::settings(self, take(body)?).await?),
+            Unary::ClusterSet => answer.message(&cluster::set_settings(self, take(body)?).await?),
             Unary::Alarm => answer.message(&maintenance::alarm(self, take(body)?).await?),
             Unary::Status => answer.message(&maintenance::status(self, take(body)?).await?),
             Unary::Defragment => answer.message(&maintenance::defragment(self, take(body)?).await?),

@@ -1,7 +1,7 @@
 //! The pages that tools and people look at: version and health.
 
 use super::{
-    Api, SERVER_VERSION,
+    Api, CLUSTER_VERSION, SERVER_VERSION,
     errors::{Fault, Refusal, status},
     query::{self, Query},
     routes::{Check, Page},
@@ -20,7 +20,7 @@ pub(super) async fn handle(api: &Api, page: Page, exchange: &mut Exchange<'_>) -
     }
     let query = query::lenient(exchange.query());
     match page {
-        Page::Version => version(exchange).await,
+        Page::Version => version(api, exchange).await,
         Page::Health => health(api, &query, exchange).await,
         Page::Livez(only) => checks(api, only, Check::LIVEZ, &query, exchange).await,
         Page::Readyz(only) => checks(api, only, Check::READYZ, &query, exchange).await,
@@ -46,9 +46,12 @@ pub(super) async fn moved(exchange: &mut Exchange<'_>, mut to: String) -> Result
     exchange.reply(head, b"").await
 }
 
-/// Word for word as etcd's, so that what compares it finds nothing foreign; whose build it is stands in a header.
-async fn version(exchange: &mut Exchange<'_>) -> Result<(), Closed> {
-    let body = format!(r#"{{"etcdserver":"{SERVER_VERSION}","etcdcluster":"3.5.0"}}"#);
+/// Word for word as etcd's, so that what compares it finds nothing foreign; whose build it is stands in a header. The
+/// cluster's version is what all its members know: level 1 of entries is what etcd 3.5 can do, and until the members have
+/// told theirs nothing is decided.
+async fn version(api: &Api, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+    let cluster = if api.member.cluster_level() == 0 { "not_decided" } else { CLUSTER_VERSION };
+    let body = format!(r#"{{"etcdserver":"{SERVER_VERSION}","etcdcluster":"{cluster}"}}"#);
     let headers = &[("Solder-Version", env!("CARGO_PKG_VERSION"))];
     let head = Head { status: status::OK, content_type: "application/json", headers };
     exchange.reply(head, body.as_bytes()).await
@@ -128,6 +131,7 @@ async fn checks(
         }
     }
     if !good {
+        list.push('\n');
         return exchange.reply(text_head(status::UNAVAILABLE), list.as_bytes()).await;
     }
     let verbose = query.first("verbose").is_some();
@@ -144,7 +148,7 @@ async fn passes(api: &Api, check: Check) -> Result<(), Fault> {
             Err(Refusal::unknown("alarm activated: CORRUPT".to_owned()).into())
         }
         Check::NonLearner if api.member.status().await?.is_learner => {
-            Err(Refusal::unknown("member is a learner".to_owned()).into())
+            Err(Refusal::unknown("not supported for learner".to_owned()).into())
         }
         Check::DataCorruption | Check::NonLearner => Ok(()),
     }

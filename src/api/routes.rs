@@ -81,6 +81,8 @@ pub(super) enum Unary {
     MemberUpdate,
     MemberPromote,
     MemberList,
+    ClusterSettings,
+    ClusterSet,
     Alarm,
     Status,
     Defragment,
@@ -138,6 +140,9 @@ static CALLS: &[Row] = &[
     unary("/v3/cluster/member/update", Unary::MemberUpdate, CLUSTER, "MemberUpdate"),
     unary("/v3/cluster/member/promote", Unary::MemberPromote, CLUSTER, "MemberPromote"),
     unary("/v3/cluster/member/list", Unary::MemberList, CLUSTER, "MemberList"),
+    // Solder's own.
+    unary("/v3/cluster/settings", Unary::ClusterSettings, CLUSTER, "Settings"),
+    unary("/v3/cluster/settings/set", Unary::ClusterSet, CLUSTER, "SetSettings"),
     unary("/v3/maintenance/alarm", Unary::Alarm, MAINTENANCE, "Alarm"),
     unary("/v3/maintenance/status", Unary::Status, MAINTENANCE, "Status"),
     unary("/v3/maintenance/defragment", Unary::Defragment, MAINTENANCE, "Defragment"),

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{
     cluster, del, endpoint,
     failure::Failure,
-    get, lease, ls, put,
+    get, lease, ls, member, put,
     session::{Globals, Session},
     snapshot, txn, watch,
 };
@@ -38,7 +38,10 @@ pub(super) enum Command {
     Alarm(cluster::Alarm),
     /// The members of the cluster.
     #[command(subcommand)]
-    Member(cluster::Member),
+    Member(member::Command),
+    /// What holds for all members of the cluster.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Let another member lead.
     MoveLeader(cluster::MoveLeader),
     /// Snapshots of the whole store.
@@ -68,7 +71,8 @@ async fn dispatch(command: Command, session: &Session, as_etcdctl: bool) -> Resu
         Command::Defrag(arguments) => endpoint::defrag(arguments, session).await,
         Command::Endpoint(arguments) => endpoint::run(arguments, session).await,
         Command::Alarm(command) => cluster::alarm(command, session).await,
-        Command::Member(command) => cluster::member(command, session).await,
+        Command::Member(command) => member::run(command, session).await,
+        Command::Cluster(command) => cluster::cluster(command, session).await,
         Command::MoveLeader(arguments) => cluster::move_leader(arguments, session).await,
         Command::Snapshot(command) => snapshot::run(command, session).await,
         Command::Version => {

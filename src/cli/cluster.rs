@@ -1,10 +1,10 @@
-//! `alarm`, `member`, `move-leader`, `compaction`, `version`.
+//! `alarm`, `move-leader`, `compaction`, `version`, and `cluster`: what holds for all members.
 
 use clap::{Args, Subcommand};
 
 use super::{failure::Failure, go, output::Output, print::Answer, session::Session};
 use crate::rpc::{
-    AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, MemberListRequest,
+    AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, ClusterSetRequest, CompactionRequest,
     MoveLeaderRequest,
 };
 
@@ -17,15 +17,24 @@ pub(super) enum Alarm {
 }
 
 #[derive(Subcommand)]
-pub(super) enum Member {
-    /// List the members.
-    List,
+pub(super) enum Cluster {
+    /// Print what holds for all members.
+    Get,
+    /// Change it, for all members and at once.
+    Set {
+        /// Milliseconds between two heartbeats of the leader.
+        #[arg(long, value_name = "MS", required_unless_present = "election_timeout")]
+        heartbeat_interval: Option<u32>,
+        /// Milliseconds without a heartbeat after which another leader is elected; five heartbeats at least.
+        #[arg(long, value_name = "MS")]
+        election_timeout: Option<u32>,
+    },
 }
 
 #[derive(Args)]
 pub(super) struct MoveLeader {
     /// The member that is to lead (hexadecimal).
-    member: Option<String>,
+    member: Vec<String>,
 }
 
 #[derive(Args)]
@@ -55,17 +64,24 @@ async fn disarm(session: &Session) -> Result<AlarmResponse, Failure> {
     Ok(disarmed)
 }
 
-pub(super) async fn member(command: Member, session: &Session) -> Result<(), Failure> {
-    let Member::List = command;
-    let response = session.client.member_list(&MemberListRequest { linearizable: true }).await?;
-    session.print(&Answer::Members(&response))
+pub(super) async fn cluster(command: Cluster, session: &Session) -> Result<(), Failure> {
+    let response = match command {
+        Cluster::Get => session.client.cluster_settings().await?,
+        Cluster::Set { heartbeat_interval, election_timeout } => {
+            let [heartbeat_interval, election_timeout] =
+                [heartbeat_interval, election_timeout].map(Option::unwrap_or_default);
+            session.client.cluster_set(&ClusterSetRequest { heartbeat_interval, election_timeout }).await?
+        }
+    };
+    session.print(&Answer::ClusterSettings(&response))
 }
 
 /// The leader itself is asked, whichever of the endpoints that is.
 pub(super) async fn move_leader(arguments: MoveLeader, session: &Session) -> Result<(), Failure> {
-    let id =
-        arguments.member.ok_or_else(|| Failure::bad_arguments("move-leader command needs 1 argument"))?;
-    let target_id = go::parse_uint(&id, 16).map_err(Failure::bad_arguments)?;
+    let [id] = &arguments.member[..] else {
+        return Err(Failure::bad_arguments("move-leader command needs 1 argument"));
+    };
+    let target_id = go::parse_uint(id, 16).map_err(Failure::bad_arguments)?;
     for endpoint in session.endpoints() {
         let client = session.client.of(endpoint);
         let status = client.status().await?;

@@ -8,10 +8,10 @@ use super::{failure::Failure, output::Output};
 
 /// The commands by what they are for. Whatever is in none of the groups comes last.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run a board", &["serve", "check-config"]),
+    ("Run a board", &["serve", "check-config", "demo"]),
     ("Keys", &["get", "put", "del", "ls", "txn", "watch", "lease"]),
     ("The store", &["compaction", "defrag", "snapshot", "wal"]),
-    ("The cluster", &["endpoint", "member", "alarm", "move-leader"]),
+    ("The cluster", &["endpoint", "member", "cluster", "alarm", "move-leader"]),
     ("This program", &["version", "completion", "man", "help"]),
 ];
 

@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod condition;
 mod del;
+mod demo;
 mod endpoint;
 mod failure;
 mod flags;
@@ -21,7 +22,9 @@ mod go;
 mod help;
 mod lease;
 mod ls;
+mod member;
 mod output;
+mod peer_url;
 mod print;
 mod put;
 mod serve;
@@ -59,6 +62,8 @@ enum Command {
     Serve(config::Flags),
     /// Print the settings that `solder serve` would use, each with where it comes from, or what is wrong with them.
     CheckConfig(config::Flags),
+    /// Start a throw-away cluster of several processes on this machine, for trying things out.
+    Demo(demo::Demo),
     /// Look at a board's write-ahead log, check it, or give up what is damaged.
     #[command(subcommand)]
     Wal(wal::Command),
@@ -114,7 +119,7 @@ fn command(as_etcdctl: bool) -> clap::Command {
 fn without_globals(command: clap::Command) -> clap::Command {
     let globals = command.get_arguments().filter(|argument| argument.is_global_set());
     let hidden: Vec<clap::Arg> = globals.map(|argument| argument.clone().hide(true)).collect();
-    ["serve", "check-config", "wal", "completion", "man"]
+    ["serve", "check-config", "demo", "wal", "completion", "man"]
         .into_iter()
         .fold(command, |command, name| command.mut_subcommand(name, |inner| inner.args(&hidden)))
 }
@@ -123,6 +128,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve(flags) => serve::run(&flags).map_err(Failure::daemon),
         Command::CheckConfig(flags) => check_config::run(&flags).map_err(Failure::daemon),
+        Command::Demo(arguments) => demo::run(arguments).map_err(Failure::daemon),
         Command::Wal(command) => wal::run(command).map_err(Failure::daemon),
         Command::Client(command) => client::run(command, arguments.globals, false),
         Command::Completion(arguments) => {

@@ -35,7 +35,7 @@ pub(super) enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Make a data directory of a snapshot, for a new cluster of this board alone.
+    /// Make a data directory of a snapshot, for a member of a new cluster.
     Restore(Restore),
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Restore {
     /// The board's name [default: default].
     #[arg(long)]
     name: Option<String>,
-    /// Members of the new cluster; in this version the board alone.
+    /// Members of the new cluster, each of which is made of the same snapshot [default: the board alone].
     #[arg(long, value_name = "NAME=URL,...")]
     initial_cluster: Option<String>,
     /// Tells the new cluster from others whose boards have the same URLs [default: etcd-cluster].

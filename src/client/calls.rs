@@ -5,12 +5,15 @@ use super::{
     core::Effect::{None, Write},
 };
 use crate::rpc::{
-    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DefragmentRequest,
-    DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKVRequest, HashKVResponse,
-    LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest,
-    LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberListRequest,
-    MemberListResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest,
-    RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
+    AlarmRequest, AlarmResponse, ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse,
+    CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse, DeleteRangeRequest,
+    DeleteRangeResponse, HashKVRequest, HashKVResponse, LeaseGrantRequest, LeaseGrantResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
+    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
+    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+    WatchCreateRequest,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -66,6 +69,31 @@ impl Client {
 
     pub async fn member_list(&self, request: &MemberListRequest) -> Answer<MemberListResponse> {
         self.call("/v3/cluster/member/list", request, None).await
+    }
+
+    pub async fn member_add(&self, request: &MemberAddRequest) -> Answer<MemberAddResponse> {
+        self.call("/v3/cluster/member/add", request, Write).await
+    }
+
+    pub async fn member_remove(&self, request: &MemberRemoveRequest) -> Answer<MemberRemoveResponse> {
+        self.call("/v3/cluster/member/remove", request, Write).await
+    }
+
+    pub async fn member_update(&self, request: &MemberUpdateRequest) -> Answer<MemberUpdateResponse> {
+        self.call("/v3/cluster/member/update", request, Write).await
+    }
+
+    pub async fn member_promote(&self, request: &MemberPromoteRequest) -> Answer<MemberPromoteResponse> {
+        self.call("/v3/cluster/member/promote", request, Write).await
+    }
+
+    /// Solder's own: what holds for all members.
+    pub async fn cluster_settings(&self) -> Answer<ClusterSettingsResponse> {
+        self.call("/v3/cluster/settings", &ClusterSettingsRequest::default(), None).await
+    }
+
+    pub async fn cluster_set(&self, request: &ClusterSetRequest) -> Answer<ClusterSettingsResponse> {
+        self.call("/v3/cluster/settings/set", request, Write).await
     }
 
     pub async fn status(&self) -> Answer<StatusResponse> {

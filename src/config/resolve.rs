@@ -13,9 +13,6 @@ use super::{
 };
 use crate::{logging, types::limits, wal};
 
-/// etcd's longest election.
-const ELECTION_MS_MAX: i64 = 50_000;
-
 pub(super) fn settings(
     written: &Written,
     surroundings: &Surroundings,
@@ -270,9 +267,10 @@ fn peer_tls(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<Op
 }
 
 fn intervals(reading: &mut Reading<'_>) -> Result<(Duration, Duration), ConfigError> {
-    let heartbeat = reading.number("heartbeat-interval", 1..=ELECTION_MS_MAX)?;
-    let election = reading.number("election-timeout", 1..=ELECTION_MS_MAX)?;
-    if election < 5 * heartbeat {
+    let ms = 1..=i64::from(limits::ELECTION_MS_MAX);
+    let heartbeat = reading.number("heartbeat-interval", ms.clone())?;
+    let election = reading.number("election-timeout", ms)?;
+    if election < i64::from(limits::HEARTBEATS_AN_ELECTION) * heartbeat {
         return Err(ConfigError(format!(
             "--election-timeout[{election}ms] should be at least as 5 times as --heartbeat-interval[{heartbeat}ms]"
         )));

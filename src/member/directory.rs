@@ -3,7 +3,7 @@
 //! ```text
 //!   data-dir/        0700
 //!     LOCK           held (flock) by the process that serves; holds its pid, for the message to a second one
-//!     member.toml    format, ids, name: written once, before anything else is made
+//!     member.toml    format, ids, name, incarnation: written before anything else is made
 //!     wal/  db/      see their floors
 //! ```
 //!
@@ -39,6 +39,10 @@ pub(super) struct Identity {
     pub(super) cluster: ClusterId,
     pub(super) member: NodeId,
     pub(super) name: String,
+    /// Drawn when the directory is made: a board with the same ids and another incarnation has lost its data.
+    pub(super) incarnation: u64,
+    /// The new cluster that its data is being made (see `refound`).
+    pub(super) becomes: Option<ClusterId>,
 }
 
 /// `member.toml`. TOML's integers are signed, so ids are written as everywhere: in hexadecimal.
@@ -48,6 +52,9 @@ struct Written {
     cluster_id: String,
     member_id: String,
     name: String,
+    /// Absent in directories of 0.1.0.
+    incarnation: Option<String>,
+    becomes: Option<String>,
 }
 
 /// What is read first, of any format.
@@ -75,6 +82,10 @@ impl DataDir {
         Ok(DataDir { path: path.to_path_buf(), _lock: lock })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn db(&self) -> PathBuf {
         self.path.join("db")
     }
@@ -87,15 +98,26 @@ impl DataDir {
     pub(super) fn identity(&self, founder: impl FnOnce() -> Identity) -> Result<Identity, OpenError> {
         let path = self.path.join(MEMBER);
         match fs::read_to_string(&path) {
-            Ok(text) => read(&path, &text),
+            Ok(text) => {
+                let identity = read(&path, &text)?;
+                if identity.incarnation != 0 {
+                    return Ok(identity);
+                }
+                self.keep(Identity { incarnation: draw(), ..identity })
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 check_empty(&self.path)?;
-                let identity = founder();
-                self.write(&identity).map_err(|error| io_error(&path, "cannot be written", &error))?;
-                Ok(identity)
+                self.keep(founder())
             }
             Err(error) => Err(io_error(&path, "cannot be read", &error)),
         }
+    }
+
+    /// From now on it is this one.
+    pub(super) fn keep(&self, identity: Identity) -> Result<Identity, OpenError> {
+        let written = self.write(&identity);
+        written.map_err(|error| io_error(&self.path.join(MEMBER), "cannot be written", &error))?;
+        Ok(identity)
     }
 
     fn write(&self, identity: &Identity) -> io::Result<()> {
@@ -104,18 +126,30 @@ impl DataDir {
             cluster_id: identity.cluster.to_string(),
             member_id: identity.member.to_string(),
             name: identity.name.clone(),
+            incarnation: Some(format!("{:x}", identity.incarnation)),
+            becomes: identity.becomes.map(|cluster| cluster.to_string()),
         };
         let text = toml::to_string(&written).map_err(io::Error::other)?;
         let new = self.path.join(MEMBER_NEW);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(
-            b"# Who this member is. Written once by solder; not to be edited, nor copied to another board.\n",
+            b"# Who this member is. Written by solder; not to be edited, nor copied to another board.\n",
         )?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, self.path.join(MEMBER))?;
         sync_directory(&self.path)
     }
+}
+
+/// Whether somebody lives there.
+pub(super) fn is_made(data_dir: &Path) -> bool {
+    data_dir.join(MEMBER).exists()
+}
+
+/// An incarnation: 0 would be none.
+pub(super) fn draw() -> u64 {
+    fastrand::u64(1..)
 }
 
 fn check_empty(path: &Path) -> Result<(), OpenError> {
@@ -147,6 +181,8 @@ fn read(path: &Path, text: &str) -> Result<Identity, OpenError> {
         cluster: ClusterId(id("cluster_id", &written.cluster_id)?),
         member: NodeId(id("member_id", &written.member_id)?),
         name: written.name,
+        incarnation: written.incarnation.map_or(Ok(0), |text| id("incarnation", &text))?,
+        becomes: written.becomes.map(|text| id("becomes", &text).map(ClusterId)).transpose()?,
     })
 }
 
@@ -190,7 +226,7 @@ fn lock(path: &Path) -> Result<FileLock, OpenError> {
     }
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

@@ -26,6 +26,7 @@ use async_io::Timer;
 
 use crate::{
     peer::{PeerFigures, Peers},
+    replica::PeerMessage,
     types::{Bytes, Command, Error, MembershipChange, NodeId},
 };
 
@@ -36,6 +37,7 @@ use super::{
     inbox::Inbox,
     open::{Opened, TRANSFER_PIECE_BYTES},
     pulse::{Beats, Pulse},
+    questions::Desk,
     reply::{Query, Slot},
     store_thread::{self, StoreJob},
     threads::Threads,
@@ -82,6 +84,8 @@ pub(super) enum Ask {
         slot: Option<Rc<Slot<Result<(), Error>>>>,
     },
     Store(StoreJob),
+    /// To another member, past Raft.
+    Say(PeerMessage),
 }
 
 /// See the module. Shared by the member's handles and its future.
@@ -101,6 +105,7 @@ pub(super) struct Engine {
     inbox: Arc<Inbox>,
     /// `None`: this member hears and reaches nobody.
     peers: RefCell<Option<Peers>>,
+    pub(super) desk: RefCell<Desk>,
     beats: Beats,
     /// Held as long as anything of the member lives.
     _dir: DataDir,
@@ -126,7 +131,7 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, roll, leases, &options);
+        let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
         core.roll_changed();
         let replay_until = core.replica.node().last().index.next();
         let keeper = store_thread::Options {
@@ -151,6 +156,7 @@ impl Engine {
             threads,
             inbox,
             peers: RefCell::new(peers),
+            desk: RefCell::default(),
             beats,
             _dir: dir,
         })
@@ -191,6 +197,11 @@ impl Engine {
         self.peer_figures()
             .iter()
             .any(|peer| peer.id == id && peer.active_for.is_some_and(|time| time >= STEADY))
+    }
+
+    /// There is a connection, be it of this moment.
+    pub(super) fn is_reached(&self, id: NodeId) -> bool {
+        self.peer_figures().iter().any(|peer| peer.id == id && peer.is_active)
     }
 
     pub(super) fn peer_figures(&self) -> Vec<PeerFigures> {
@@ -294,6 +305,8 @@ impl Engine {
     fn hear_peers(&self, core: &mut Core, waker: &Waker) {
         if let Some(peers) = &*self.peers.borrow() {
             peers.take(&mut core.peer_events, waker);
+            let mut desk = self.desk.borrow_mut();
+            core.peer_events.retain_mut(|event| !desk.takes(event));
         }
     }
 

@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     lease::{self, Change, Lessor, Options, Renewal},
+    replica::{Question, Reply},
     store::{self, StoreError},
     types::{Bytes, Command, Error, LeaseId, Outcome, Term},
 };
@@ -138,6 +139,53 @@ impl Member {
 
     /// The TTL granted; `None`: there is no such lease (any more).
     pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<Option<i64>, Error> {
+        match self.ask_lessor(Question::KeepAlive(id)).await? {
+            Reply::KeptAlive(ttl_s) => Ok(ttl_s),
+            reply => Err(not_a_reply(&reply)),
+        }
+    }
+
+    pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<Option<TimeToLive>, Error> {
+        let left = match self.ask_lessor(Question::TimeLeft(id)).await? {
+            Reply::TimeLeft(left) => left,
+            reply => return Err(not_a_reply(&reply)),
+        };
+        let Some((ttl_s, granted_ttl_s)) = left else { return Ok(None) };
+        let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
+        Ok(Some(TimeToLive { ttl_s, granted_ttl_s, keys }))
+    }
+
+    /// In order of expiry.
+    pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
+        match self.ask_lessor(Question::Leases).await? {
+            Reply::Leases(leases) => Ok(leases),
+            reply => Err(not_a_reply(&reply)),
+        }
+    }
+
+    async fn ask_lessor(&self, question: Question) -> Result<Reply, Error> {
+        self.ask_leader(question, |member, question| async move { member.answer_as_leader(question).await })
+            .await
+    }
+
+    /// What this member knows if it leads, having made sure of that.
+    pub(super) async fn answer_as_leader(&self, question: Question) -> Result<Reply, Error> {
+        match question {
+            Question::KeepAlive(id) => self.keep_alive_here(id).await.map(Reply::KeptAlive),
+            Question::TimeLeft(id) => {
+                self.leads().await?;
+                let left = self.engine.look(|core| core.leases.lessor.time_left(id, core.leases.now()));
+                let left = left.map(|(left, granted_ttl_s)| (left.as_secs() as i64, granted_ttl_s));
+                Ok(Reply::TimeLeft(left))
+            }
+            Question::Leases => {
+                self.leads().await?;
+                Ok(Reply::Leases(self.engine.look(|core| core.leases.lessor.ids())))
+            }
+        }
+    }
+
+    async fn keep_alive_here(&self, id: LeaseId) -> Result<Option<i64>, Error> {
         loop {
             self.leads().await?;
             let renewal = self.engine.look(|core| {
@@ -165,6 +213,9 @@ impl Member {
 
     /// Waits until this member counts the time of leases, having made sure that it leads.
     async fn leads(&self) -> Result<(), Error> {
+        if !self.engine.look(|core| core.is_leader()) {
+            return Err(Error::NotLeader);
+        }
         self.read_barrier().await?;
         let settled = self.engine.until(|core| !core.is_leader() || core.leases.lessor.leads().is_some());
         in_time(&self.engine, settled).await?;
@@ -172,15 +223,8 @@ impl Member {
         if leads { Ok(()) } else { Err(Error::NotLeader) }
     }
 
-    pub async fn lease_time_to_live(&self, id: LeaseId, keys: bool) -> Result<Option<TimeToLive>, Error> {
-        self.leads().await?;
-        let left = self.engine.look(|core| core.leases.lessor.time_left(id, core.leases.now()));
-        let Some((left, granted_ttl_s)) = left else { return Ok(None) };
-        let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
-        Ok(Some(TimeToLive { ttl_s: left.as_secs() as i64, granted_ttl_s, keys }))
-    }
-
     async fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Error> {
+        self.read_barrier().await?;
         let mut keys: Vec<Bytes> = Vec::new();
         loop {
             let after = keys.last().cloned();
@@ -194,12 +238,11 @@ impl Member {
             }
         }
     }
+}
 
-    /// In order of expiry.
-    pub async fn leases(&self) -> Result<Vec<LeaseId>, Error> {
-        self.leads().await?;
-        Ok(self.engine.look(|core| core.leases.lessor.ids()))
-    }
+fn not_a_reply(reply: &Reply) -> Error {
+    log::error!("a member of another build answered a question with {reply:?}");
+    Error::NotLeader
 }
 
 async fn in_time(engine: &Rc<Engine>, work: impl Future<Output = ()>) -> Result<(), Error> {

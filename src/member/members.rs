@@ -1,12 +1,68 @@
-//! Members: what doors can ask for and change.
+//! Members, and what holds for all of them: what doors can ask for and change.
+//!
+//! What is refused, and in which order, is etcd's (`mayAddMember`, `mayRemoveMember`, `mayPromote`).
 
 use std::time::Instant;
 
-use crate::types::{Bytes, Command, Error, MemberRow, MembershipChange, NodeId};
+use async_io::Timer;
+
+use futures_lite::future;
+
+use crate::{
+    peer::{PeerFigures, PeerUrl},
+    types::{Bytes, ClusterChange, Command, Error, MemberRow, MembershipChange, NodeId, limits},
+};
 
 use super::{Member, MemberInfo, engine::Ask, open::id_of, reply::Slot};
 
 impl Member {
+    /// This one.
+    pub fn id(&self) -> NodeId {
+        self.engine.identity.member
+    }
+
+    /// Does it only listen?
+    pub fn is_learner(&self) -> bool {
+        let id = self.id();
+        self.engine.look(|core| core.replica.node().membership().learners.contains(&id))
+    }
+
+    /// The newest kind of entry that all members know; 0: that is not settled yet.
+    pub fn cluster_level(&self) -> u32 {
+        self.engine.look(|core| core.roll.cluster.level)
+    }
+
+    /// What was counted of the others, in the order of their ids.
+    pub fn peer_figures(&self) -> Vec<PeerFigures> {
+        self.engine.peer_figures()
+    }
+
+    /// Heartbeat and election, in milliseconds, as all members use them.
+    pub async fn timeouts_ms(&self) -> Result<(u32, u32), Error> {
+        self.read_barrier().await?;
+        Ok(self.timeouts_here_ms())
+    }
+
+    fn timeouts_here_ms(&self) -> (u32, u32) {
+        self.engine.look(|core| core.timeouts_ms())
+    }
+
+    /// For all members, and at once. `None` stays as it is. What they are from now on.
+    ///
+    /// Errors: `BadTimeouts`, before anything is proposed.
+    pub async fn set_timeouts_ms(
+        &self,
+        heartbeat: Option<u32>,
+        election: Option<u32>,
+    ) -> Result<(u32, u32), Error> {
+        let known = self.timeouts_ms().await?;
+        let wanted = (heartbeat.unwrap_or(known.0), election.unwrap_or(known.1));
+        check_timeouts_ms(wanted.0, wanted.1)?;
+        let change = ClusterChange { timeouts_ms: Some(wanted), level: None };
+        self.propose(Command::UpdateCluster(change)).await?;
+        Ok(wanted)
+    }
+
     /// In the order of their ids.
     pub async fn members(&self, linearizable: bool) -> Result<Vec<MemberInfo>, Error> {
         if linearizable {
@@ -25,6 +81,7 @@ impl Member {
         peer_urls: Vec<String>,
         is_learner: bool,
     ) -> Result<(MemberInfo, Vec<MemberInfo>), Error> {
+        self.check_addition(is_learner)?;
         self.read_barrier().await?;
         let (taken, learners) = self.engine.look(|core| {
             let learners = core.replica.node().membership().learners.len();
@@ -36,15 +93,35 @@ impl Member {
         if is_learner && learners >= self.engine.options.learners_max {
             return Err(Error::TooManyLearners);
         }
-        self.check_addition(is_learner)?;
         let id = self.new_id(&peer_urls);
         let row = MemberRow { peer_urls, ..MemberRow::default() };
         let change =
             if is_learner { MembershipChange::AddLearner(id) } else { MembershipChange::AddVoter(id) };
-        self.change_members(change, row.encode()).await?;
+        self.add(id, change, row.encode()).await?;
         let members = self.members_here();
         let added = MemberInfo { id, peer_urls: row.peer_urls, is_learner, ..MemberInfo::default() };
         Ok((added, members))
+    }
+
+    /// The second voter has to agree to being added, which it can only once it has been told that it is. So the first, without
+    /// whom nothing else can come to be, answers when its own log has it, as etcd does.
+    async fn add(&self, id: NodeId, change: MembershipChange, info: Bytes) -> Result<(), Error> {
+        let me = self.engine.identity.member;
+        let is_second = matches!(change, MembershipChange::AddVoter(_))
+            && self.engine.look(|core| core.replica.node().membership().voters.iter().eq([&me]));
+        let added = self.change_members(change, info);
+        if !is_second {
+            return added.await;
+        }
+        let kept = self.engine.until(|core| {
+            let node = core.replica.node();
+            node.membership().contains(id) && node.durable() >= node.last().index
+        });
+        future::or(added, async {
+            kept.await;
+            Ok(())
+        })
+        .await
     }
 
     /// Drawn, and not made of a clock as etcd's: those of boards may say 1970.
@@ -61,7 +138,12 @@ impl Member {
     }
 
     pub async fn member_promote(&self, id: NodeId) -> Result<Vec<MemberInfo>, Error> {
+        // Only a leader knows whether a learner keeps up.
+        if self.engine.look(|core| core.replica.node().leader().is_none()) {
+            return Err(Error::NoLeader);
+        }
         self.known(id).await?;
+        self.check_promotion(id)?;
         self.change_members(MembershipChange::Promote(id), Bytes::default()).await?;
         Ok(self.members_here())
     }
@@ -96,6 +178,16 @@ impl Member {
         if self.engine.is_healthy() { Ok(()) } else { Err(Error::UnhealthyCluster) }
     }
 
+    /// Likewise, with the one that is promoted among those that serve.
+    fn check_promotion(&self, id: NodeId) -> Result<(), Error> {
+        let is_learner = self.engine.look(|core| core.replica.node().membership().learners.contains(&id));
+        let (served, voters) = self.served(None);
+        match is_learner && self.engine.options.strict_reconfig && served + 1 < (voters + 1) / 2 + 1 {
+            true => Err(Error::NotEnoughStartedMembers),
+            false => Ok(()),
+        }
+    }
+
     /// Likewise: what is left must be able to go on.
     fn check_removal(&self, id: NodeId) -> Result<(), Error> {
         let engine = &self.engine;
@@ -107,11 +199,11 @@ impl Member {
         if served < rest / 2 + 1 {
             return Err(Error::NotEnoughStartedMembers);
         }
-        let is_there = |id: NodeId| id == engine.identity.member || engine.is_connected(id);
         // Who is away anyway is no loss.
-        if !is_there(id) {
+        if id != self.id() && !engine.is_reached(id) {
             return Ok(());
         }
+        let is_there = |id: NodeId| id == engine.identity.member || engine.is_connected(id);
         let voters = engine.look(|core| core.replica.node().membership().voters.clone());
         let stay = voters.iter().filter(|voter| **voter != id && is_there(**voter)).count();
         if stay < rest / 2 + 1 { Err(Error::UnhealthyCluster) } else { Ok(()) }
@@ -127,12 +219,62 @@ impl Member {
         })
     }
 
+    /// One change at a time, and none before the leader has committed in its term: that passes, so it is asked again.
     async fn change_members(&self, change: MembershipChange, info: Bytes) -> Result<(), Error> {
+        let give_up = Instant::now() + self.engine.request_timeout();
+        loop {
+            match self.try_change(change, info.clone()).await {
+                Err(Error::MembershipBusy) if Instant::now() < give_up => {
+                    Timer::after(self.engine.look(|core| core.heartbeat())).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_change(&self, change: MembershipChange, info: Bytes) -> Result<(), Error> {
         if self.engine.is_stopping() {
             return Err(Error::NoLeader);
         }
         let (slot, asked_at) = (Slot::new(), Instant::now());
         self.engine.ask(Ask::ChangeMembers { change, info, slot: slot.clone(), asked_at });
         slot.get().await.map(drop)
+    }
+}
+
+/// Could a member be found there?
+pub fn is_peer_url(url: &str) -> bool {
+    PeerUrl::parse(url).is_ok()
+}
+
+fn check_timeouts_ms(heartbeat: u32, election: u32) -> Result<(), Error> {
+    let fits = heartbeat > 0
+        && (1..=limits::ELECTION_MS_MAX).contains(&election)
+        && u64::from(election) >= u64::from(limits::HEARTBEATS_AN_ELECTION) * u64::from(heartbeat);
+    if fits { Ok(()) } else { Err(Error::BadTimeouts { heartbeat, election }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_timeouts_fit() {
+        for (heartbeat, election) in [(1, 5), (100, 1000), (10_000, 50_000)] {
+            assert_eq!(check_timeouts_ms(heartbeat, election), Ok(()));
+        }
+        let text = |heartbeat, election| {
+            check_timeouts_ms(heartbeat, election).map_err(|error| error.to_string()).unwrap_err()
+        };
+        assert_eq!(text(0, 1000), "--heartbeat-interval must be >0 (set to 0ms)");
+        assert_eq!(text(100, 0), "--election-timeout must be >0 (set to 0ms)");
+        assert_eq!(
+            text(100, 50_001),
+            "--election-timeout[50001ms] is too long, and should be set less than 50000ms"
+        );
+        assert_eq!(
+            text(u32::MAX, 1000),
+            "--election-timeout[1000ms] should be at least as 5 times as --heartbeat-interval[4294967295ms]"
+        );
     }
 }

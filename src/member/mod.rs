@@ -11,15 +11,17 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `bootstrap` | what a board without data may become |
 //! | `open`, `directory`, `options` | from a data directory to a running member |
 //! | `engine` | the loop: what has come in, what is to be done |
 //! | `log_thread`, `gather`, `store_thread`, `flush_thread`, `threads` | who blocks, and on what |
 //! | `mailbox`, `inbox`, `reply` | how threads are told, and tell |
 //! | `news` | what the store tells watchers |
 //! | `roll` | who the members are |
+//! | `questions` | what only the leader knows |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
-//! | `restore`, `defragment` | what is done while nobody serves |
+//! | `restore`, `refound`, `defragment` | what is done while nobody serves |
 //!
 //! - Nothing is acknowledged that the log has not synced; after a failed sync nothing is acknowledged at all.
 //! - Nothing on the main thread waits for a disk.
@@ -27,6 +29,7 @@
 //!
 //! Here you will not find: sockets, HTTP, who may do what.
 
+mod bootstrap;
 mod compactor;
 mod core;
 mod defragment;
@@ -47,8 +50,10 @@ mod owed;
 mod parts;
 mod pins;
 mod pulse;
+mod questions;
 mod quota;
 mod range;
+mod refound;
 mod reply;
 mod requests;
 mod restore;
@@ -64,16 +69,20 @@ use crate::types::{AlarmKind, ClusterId, NodeId, Outcome, Revision, Term};
 
 use self::{engine::Engine, pins::Pin};
 
+pub use crate::peer::PeerFigures;
+
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
 pub use self::{
+    bootstrap::{check_founding, has_data, join},
     core::BEAT_EVERY,
     defragment::defragment,
     engine::Failure,
     figures::{Figures, Histogram},
     leases::TimeToLive,
+    members::is_peer_url,
     open::{OpenError, Opened, open},
-    options::{AutoCompaction, Options, REQUEST_TIMEOUT, Start},
+    options::{AutoCompaction, Members, Options, REQUEST_TIMEOUT, Start},
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},

@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
 
+use futures_lite::future;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -17,17 +18,20 @@ use crate::{
     raft,
     replica::{self, Replica, boot},
     store::{Backend, Lmdb, Store, StoreError},
-    types::{ClusterId, MemberRow, Membership, NodeId},
+    types::{Bytes, ClusterId, MemberRow, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
 
 use super::{
     AutoCompaction, Failure, Member, Options,
-    directory::{DataDir, Identity, io_error},
+    bootstrap::plain,
+    directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
     leases::Leases,
     log_thread::{Log, LogOf},
-    options::Start,
+    options::{DEFAULT_NAME, DEFAULT_PEER_URL, Members, Start},
+    questions,
+    refound::refound,
     roll::Roll,
 };
 
@@ -128,12 +132,21 @@ pub struct Opened {
 /// Locks and reads everything. Blocks.
 pub fn open(options: Options) -> Result<Opened, OpenError> {
     let dir = DataDir::open(&options.data_dir)?;
-    let identity = dir.identity(|| founder(&options))?;
+    let identity = identify(&options, &dir)?;
     let backend = Arc::new(Lmdb::open(&dir.db(), &options.lmdb)?);
     let path = dir.wal();
     let disk =
         Directory::open(&path).map_err(|error: io::Error| io_error(&path, "cannot be opened", &error))?;
     assemble(options, dir, identity, backend, disk)
+}
+
+fn identify(options: &Options, dir: &DataDir) -> Result<Identity, OpenError> {
+    if options.force_new_cluster && !is_made(dir.path()) {
+        let what = "there is no data here to make a cluster of: leave --force-new-cluster out";
+        return Err(OpenError::NoStore { path: dir.path().to_path_buf(), what });
+    }
+    let identity = dir.identity(|| founder(options))?;
+    refound(options, dir, identity)
 }
 
 /// As `open`, on another database and another disk.
@@ -149,7 +162,7 @@ pub fn open_on<D: Disk + Send + 'static>(
 }
 
 fn assemble<D: Disk + Send + 'static>(
-    options: Options,
+    mut options: Options,
     dir: DataDir,
     identity: Identity,
     backend: Arc<dyn Backend>,
@@ -165,6 +178,7 @@ fn assemble<D: Disk + Send + 'static>(
         return Err(OpenError::Mixed { path: dir.db(), cluster, found: store.cluster() });
     }
     let mut roll = Roll::new(&store.members()?);
+    settle(&mut options, &identity, roll.row(member));
     let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
     boot.restored.entries.iter().for_each(|entry| roll.appended(entry));
     let members = store.membership().clone();
@@ -175,7 +189,25 @@ fn assemble<D: Disk + Send + 'static>(
     Ok(Opened { options, identity, replica, store, roll, leases, backend, log, dir })
 }
 
-fn open_log<D: Disk>(
+/// Who lives in a directory was settled when it was made. What was told since is ignored, as in etcd, and said so.
+fn settle(options: &mut Options, identity: &Identity, row: Option<&MemberRow>) {
+    if options.name != identity.name && options.name != DEFAULT_NAME {
+        log::warn!("--name={} is ignored: this data directory is of member {}", options.name, identity.name);
+    }
+    options.name.clone_from(&identity.name);
+    let known = row.map_or(&[][..], |row| &row.peer_urls);
+    let is_told = options.peer_urls != [DEFAULT_PEER_URL];
+    if is_told && !known.is_empty() && plain(known) != plain(&options.peer_urls) {
+        let (told, id) = (options.peer_urls.join(","), identity.member);
+        log::warn!(
+            "--initial-advertise-peer-urls={told} is ignored: the cluster knows this member at {}; `solder member update {id} \
+             --peer-urls={told}` changes that",
+            known.join(",")
+        );
+    }
+}
+
+pub(super) fn open_log<D: Disk>(
     options: &Options,
     identity: &Identity,
     store: &Store,
@@ -207,18 +239,21 @@ fn open_log<D: Disk>(
 
 /// A fresh store: what all begin with who found a cluster together, or nothing yet, for who joins one.
 fn found(options: &Options, identity: &Identity, store: &mut Store) -> Result<(), StoreError> {
+    let (membership, rows) = founding(options);
+    store.init_with(identity.cluster, membership, &rows)
+}
+
+pub(super) fn founding(options: &Options) -> (Membership, Vec<(NodeId, Bytes)>) {
     let founders = match &options.start {
         Start::Join { .. } => Vec::new(),
         Start::Alone => founders(&alone(options), &options.cluster_token),
         Start::Together(members) => founders(members, &options.cluster_token),
     };
-    let voters = founders.iter().map(|(id, _)| *id);
-    let membership = Membership { voters: voters.collect(), ..Membership::default() };
-    let rows: Vec<_> = founders.iter().map(|(id, row)| (*id, row.encode())).collect();
-    store.init_with(identity.cluster, membership, &rows)
+    let membership = Membership::of_voters(founders.iter().map(|(id, _)| *id));
+    (membership, founders.iter().map(|(id, row)| (*id, row.encode())).collect())
 }
 
-fn alone(options: &Options) -> BTreeMap<String, Vec<String>> {
+fn alone(options: &Options) -> Members {
     BTreeMap::from([(options.name.clone(), options.peer_urls.clone())])
 }
 
@@ -226,20 +261,23 @@ fn alone(options: &Options) -> BTreeMap<String, Vec<String>> {
 pub(super) fn founder(options: &Options) -> Identity {
     let name = options.name.clone();
     match &options.start {
-        Start::Join { cluster, member } => Identity { cluster: *cluster, member: *member, name },
+        Start::Join { cluster, member } => {
+            Identity { cluster: *cluster, member: *member, name, incarnation: draw(), becomes: None }
+        }
         Start::Alone => founder_of(&alone(options), &options.cluster_token, name),
         Start::Together(members) => founder_of(members, &options.cluster_token, name),
     }
 }
 
-fn founder_of(members: &BTreeMap<String, Vec<String>>, token: &str, name: String) -> Identity {
+fn founder_of(members: &Members, token: &str, name: String) -> Identity {
     let member = id_of_member(members.get(&name).map_or(&[][..], Vec::as_slice), token);
     let ids: Vec<[u8; 8]> = founders(members, token).iter().map(|(id, _)| id.0.to_be_bytes()).collect();
-    Identity { cluster: ClusterId(id_of(ids.iter().map(|id| &id[..]))), member, name }
+    let cluster = ClusterId(id_of(ids.iter().map(|id| &id[..])));
+    Identity { cluster, member, name, incarnation: draw(), becomes: None }
 }
 
 /// In the order of their ids.
-fn founders(members: &BTreeMap<String, Vec<String>>, token: &str) -> Vec<(NodeId, MemberRow)> {
+fn founders(members: &Members, token: &str) -> Vec<(NodeId, MemberRow)> {
     let row = |urls: &Vec<String>| MemberRow { peer_urls: urls.clone(), ..MemberRow::default() };
     let mut founders: Vec<_> = members.values().map(|urls| (id_of_member(urls, token), row(urls))).collect();
     founders.sort_by_key(|(id, _)| *id);
@@ -292,9 +330,9 @@ pub(super) fn replica_options(options: &Options, id: NodeId) -> replica::Options
 pub(super) const TRANSFER_PIECE_BYTES: u64 = 256 << 10;
 
 impl Opened {
-    /// Which cluster, and which member of it.
-    pub fn ids(&self) -> (ClusterId, NodeId) {
-        (self.identity.cluster, self.identity.member)
+    /// Which cluster, which member of it, and which incarnation of that.
+    pub fn ids(&self) -> (ClusterId, NodeId, u64) {
+        (self.identity.cluster, self.identity.member, self.identity.incarnation)
     }
 
     /// Starts the threads. The future is the member's life: it must be polled first whenever anything happens; it ends
@@ -306,6 +344,9 @@ impl Opened {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
         let engine = Engine::start(self, peers);
-        (Member::new(engine.clone()), engine::run(engine))
+        let member = Member::new(engine.clone());
+        // The engine is polled first.
+        let clerk = questions::clerk(member.clone());
+        (member, future::or(engine::run(engine), clerk))
     }
 }

@@ -11,6 +11,10 @@ use crate::{
 /// etcd's: beside two elections.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// etcd's. Who starts a member without saying otherwise gets them, be it another member than this.
+pub(super) const DEFAULT_NAME: &str = "default";
+pub(super) const DEFAULT_PEER_URL: &str = "http://localhost:2380";
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub data_dir: PathBuf,
@@ -20,6 +24,8 @@ pub struct Options {
     pub peer_urls: Vec<String>,
     /// What to begin with in an empty directory.
     pub start: Start,
+    /// What there is becomes a cluster of this member alone.
+    pub force_new_cluster: bool,
     pub client_urls: Vec<String>,
     /// Learners at one time.
     pub learners_max: usize,
@@ -57,14 +63,17 @@ pub struct Options {
     pub bugs: Bugs,
 }
 
+/// Names and peer URLs.
+pub type Members = BTreeMap<String, Vec<String>>;
+
 /// How a member without data begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// A cluster of this member alone.
     #[default]
     Alone,
-    /// A new cluster of these, this one among them: names and peer URLs. All begin with the same list.
-    Together(BTreeMap<String, Vec<String>>),
+    /// A new cluster of these, this one among them. All begin with the same list.
+    Together(Members),
     /// As a member that the cluster has been told of.
     Join { cluster: ClusterId, member: NodeId },
 }
@@ -83,10 +92,11 @@ impl Options {
         let election = Duration::from_millis(1000);
         Options {
             data_dir: data_dir.into(),
-            name: "default".into(),
+            name: DEFAULT_NAME.into(),
             cluster_token: "etcd-cluster".into(),
-            peer_urls: vec!["http://localhost:2380".into()],
+            peer_urls: vec![DEFAULT_PEER_URL.into()],
             start: Start::Alone,
+            force_new_cluster: false,
             client_urls: vec!["http://localhost:2379".into()],
             learners_max: 1,
             strict_reconfig: true,

@@ -194,28 +194,29 @@ impl Member {
         Ok(self.engine.look(|core| core.alarms.clone()))
     }
 
+    /// Waits until `to` leads. Errors: `NotLeader`, for it is the leader who must be asked.
     pub async fn transfer_leadership(&self, to: NodeId) -> Result<(), Error> {
-        let (is_voter, leads, has_leader) = self.engine.look(|core| {
-            let node = core.replica.node();
-            let is_voter = node.membership().voters.contains(&to);
-            (is_voter, node.leader() == Some(to), node.leader().is_some())
-        });
-        if !has_leader {
-            return Err(Error::NoLeader);
+        let (leads, is_voter) = self
+            .engine
+            .look(|core| (core.is_leader(), core.replica.node().membership().voters.contains(&to)));
+        if !leads {
+            return Err(Error::NotLeader);
         }
         if !is_voter {
             return Err(Error::BadLeaderTransferee);
         }
-        if leads {
+        if to == self.id() {
             return Ok(());
         }
         let slot = Slot::new();
         self.engine.ask(Ask::TransferLeader { to: Some(to), slot: slot.clone() });
         slot.get().await?;
+        // After one election it is given up; another one may follow, and be won by anybody.
+        let no_longer = 2 * self.engine.look(|core| core.election());
         let led = self.engine.until(|core| core.replica.node().leader() == Some(to));
-        match within(self.engine.request_timeout(), led).await {
+        match within(no_longer, led).await {
             true => Ok(()),
-            false => Err(Error::Timeout),
+            false => Err(Error::TransferTimeout),
         }
     }
 

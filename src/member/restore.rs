@@ -1,12 +1,14 @@
-//! A data directory made of a snapshot: a new cluster of one, as `open` would found it, that begins with what was saved.
+//! A data directory made of a snapshot: of a member of a new cluster, as `open` would found it, that begins with what was
+//! saved. All its members are made of the same snapshot, in the same way.
 
 use std::{io, path::Path};
 
-use super::{Options, directory::DataDir, open::founder};
-use crate::{
-    snapshot::{self, RestoreOptions, Restored, SnapshotError},
-    types::Membership,
+use super::{
+    Options,
+    directory::DataDir,
+    open::{founder, founding},
 };
+use crate::snapshot::{self, RestoreOptions, Restored, SnapshotError};
 
 /// How a snapshot is taken over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,10 +25,11 @@ pub struct Restoring {
 /// Errors: the snapshot is broken, or there is no room. Nothing is left behind then.
 pub fn restore(snapshot: &Path, options: &Options, how: Restoring) -> Result<Restored, SnapshotError> {
     let identity = founder(options);
+    let (membership, members) = founding(options);
     let restore = RestoreOptions {
         cluster: identity.cluster,
-        membership: Membership::of_voters([identity.member]),
-        members: Vec::new(),
+        membership,
+        members,
         member: identity.member,
         bump_revision: how.bump_revision,
         mark_compacted: how.mark_compacted,

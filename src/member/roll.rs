@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, mem};
 
 use crate::{
-    peer::{MemberAddress, PeerUrl, Roster},
+    peer::{MemberAddress, PeerUrl, RollEntry, Roster},
     types::{Bytes, ClusterRow, Entry, MemberRow, Membership, MembershipChange, NodeId, Payload},
 };
 
@@ -53,13 +53,18 @@ impl Roll {
         self.rows.get(&id)
     }
 
+    /// Also of one that is about to be a member.
+    fn newest(&self, id: NodeId) -> Option<&MemberRow> {
+        self.rows.get(&id).or(self.coming.get(&id))
+    }
+
     /// All members, in the order of their ids.
     pub(super) fn infos(&self, membership: &Membership) -> Vec<MemberInfo> {
         membership.members().map(|id| self.info(id, membership)).collect()
     }
 
     pub(super) fn info(&self, id: NodeId, membership: &Membership) -> MemberInfo {
-        let row = self.rows.get(&id).cloned().unwrap_or_default();
+        let row = self.newest(id).cloned().unwrap_or_default();
         MemberInfo {
             id,
             name: row.name,
@@ -83,17 +88,29 @@ impl Roll {
         membership.members().map(level).min().unwrap_or(0)
     }
 
+    /// For boards that ask. A member whose row this build cannot read is told with an empty one.
+    fn entries(&self, membership: &Membership) -> Vec<RollEntry> {
+        let entry = |id| RollEntry {
+            id,
+            is_learner: membership.learners.contains(&id),
+            row: self.newest(id).cloned().unwrap_or_default().encode(),
+        };
+        membership.members().map(entry).collect()
+    }
+
     /// Whom peers are to know. A leader's list is the newest there is.
     pub(super) fn roster(&self, membership: &Membership, me: NodeId, is_leader: bool) -> Roster {
         let votes = |id| membership.voters.contains(&id);
         let address = |id| MemberAddress {
             id,
-            urls: self.rows.get(&id).or(self.coming.get(&id)).map_or_else(Vec::new, urls),
+            incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
+            urls: self.newest(id).map_or_else(Vec::new, urls),
             is_kept: votes(me) && votes(id),
         };
         Roster {
             members: membership.members().filter(|id| *id != me).map(address).collect(),
             removed: membership.removed.clone(),
+            roll: self.entries(membership),
             takes_guests: !is_leader,
         }
     }

@@ -400,11 +400,12 @@ impl Keeper {
         match jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes) {
             Ok(done) => {
                 let is_finished = matches!(done, Some(TransferDone::Finished { .. }));
+                // First of all, for Raft has to know that its log begins anew, where what is applied ends.
+                done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
                 if is_finished && let Err(error) = self.report_replaced() {
                     self.fail(&error);
                     return None;
                 }
-                done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
                 if self.store.receive_mark().is_none() {
                     self.queries.extend(self.put_off.take());
                 }

@@ -16,7 +16,7 @@ use futures_lite::{
 };
 
 use super::{
-    Greeting, PeerListener,
+    Greeting, PeerListener, Purpose, ask,
     limits::BYE_TIMEOUT,
     session,
     shared::{Shared, read_greeting, write_greeting},
@@ -56,6 +56,17 @@ fn take_in(shared: &Rc<Shared>, socket: Async<TcpStream>, address: SocketAddr, i
 
 async fn serve(shared: Rc<Shared>, number: u64, socket: Async<TcpStream>, address: SocketAddr, is_tls: bool) {
     let met = or(meet(&shared, socket, is_tls), late(&shared)).await;
+    let met = match met {
+        // Who only asks is a stranger to the end.
+        Ok((stream, theirs)) if theirs.purpose == Purpose::Ask => {
+            or(ask::answer(&shared, stream, &theirs), pause()).await;
+            if let Some(task) = shared.strangers.borrow_mut().remove(number) {
+                task.detach();
+            }
+            return;
+        }
+        met => met,
+    };
     // From here on it may stay without being one of the strangers.
     if let Some(task) = shared.strangers.borrow_mut().remove(number) {
         task.detach();
@@ -104,9 +115,15 @@ async fn pause() {
     Timer::after(BYE_TIMEOUT).await;
 }
 
-/// Waits for the other side's end, so that the answer is not lost in a reset.
 async fn refuse(mut stream: Stream, mine: &Greeting) {
-    if write_greeting(&mut stream, mine).await.is_err() || stream.close().await.is_err() {
+    if write_greeting(&mut stream, mine).await.is_ok() {
+        close(stream).await;
+    }
+}
+
+/// Waits for the other side's end, so that what was said is not lost in a reset.
+pub(super) async fn close(mut stream: Stream) {
+    if stream.close().await.is_err() {
         return;
     }
     let mut rest = [0; 256];

@@ -11,12 +11,13 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_io::{Async, Timer};
 use futures_lite::future::or;
-use smol::channel::bounded;
+use smol::{channel::bounded, lock::Semaphore};
 
 use super::{
     Greeting, PeerUrl, Purpose, Refusal,
@@ -34,22 +35,36 @@ use super::{
 enum Trouble {
     Link(PeerUrl, io::Error),
     Late(PeerUrl),
-    Refused { reason: Refusal, text: String },
+    /// Who answers is to be told by its own attempts.
+    Wiped(PeerUrl),
+    Refused {
+        reason: Refusal,
+        text: String,
+    },
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Link(url, error) if url.is_tls && error.kind() == io::ErrorKind::InvalidData => write!(
-                f,
-                "{url}: {error}; both boards need certificates of one authority (--peer-trusted-ca-file), for the names in \
-                 their URLs"
-            ),
-            Trouble::Link(url, error) => write!(f, "{url}: {error}"),
+            Trouble::Link(url, error) => f.write_str(&explain(url, error)),
             Trouble::Late(url) => write!(f, "{url}: no answer in time"),
+            Trouble::Wiped(url) => {
+                write!(f, "{url}: the board there has other data than this member had: was its disk wiped?")
+            }
             Trouble::Refused { text, .. } => f.write_str(text),
         }
     }
+}
+
+/// A link's trouble, for people.
+pub(super) fn explain(url: &PeerUrl, error: &io::Error) -> String {
+    let advice = match url.is_tls && error.kind() == io::ErrorKind::InvalidData {
+        true => {
+            "; both boards need certificates of one authority (--peer-trusted-ca-file), for the names in their URLs"
+        }
+        false => "",
+    };
+    format!("{url}: {error}{advice}")
 }
 
 /// Keeps the lane connected as long as there is a need.
@@ -71,7 +86,7 @@ pub(super) async fn keep(shared: Rc<Shared>, peer: Rc<Peer>, purpose: Purpose) {
             }
             Err(trouble) => {
                 failed(&shared, &peer, lane, &trouble, &mut said);
-                if matches!(trouble, Trouble::Refused { .. }) {
+                if matches!(trouble, Trouble::Refused { .. } | Trouble::Wiped(_)) {
                     backoff.hopeless();
                 }
             }
@@ -155,7 +170,8 @@ async fn connect(
     url: &PeerUrl,
 ) -> Result<(Stream, Greeting), Trouble> {
     let link = |error| Trouble::Link(url.clone(), error);
-    let socket = reach(shared, url).await.map_err(link)?;
+    let reached = reach(&shared.lookups, shared.limits.silence_timeout, url).await;
+    let socket = reached.map_err(link)?;
     let mut stream = match url.is_tls {
         true => shared.connect_tls(socket, &url.host).await.map_err(link)?,
         false => Stream::Plain(socket),
@@ -164,18 +180,23 @@ async fn connect(
     write_greeting(&mut stream, &mine).await.map_err(link)?;
     let theirs = read_greeting(&mut stream).await.map_err(link)?;
     match judge::of_called(&mine, &theirs) {
+        None if !peer.is_incarnation(theirs.incarnation) => Err(Trouble::Wiped(url.clone())),
         None => Ok((stream, theirs)),
         Some(reason) => Err(Trouble::Refused { reason, text: reason.explain(&mine, &theirs) }),
     }
 }
 
 /// By the first address that answers.
-async fn reach(shared: &Shared, url: &PeerUrl) -> io::Result<Async<TcpStream>> {
+pub(super) async fn reach(
+    lookups: &Arc<Semaphore>,
+    silence: Duration,
+    url: &PeerUrl,
+) -> io::Result<Async<TcpStream>> {
     let mut trouble = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in look_up(shared, url).await? {
+    for address in look_up(lookups, url).await? {
         match Async::<TcpStream>::connect(address).await {
             Ok(socket) => {
-                tune(&socket, shared.limits.silence_timeout)?;
+                tune(&socket, silence)?;
                 return Ok(socket);
             }
             Err(error) => trouble = error,
@@ -186,11 +207,11 @@ async fn reach(shared: &Shared, url: &PeerUrl) -> io::Result<Async<TcpStream>> {
 
 /// IPv4 first, as when listening. The system's resolver blocks, so it does that on another thread; there are few of them,
 /// for as long as it takes them, even if nobody waits any more.
-async fn look_up(shared: &Shared, url: &PeerUrl) -> io::Result<Vec<SocketAddr>> {
+async fn look_up(lookups: &Arc<Semaphore>, url: &PeerUrl) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = url.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, url.port)]);
     }
-    let place = shared.lookups.acquire_arc().await;
+    let place = lookups.acquire_arc().await;
     let (host, port) = (url.host.clone(), url.port);
     smol::unblock(move || {
         let _place = place;

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::replica::PeerMessage;
 
+use super::RollCall;
+
 pub const FRAME_HEADER_BYTES: usize = 8;
 
 /// See the module.
@@ -35,6 +37,8 @@ pub enum Frame {
     },
     /// Nothing follows.
     Bye(Bye),
+    /// To a board that asked; nothing follows.
+    RollCall(RollCall),
 }
 
 /// Why a connection ends in order.

@@ -1,20 +1,22 @@
 //! The first bytes on a connection, one greeting each way: who speaks to whom, and what both can do.
 //!
 //! ```text
-//! | 0     | 8      | 10     | 12      | 14      | 15      | 16      | 24   | 32 | 40              | 44    |
-//! | magic | length | lowest | highest | purpose | verdict | cluster | from | to | frame_bytes_max | crc32 |
+//! | 0     | 8      | 10     | 12      | 14      | 15      | 16      | 24   | 32 | 40              | 44          | 52    |
+//! | magic | length | lowest | highest | purpose | verdict | cluster | from | to | frame_bytes_max | incarnation | crc32 |
 //!
-//! magic "SolderPe"; all numbers little endian; `length` is that of the whole greeting, 48 here; a later build may put more
+//! magic "SolderPe"; all numbers little endian; `length` is that of the whole greeting, 56 here; a later build may put more
 //! fields before the CRC, which is always last and covers all before it
 //! lowest, highest   protocol versions that the sender speaks; the highest that both speak is used
-//! purpose           0 urgent, 1 bulk
+//! purpose           0 urgent, 1 bulk, 2 ask: who is nobody yet (cluster, from and to are 0) wants to know the members
 //! verdict           0 in the first greeting and in an answer that welcomes; else why the answer refuses
 //! frame_bytes_max   the longest payload of a frame that the sender takes
+//! incarnation       drawn with the sender's data directory: a board whose disk was wiped has another
 //!
-//! member 1 of cluster 5 to member 2, urgent, 4 MiB:
-//!   53 6f 6c 64 65 72 50 65 30 00 01 00 01 00 00 00  magic, 48, versions 1 to 1, urgent, welcome
+//! member 1 of cluster 5 to member 2, urgent, 4 MiB, incarnation 9:
+//!   53 6f 6c 64 65 72 50 65 38 00 01 00 01 00 00 00  magic, 56, versions 1 to 1, urgent, welcome
 //!   05 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00  cluster, from
-//!   02 00 00 00 00 00 00 00 00 00 40 00 f3 52 e4 3b  to, frame_bytes_max, crc32
+//!   02 00 00 00 00 00 00 00 00 00 40 00              to, frame_bytes_max
+//!   09 00 00 00 00 00 00 00 27 3a d7 6e              incarnation, crc32
 //! ```
 //!
 //! Who dialled speaks first. Nothing behind a greeting is looked at before both are known and fit.
@@ -26,7 +28,7 @@ use crate::types::{ClusterId, NodeId};
 const MAGIC: &[u8; 8] = b"SolderPe";
 
 /// What this build writes.
-pub const GREETING_BYTES: usize = 48;
+pub const GREETING_BYTES: usize = 56;
 
 /// What a later build may come to write. No more is read of a stranger.
 pub const GREETING_BYTES_MAX: usize = 256;
@@ -48,6 +50,7 @@ pub struct Greeting {
     pub from: NodeId,
     pub to: NodeId,
     pub frame_bytes_max: u32,
+    pub incarnation: u64,
 }
 
 /// What a connection is for.
@@ -57,10 +60,21 @@ pub enum Purpose {
     Urgent,
     /// What may take its time: catching up, and single large entries.
     Bulk,
+    /// One question, from a board that is no member yet: who are the members? See `ask`.
+    Ask,
 }
 
 impl Purpose {
-    pub(super) const ALL: [Purpose; 2] = [Purpose::Urgent, Purpose::Bulk];
+    /// Those of members, between which connections stay.
+    pub(super) const LANES: [Purpose; 2] = [Purpose::Urgent, Purpose::Bulk];
+
+    const fn code(self) -> u8 {
+        match self {
+            Purpose::Urgent => 0,
+            Purpose::Bulk => 1,
+            Purpose::Ask => 2,
+        }
+    }
 }
 
 impl fmt::Display for Purpose {
@@ -68,6 +82,7 @@ impl fmt::Display for Purpose {
         f.write_str(match self {
             Purpose::Urgent => "urgent",
             Purpose::Bulk => "bulk",
+            Purpose::Ask => "asking",
         })
     }
 }
@@ -88,6 +103,8 @@ pub enum Refusal {
     SameMember,
     /// Too many that are not known yet are connected.
     Busy,
+    /// The caller has lost what its id stands for: its data directory is another than that of the member of this id.
+    WipedDisk,
     /// A reason that only newer builds know.
     Unknown(u8),
 }
@@ -102,6 +119,7 @@ impl Refusal {
             Refusal::NotMember => 5,
             Refusal::SameMember => 6,
             Refusal::Busy => 7,
+            Refusal::WipedDisk => 8,
             Refusal::Unknown(code) => code,
         }
     }
@@ -116,6 +134,7 @@ impl Refusal {
             5 => Refusal::NotMember,
             6 => Refusal::SameMember,
             7 => Refusal::Busy,
+            8 => Refusal::WipedDisk,
             code => Refusal::Unknown(code),
         })
     }
@@ -154,6 +173,13 @@ impl Refusal {
             Refusal::Busy => {
                 format!("member {} is connected with too many that it does not know yet", called.from)
             }
+            Refusal::WipedDisk => format!(
+                "member {} has already been bootstrapped, with other data than this board has: what it voted for is lost \
+                 with its disk, so it must not come back under its old id: remove it with `solder member remove {}`, add the \
+                 board with `solder member add`, and start it in an empty data directory with --initial-cluster-state \
+                 existing",
+                caller.from, caller.from
+            ),
             Refusal::Unknown(code) => {
                 format!("member {} refuses for reason {code}, which only newer builds know", called.from)
             }
@@ -192,14 +218,15 @@ impl Greeting {
         bytes[8..10].copy_from_slice(&(GREETING_BYTES as u16).to_le_bytes());
         bytes[10..12].copy_from_slice(&self.lowest.to_le_bytes());
         bytes[12..14].copy_from_slice(&self.highest.to_le_bytes());
-        bytes[14] = u8::from(self.purpose == Purpose::Bulk);
+        bytes[14] = self.purpose.code();
         bytes[15] = self.verdict.map_or(0, Refusal::code);
         bytes[16..24].copy_from_slice(&self.cluster.0.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.from.0.to_le_bytes());
         bytes[32..40].copy_from_slice(&self.to.0.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.frame_bytes_max.to_le_bytes());
-        let sum = crc32fast::hash(&bytes[..44]);
-        bytes[44..].copy_from_slice(&sum.to_le_bytes());
+        bytes[44..52].copy_from_slice(&self.incarnation.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..52]);
+        bytes[52..].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
@@ -229,6 +256,7 @@ impl Greeting {
         let purpose = match fields[14] {
             0 => Purpose::Urgent,
             1 => Purpose::Bulk,
+            2 => Purpose::Ask,
             code => return Err(BadGreeting::Purpose(code)),
         };
         let (lowest, highest) = (number(&fields[10..12]) as u16, number(&fields[12..14]) as u16);
@@ -244,6 +272,7 @@ impl Greeting {
             from: NodeId(number(&fields[24..32])),
             to: NodeId(number(&fields[32..40])),
             frame_bytes_max: number(&fields[40..44]) as u32,
+            incarnation: number(&fields[44..52]),
         })
     }
 
@@ -271,14 +300,16 @@ mod tests {
         from: NodeId(1),
         to: NodeId(2),
         frame_bytes_max: 4 << 20,
+        incarnation: 9,
     };
 
     #[test]
     fn the_bytes_of_a_greeting() {
         let bytes = GREETING.encode();
         let drawn = [
-            0x53, 0x6f, 0x6c, 0x64, 0x65, 0x72, 0x50, 0x65, 0x30, 0, 1, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0,
-            0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0xf3, 0x52, 0xe4, 0x3b,
+            0x53, 0x6f, 0x6c, 0x64, 0x65, 0x72, 0x50, 0x65, 0x38, 0, 1, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0,
+            0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0x27,
+            0x3a, 0xd7, 0x6e,
         ];
         assert_eq!(bytes, drawn, "{bytes:02x?}");
         assert_eq!(Greeting::decode(&bytes), Ok(GREETING));
@@ -296,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_longer_greeting_of_a_later_build_is_understood() {
-        let mut bytes = GREETING.encode()[..44].to_vec();
+        let mut bytes = GREETING.encode()[..52].to_vec();
         bytes.extend(b"more");
         bytes[8] += 4;
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());

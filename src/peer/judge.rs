@@ -9,9 +9,17 @@ use super::{Greeting, Refusal};
 /// What this board knows when somebody greets it.
 pub(super) struct Known<'a> {
     pub(super) is_member: bool,
+    /// Of the data that the caller's id stands for; 0: not known.
+    pub(super) incarnation: u64,
     pub(super) removed: &'a BTreeSet<NodeId>,
     pub(super) takes_guests: bool,
     pub(super) has_room_for_guests: bool,
+}
+
+impl Known<'_> {
+    fn is_other(&self, incarnation: u64) -> bool {
+        self.incarnation != 0 && self.incarnation != incarnation
+    }
 }
 
 /// The dialled judges the dialler.
@@ -22,6 +30,7 @@ pub(super) fn of_caller(mine: &Greeting, theirs: &Greeting, known: &Known<'_>) -
         () if theirs.to != mine.from => Refusal::WrongMember,
         () if theirs.from == mine.from => Refusal::SameMember,
         () if known.removed.contains(&theirs.from) => Refusal::Removed,
+        () if known.is_other(theirs.incarnation) => Refusal::WipedDisk,
         () if known.is_member => return None,
         () if !known.takes_guests || theirs.from == NodeId(0) => Refusal::NotMember,
         () if !known.has_room_for_guests => Refusal::Busy,
@@ -42,6 +51,16 @@ pub(super) fn of_called(mine: &Greeting, theirs: &Greeting) -> Option<Refusal> {
     }
 }
 
+/// Who asks, and who is asked, need only speak one language.
+pub(super) fn of_asking(mine: &Greeting, theirs: &Greeting) -> Option<Refusal> {
+    match () {
+        () if theirs.verdict.is_some() => theirs.verdict,
+        () if mine.common_version(theirs).is_none() => Some(Refusal::Version),
+        () if theirs.purpose != mine.purpose => Some(Refusal::WrongMember),
+        () => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +75,7 @@ mod tests {
         from: NodeId(1),
         to: NodeId(2),
         frame_bytes_max: 1,
+        incarnation: 6,
     };
 
     const THEIRS: Greeting = Greeting { from: NodeId(2), to: NodeId(1), ..MINE };
@@ -66,8 +86,9 @@ mod tests {
         takes_guests: bool,
         has_room_for_guests: bool,
     ) -> Option<Refusal> {
+        let incarnation = if is_member { MINE.incarnation } else { 0 };
         let removed = BTreeSet::from([NodeId(9)]);
-        let known = Known { is_member, removed: &removed, takes_guests, has_room_for_guests };
+        let known = Known { is_member, incarnation, removed: &removed, takes_guests, has_room_for_guests };
         of_caller(&MINE, &theirs, &known)
     }
 
@@ -81,6 +102,8 @@ mod tests {
         assert_eq!(member(Greeting { cluster: ClusterId(6), ..THEIRS }), Some(Refusal::OtherCluster));
         assert_eq!(member(Greeting { to: NodeId(3), ..THEIRS }), Some(Refusal::WrongMember));
         assert_eq!(member(Greeting { from: NodeId(1), ..THEIRS }), Some(Refusal::SameMember));
+        assert_eq!(member(Greeting { incarnation: 7, ..THEIRS }), Some(Refusal::WipedDisk));
+        assert_eq!(judge(Greeting { incarnation: 7, ..THEIRS }, false, true, true), None, "not known yet");
         let removed = Greeting { from: NodeId(9), ..THEIRS };
         assert_eq!(judge(removed, true, true, true), Some(Refusal::Removed));
         assert_eq!(judge(THEIRS, false, false, true), Some(Refusal::NotMember));
@@ -88,6 +111,19 @@ mod tests {
         assert_eq!(judge(THEIRS, false, true, true), None);
         let nobody = Greeting { from: NodeId(0), ..THEIRS };
         assert_eq!(judge(nobody, false, true, true), Some(Refusal::NotMember));
+    }
+
+    #[test]
+    fn questions() {
+        let ask =
+            Greeting { purpose: Purpose::Ask, cluster: ClusterId(0), from: NodeId(0), to: NodeId(0), ..MINE };
+        let asked = Greeting { cluster: ClusterId(5), from: NodeId(2), ..ask };
+        assert_eq!((of_asking(&ask, &asked), of_asking(&asked, &ask)), (None, None));
+        let newer = Greeting { lowest: 4, highest: 9, ..asked };
+        assert_eq!(of_asking(&ask, &newer), Some(Refusal::Version));
+        let refused = Greeting { verdict: Some(Refusal::Version), ..asked };
+        assert_eq!(of_asking(&ask, &refused), Some(Refusal::Version));
+        assert_eq!(of_asking(&ask, &MINE), Some(Refusal::WrongMember));
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! What the floor is told, and what peers may cost: every bound next to its reason.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use crate::types::{ClusterId, NodeId};
 
@@ -14,6 +11,8 @@ use super::TlsFiles;
 pub struct Options {
     pub cluster: ClusterId,
     pub member: NodeId,
+    /// Of this board's data.
+    pub incarnation: u64,
     /// Needed for `https` listeners and peers.
     pub tls: Option<TlsFiles>,
     pub limits: Limits,
@@ -22,13 +21,15 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn new(cluster: ClusterId, member: NodeId) -> Options {
-        Options { cluster, member, tls: None, limits: Limits::default(), wall_clock: SystemTime::now }
-    }
-
-    /// With the three files that mutual TLS needs.
-    pub fn with_tls(self, [cert, key, trusted_ca]: [PathBuf; 3]) -> Options {
-        Options { tls: Some(TlsFiles { cert, key, trusted_ca }), ..self }
+    pub fn new(cluster: ClusterId, member: NodeId, incarnation: u64) -> Options {
+        Options {
+            cluster,
+            member,
+            incarnation,
+            tls: None,
+            limits: Limits::default(),
+            wall_clock: SystemTime::now,
+        }
     }
 }
 
@@ -98,6 +99,9 @@ pub(super) const IDLE_BEATS: u32 = 3;
 
 /// How long what ends may take to say why.
 pub(super) const BYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest list of members that is told to who asks: a row is some 200 bytes, a removed id at most 10.
+pub(super) const ROLL_BYTES_MAX: u32 = 1 << 20;
 
 /// A connection that lives for so long was a good one: the next attempt need not wait.
 pub(super) const STEADY: Duration = Duration::from_secs(1);

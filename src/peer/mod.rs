@@ -6,6 +6,7 @@
 //!   Peers::take <-- Inbox <----------------------------- session <== both ways
 //!
 //!   dial    makes a connection when there is something to send      handshake  TLS, on a thread of its own
+//!   ask     one question, of a board that is nobody yet
 //!   accept  takes connections: strangers first, then peers          credentials, trust, clock: whom to believe
 //! ```
 //!
@@ -30,6 +31,7 @@
 //! Here you will not find: what messages mean, threads but one for handshakes, disks but for certificates.
 
 mod accept;
+mod ask;
 mod backoff;
 mod clock;
 mod connection;
@@ -62,8 +64,9 @@ use std::collections::BTreeSet;
 use crate::{replica::PeerMessage, types::NodeId};
 
 pub use self::{
+    ask::{Asker, RollCall, RollEntry},
     credentials::TlsFiles,
-    figures::{PeerFigures, Totals},
+    figures::{PeerFigures, RoundTrips, Totals},
     frame::{BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
     greeting::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
@@ -98,6 +101,8 @@ pub struct Roster {
     pub members: Vec<MemberAddress>,
     /// Never again.
     pub removed: BTreeSet<NodeId>,
+    /// All members, this one too: told to who asks.
+    pub roll: Vec<RollEntry>,
     /// Take who is of this cluster, is not in the list, and was not removed. A board that does not lead must: its list may
     /// be older than a leader that it has to hear of the newer one. A leader's list is the newest there is.
     pub takes_guests: bool,
@@ -109,4 +114,6 @@ pub struct MemberAddress {
     pub urls: Vec<PeerUrl>,
     /// Keep an urgent connection to it, whether there is something to send or not: both vote.
     pub is_kept: bool,
+    /// Of its data, as it has published it; 0: it has not yet. Who greets with another is refused.
+    pub incarnation: u64,
 }

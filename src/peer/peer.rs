@@ -14,7 +14,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use smol::Task;
@@ -24,7 +24,7 @@ use crate::{raft::Message, replica::PeerMessage, types::NodeId};
 use super::{
     PeerFigures, PeerUrl, Purpose,
     connection::Connection,
-    figures::Count,
+    figures::{Count, RoundTrips},
     frame::{Bye, wire_bytes},
     lane::Lane,
     limits::URGENT_BYTES_MAX,
@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) urls: RefCell<Vec<PeerUrl>>,
     pub(super) is_kept: Cell<bool>,
+    /// Of its data directory, once it is known; 0 before. It never changes: a board whose disk was wiped gets another id.
+    pub(super) incarnation: Cell<u64>,
     /// In no list of members that this board has seen.
     pub(super) is_guest: Cell<bool>,
     lanes: [Lane; 2],
@@ -48,7 +50,7 @@ pub(super) struct Peer {
     /// Since when there is an urgent connection.
     pub(super) active_since: Cell<Option<Instant>>,
     pub(super) counts: Counts,
-    pub(super) round_trip: Cell<Option<Duration>>,
+    pub(super) round_trips: RefCell<RoundTrips>,
 }
 
 #[derive(Default)]
@@ -70,16 +72,35 @@ impl Peer {
             id,
             urls: RefCell::default(),
             is_kept: Cell::new(false),
+            incarnation: Cell::new(0),
             is_guest: Cell::new(false),
-            lanes: Purpose::ALL.map(|purpose| Lane::new(purpose, me < id, queue_bytes_max)),
+            lanes: Purpose::LANES.map(|purpose| Lane::new(purpose, me < id, queue_bytes_max)),
             dialling: RefCell::default(),
             by_bulk: Cell::new(None),
             next_by_bulk: Cell::new(0),
             is_lost: Cell::new(false),
             active_since: Cell::new(None),
             counts: Counts::default(),
-            round_trip: Cell::new(None),
+            round_trips: RefCell::default(),
         }
+    }
+
+    /// By the list of members, which is right whoever greeted first; 0: it does not know.
+    pub(super) fn set_incarnation(&self, listed: u64) {
+        if listed == 0 || listed == self.incarnation.get() {
+            return;
+        }
+        if self.incarnation.replace(listed) != 0 {
+            self.end(Bye::NotMember);
+        }
+    }
+
+    /// By its greeting. False: that is somebody else.
+    pub(super) fn is_incarnation(&self, greeted: u64) -> bool {
+        if self.incarnation.get() == 0 {
+            self.incarnation.set(greeted);
+        }
+        self.incarnation.get() == greeted
     }
 
     pub(super) fn lane(&self, purpose: Purpose) -> &Lane {
@@ -96,7 +117,12 @@ impl Peer {
     }
 
     fn purpose_of(&self, message: &PeerMessage) -> Purpose {
-        let PeerMessage::Raft(envelope) = message else { return Purpose::Bulk };
+        let envelope = match message {
+            PeerMessage::Raft(envelope) => envelope,
+            PeerMessage::Transfer { .. } => return Purpose::Bulk,
+            _ if wire_bytes(message) > URGENT_BYTES_MAX => return Purpose::Bulk,
+            _ => return Purpose::Urgent,
+        };
         let is_append = match &envelope.message {
             Message::Append { .. } => true,
             Message::Propose { .. } | Message::ChangeMembers { .. } => false,
@@ -160,7 +186,8 @@ impl Peer {
             connections: [counts.connections[0].get(), counts.connections[1].get()],
             dials_failed: counts.dials_failed.get(),
             malformed: counts.malformed.get(),
-            round_trip: self.round_trip.get(),
+            round_trip: self.round_trips.borrow().last(),
+            round_trips: self.round_trips.borrow().clone(),
         }
     }
 }

@@ -43,7 +43,7 @@ impl Peers {
         }
         let tls = tls.map(Handshaker::start).transpose();
         let tls = tls.map_err(|error| format!("the thread for handshakes cannot be started: {error}"))?;
-        let ids = (options.cluster, options.member);
+        let ids = (options.cluster, options.member, options.incarnation);
         let shared = Rc::new(Shared::new(ids, options.limits, tls, executor.clone(), rng));
         let accepting = listeners.into_iter().map(|listener| accept::accept(shared.clone(), listener));
         let mut tasks: Vec<Task<()>> = accepting.map(|accepting| executor.spawn(accepting)).collect();
@@ -53,10 +53,7 @@ impl Peers {
 
     /// To the member that it names. Never waits; a message may always be lost, and is if nobody has that id.
     pub fn send(&self, message: PeerMessage) {
-        let to = match &message {
-            PeerMessage::Raft(envelope) => envelope.to,
-            PeerMessage::Transfer { to, .. } => *to,
-        };
+        let (_, to) = message.ends();
         if let Some(peer) = self.shared.peer(to) {
             peer.send(message);
         }
@@ -70,9 +67,10 @@ impl Peers {
     /// The list of members as it is now: new ones are dialled, those that are gone are told and cut, others keep their
     /// connections, also if they have another address.
     pub fn set_members(&self, roster: Roster) {
-        let Roster { members, removed, takes_guests } = roster;
+        let Roster { members, removed, roll, takes_guests } = roster;
         let stay: BTreeSet<NodeId> = members.iter().map(|member| member.id).collect();
         *self.shared.removed.borrow_mut() = removed;
+        *self.shared.roll.borrow_mut() = roll;
         self.shared.takes_guests.set(takes_guests);
         self.end_others(&stay);
         for member in members.into_iter().filter(|member| member.id != self.shared.me) {
@@ -101,11 +99,12 @@ impl Peers {
         let peer = shared.welcome(member.id);
         let was_guest = peer.is_guest.replace(false);
         peer.is_kept.set(member.is_kept);
+        peer.set_incarnation(member.incarnation);
         let has_moved = peer.urls.replace(member.urls) != *peer.urls.borrow();
         if is_new || has_moved {
             warn_of_plain(&peer);
         }
-        for purpose in Purpose::ALL {
+        for purpose in Purpose::LANES {
             let lane = peer.lane(purpose);
             lane.dial.raise();
             if has_moved {
@@ -180,7 +179,7 @@ async fn beat(shared: Rc<Shared>) {
 }
 
 fn look_after(peer: &Peer) {
-    for purpose in Purpose::ALL {
+    for purpose in Purpose::LANES {
         let lane = peer.lane(purpose);
         for connection in lane.connections() {
             let idle = connection.beat();

@@ -150,12 +150,12 @@ impl Queue {
 /// Of a few bytes, whatever happens.
 fn is_control(message: &PeerMessage) -> bool {
     match message {
-        PeerMessage::Transfer { .. } => false,
         PeerMessage::Raft(envelope) => match &envelope.message {
             Message::Append { entries, .. } => entries.is_empty(),
             Message::Propose { .. } | Message::ChangeMembers { .. } => false,
             _ => true,
         },
+        _ => false,
     }
 }
 
@@ -253,6 +253,7 @@ mod tests {
                 other => format!("{other:?}"),
             },
             PeerMessage::Transfer { session, .. } => format!("transfer {}", session.0),
+            other => format!("{other:?}"),
         }
     }
 

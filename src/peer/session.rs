@@ -17,7 +17,7 @@ use futures_lite::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
 };
 
-use crate::{replica::PeerMessage, types::NodeId};
+use crate::replica::PeerMessage;
 
 use super::{
     BadFrame, Frame, Greeting, PeerEvent, Purpose, Refusal,
@@ -63,14 +63,17 @@ pub(super) async fn run(
     let connection = shared.connection(is_dialled, &theirs);
     let lane = peer.lane(theirs.purpose);
     let session = Session { shared: &shared, peer: &peer, lane, connection: &connection };
-    session.begin();
+    session.begin(&theirs);
     let (reader, writer) = split(stream);
     let end = or(session.read(reader), or(session.write(writer), session.give_up())).await;
     session.end(end);
 }
 
 impl Session<'_> {
-    fn begin(&self) {
+    fn begin(&self, theirs: &Greeting) {
+        if !self.peer.is_incarnation(theirs.incarnation) {
+            self.connection.end(Bye::NotMember);
+        }
         let was_connected = self.lane.is_connected();
         self.lane.add(self.connection.clone());
         self.peer.count_connection(self.lane.purpose);
@@ -286,7 +289,7 @@ impl Session<'_> {
     }
 
     fn received(&self, message: PeerMessage, bytes: u64) -> Result<(), End> {
-        if addresses(&message) != (self.peer.id, self.shared.me) {
+        if message.ends() != (self.peer.id, self.shared.me) {
             return Err(End::Foreign);
         }
         // Who is told to go has nothing more to say.
@@ -304,22 +307,19 @@ impl Session<'_> {
             Frame::Pong { number } => {
                 let took = self.connection.answered(number);
                 match self.lane.purpose {
-                    Purpose::Urgent if took.is_some() => self.peer.round_trip.set(took),
-                    Purpose::Urgent => {}
-                    Purpose::Bulk => self.peer.bulk_arrived(number),
+                    Purpose::Urgent => {
+                        took.into_iter().for_each(|took| self.peer.round_trips.borrow_mut().add(took));
+                    }
+                    // Questions have no lane.
+                    Purpose::Bulk | Purpose::Ask => self.peer.bulk_arrived(number),
                 }
             }
             Frame::Bye(why) => return Err(End::Said(why)),
+            // Nobody has asked.
+            Frame::RollCall(_) => return Err(End::Foreign),
             Frame::Message(_) => unreachable!("taken by `received`"),
         }
         Ok(())
-    }
-}
-
-fn addresses(message: &PeerMessage) -> (NodeId, NodeId) {
-    match message {
-        PeerMessage::Raft(envelope) => (envelope.from, envelope.to),
-        PeerMessage::Transfer { from, to, .. } => (*from, *to),
     }
 }
 
@@ -388,7 +388,7 @@ mod tests {
     use super::*;
     use crate::{
         peer::{Limits, dial},
-        types::ClusterId,
+        types::{ClusterId, NodeId},
     };
 
     /// Most of what a connection that waits costs beside its buffer, TLS, and the system's own share.
@@ -398,7 +398,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         let stream = Stream::Plain(Async::new(socket).expect("a socket"));
         let rng = fastrand::Rng::with_seed(1);
-        let ids = (ClusterId(1), NodeId(1));
+        let ids = (ClusterId(1), NodeId(1), 1);
         let shared = Rc::new(Shared::new(ids, Limits::default(), None, Rc::new(LocalExecutor::new()), rng));
         let peer = shared.welcome(NodeId(2));
         let theirs = shared.greeting(NodeId(1), Purpose::Urgent, None);

@@ -17,7 +17,8 @@ use smol::{LocalExecutor, Task, lock::Semaphore};
 use crate::types::{ClusterId, NodeId};
 
 use super::{
-    GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Limits, PeerEvent, Purpose, Refusal, Totals, VERSIONS,
+    GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Limits, PeerEvent, Purpose, Refusal, RollCall,
+    RollEntry, Totals, VERSIONS,
     connection::Connection,
     figures::Count,
     handshake::Handshaker,
@@ -33,12 +34,14 @@ use super::{
 pub(super) struct Shared {
     pub(super) cluster: ClusterId,
     pub(super) me: NodeId,
+    incarnation: u64,
     pub(super) limits: Limits,
     pub(super) executor: Rc<LocalExecutor<'static>>,
     pub(super) tls: Option<Handshaker>,
     pub(super) inbox: Inbox,
     pub(super) peers: RefCell<BTreeMap<NodeId, Rc<Peer>>>,
     pub(super) removed: RefCell<BTreeSet<NodeId>>,
+    pub(super) roll: RefCell<Vec<RollEntry>>,
     pub(super) takes_guests: Cell<bool>,
     pub(super) strangers: RefCell<Strangers<Task<()>>>,
     pub(super) is_stopping: Cell<bool>,
@@ -61,7 +64,7 @@ pub(super) struct TotalCounts {
 
 impl Shared {
     pub(super) fn new(
-        (cluster, me): (ClusterId, NodeId),
+        (cluster, me, incarnation): (ClusterId, NodeId, u64),
         limits: Limits,
         tls: Option<Handshaker>,
         executor: Rc<LocalExecutor<'static>>,
@@ -70,11 +73,13 @@ impl Shared {
         Shared {
             cluster,
             me,
+            incarnation,
             executor,
             tls,
             inbox: Inbox::new(limits.inbox_bytes_max),
             peers: RefCell::default(),
             removed: RefCell::default(),
+            roll: RefCell::default(),
             takes_guests: Cell::new(true),
             strangers: RefCell::new(Strangers::new(limits.strangers_max)),
             is_stopping: Cell::new(false),
@@ -98,6 +103,7 @@ impl Shared {
             from: self.me,
             to,
             frame_bytes_max: self.limits.frame_bytes_max,
+            incarnation: self.incarnation,
         }
     }
 
@@ -105,12 +111,19 @@ impl Shared {
         let peers = self.peers.borrow();
         let known = Known {
             is_member: peers.contains_key(&theirs.from),
+            incarnation: peers.get(&theirs.from).map_or(0, |peer| peer.incarnation.get()),
             removed: &self.removed.borrow(),
             takes_guests: self.takes_guests.get(),
             has_room_for_guests: peers.values().filter(|peer| peer.is_guest.get()).count()
                 < self.limits.guests_max,
         };
         judge::of_caller(&self.greeting(theirs.from, theirs.purpose, None), theirs, &known)
+    }
+
+    /// As this board knows it.
+    pub(super) fn roll_call(&self) -> RollCall {
+        let (members, removed) = (self.roll.borrow().clone(), self.removed.borrow().clone());
+        RollCall { cluster: self.cluster, member: self.me, members, removed }
     }
 
     pub(super) fn peer(&self, id: NodeId) -> Option<Rc<Peer>> {

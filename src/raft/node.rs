@@ -213,6 +213,14 @@ impl Node {
         self.request(self.options.id, id, Request::Read);
     }
 
+    /// Is there anybody to take a proposal, as far as is known here?
+    pub fn takes_proposals(&self) -> bool {
+        match &self.state {
+            State::Leader(leader) => leader.transfer.is_none(),
+            State::Follower | State::Candidate(_) => self.leader.is_some() && !self.catching_up,
+        }
+    }
+
     fn request(&mut self, own: NodeId, id: ProposalId, request: Request) {
         let result = match self.state {
             State::Leader(_) => self.take_request(own, id, request),

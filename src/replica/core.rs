@@ -14,6 +14,8 @@ use super::{
     Answer, Append, Effect, Event, PeerMessage, RequestId, TransferDone,
     boot::Boot,
     catch_up::{Receiver, Sender},
+    reads::Reads,
+    unplaced::{Proposal, Unplaced},
     waiting::{Kind, Waiting},
 };
 
@@ -35,18 +37,26 @@ pub struct Options {
     pub transfer_give_up_ticks: u64,
 }
 
+/// Proposals that wait for a leader, and those that one may yet refuse. One more of the former is answered "too many
+/// requests".
+const UNPLACED_BYTES_MAX: u64 = 1 << 20;
+
 #[derive(Debug)]
 pub struct Replica {
     node: Node,
     waiting: Waiting,
+    unplaced: Unplaced,
+    /// Who led when what is held was last proposed.
+    led_by: Option<NodeId>,
+    reads: Reads,
+    /// A read that nobody has answered is asked for again after this time.
+    reads_again_ticks: u64,
     sender: Sender,
     receiver: Receiver,
     /// What may leave only once the log has synced its ticket, in order of the tickets.
     held: VecDeque<(Ticket, Vec<Envelope>)>,
     requests_max: usize,
     now_tick: u64,
-    /// Who was last seen to lead, and in which term.
-    led: (Term, Option<NodeId>),
     /// Of the last entry that was applied since this boot.
     term_applied: Term,
     log_room: bool,
@@ -58,17 +68,21 @@ impl Replica {
     pub fn new(options: Options, boot: Boot, mut rng: fastrand::Rng) -> Replica {
         let id = options.raft.id;
         let waiting = Waiting::new(id, rng.u32(..), options.request_timeout_ticks);
+        let reads_again_ticks = options.raft.election_ticks.into();
         let sender = Sender::new(id, &options, rng.fork());
         let receiver = Receiver::new(id, boot.committed);
         let node = Node::new(options.raft, boot.restored, rng);
         Replica {
             waiting,
+            unplaced: Unplaced::new(UNPLACED_BYTES_MAX),
+            led_by: None,
+            reads: Reads::default(),
+            reads_again_ticks,
             sender,
             receiver,
             held: VecDeque::new(),
             requests_max: options.requests_max,
             now_tick: 0,
-            led: (node.term(), node.leader()),
             term_applied: Term(0),
             log_room: true,
             store_room: true,
@@ -81,13 +95,25 @@ impl Replica {
         self.node.set_election_ticks(options.raft.election_ticks);
         self.waiting.set_timeout(options.request_timeout_ticks, self.now_tick);
         self.sender.retime(options);
+        self.reads_again_ticks = options.raft.election_ticks.into();
     }
 
     /// Tells what has happened; answers with all that is to be done now.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.dispatch(event, &mut effects);
-        while self.node.has_ready() {
+        if self.node.leader() != self.led_by {
+            self.led_by = self.node.leader();
+            self.place();
+            self.ask_again();
+        }
+        loop {
+            if let Some(id) = self.reads.ask(self.node.leader()) {
+                self.node.read_index(id);
+            }
+            if !self.node.has_ready() {
+                break;
+            }
             let ready = self.node.ready();
             self.carry_out(ready, &mut effects);
         }
@@ -97,11 +123,6 @@ impl Replica {
         }
         if self.node.role() != Role::Leader {
             self.sender.stop(&mut effects);
-        }
-        let led = (self.node.term(), self.node.leader());
-        if led != self.led {
-            self.led = led;
-            self.waiting.leader_changed(&mut effects);
         }
         effects
     }
@@ -129,6 +150,7 @@ impl Replica {
         // Before Raft lets go of the entry.
         let term = self.node.term_at(index);
         self.node.applied(index);
+        outcomes.iter().for_each(|(id, _)| self.unplaced.forget(*id));
         self.waiting.applied(outcomes, effects);
         if let Some(term) = term.filter(|term| *term > self.term_applied) {
             self.term_applied = term;
@@ -149,6 +171,9 @@ impl Replica {
         self.now_tick += 1;
         self.node.tick();
         self.waiting.expire(self.now_tick, effects);
+        self.place();
+        self.reads.tick();
+        self.ask_again();
         self.sender.tick(&mut self.node, effects);
     }
 
@@ -159,7 +184,7 @@ impl Replica {
                 self.sender.received(from, session, &message, &mut self.node, effects);
                 self.receiver.received(from, session, message, &mut self.node, effects);
             }
-            PeerMessage::Transfer { .. } => {}
+            _ => {}
         }
     }
 
@@ -169,8 +194,40 @@ impl Replica {
             return effects.push(Effect::Answer { request, answer });
         }
         if self.admit(request, effects) {
-            let id = self.wait(request, Kind::Proposal);
-            self.node.propose(id, data);
+            self.take(request, Proposal::Command(data), effects);
+        }
+    }
+
+    fn take(&mut self, request: RequestId, proposal: Proposal, effects: &mut Vec<Effect>) {
+        let id = self.wait(request, Kind::Proposal);
+        if self.node.takes_proposals() {
+            self.put_forward(id, proposal);
+        } else if !self.unplaced.hold(id, proposal) {
+            self.waiting.answer(id, Answer::Refused(Error::TooManyRequests), effects);
+        }
+    }
+
+    fn put_forward(&mut self, id: ProposalId, proposal: Proposal) {
+        if self.node.role() != Role::Leader {
+            self.unplaced.handed_on(id, &proposal);
+        }
+        match proposal {
+            Proposal::Command(data) => self.node.propose(id, data),
+            Proposal::Change(change, info) => self.node.change_members(id, change, info),
+        }
+    }
+
+    /// Somebody leads who did not, or it is time to try again.
+    fn place(&mut self) {
+        self.unplaced.retain(|id| self.waiting.has(id));
+        if self.node.takes_proposals() {
+            let term = self.node.term();
+            for (id, proposal) in self.unplaced.release() {
+                // Under another name: a leader takes none twice.
+                if let Some(id) = self.waiting.rename(id, term) {
+                    self.put_forward(id, proposal);
+                }
+            }
         }
     }
 
@@ -182,20 +239,47 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         if self.admit(request, effects) {
-            let id = self.wait(request, Kind::Proposal);
-            self.node.change_members(id, change, info);
+            self.take(request, Proposal::Change(change, info), effects);
         }
     }
 
     fn read(&mut self, request: RequestId, effects: &mut Vec<Effect>) {
         if self.admit(request, effects) {
             let id = self.wait(request, Kind::Read);
-            self.node.read_index(id);
+            // Who leads asks itself, and gathers by rounds.
+            match self.node.role() {
+                Role::Leader => self.node.read_index(id),
+                _ => self.reads.push(id),
+            }
         }
     }
 
     fn wait(&mut self, request: RequestId, kind: Kind) -> ProposalId {
         self.waiting.add(request, kind, self.node.term(), self.now_tick)
+    }
+
+    fn ask_again(&mut self) {
+        if let Some(id) = self.reads.again(self.node.leader(), self.reads_again_ticks) {
+            self.node.read_index(id);
+        }
+    }
+
+    /// For certain. Nobody to lead is no reason to give up before the time is over; for the rest there is one.
+    fn refused(&mut self, id: ProposalId, error: Error, effects: &mut Vec<Effect>) {
+        let is_leaderless = matches!(error, Error::NoLeader | Error::NotLeader | Error::LeaderChanged);
+        if is_leaderless && self.waiting.is_read(id) {
+            self.reads.refused(id);
+            return;
+        }
+        if is_leaderless && self.unplaced.hold_again(id) {
+            return;
+        }
+        self.unplaced.forget(id);
+        let answer = Answer::Refused(error);
+        for read in self.reads.answered(id) {
+            self.waiting.answer(read, answer.clone(), effects);
+        }
+        self.waiting.answer(id, answer, effects);
     }
 
     fn transfer_leader(&mut self, request: RequestId, to: Option<NodeId>, effects: &mut Vec<Effect>) {
@@ -254,10 +338,13 @@ impl Replica {
         }
         for read in ready.reads {
             self.waiting.confirmed(read.id, read.index);
+            for id in self.reads.answered(read.id) {
+                self.waiting.confirmed(id, read.index);
+            }
         }
         // Of a refusal that is not certain the next leader's first entry tells more, and soon.
         for refused in ready.refused.into_iter().filter(|refused| refused.is_certain) {
-            self.waiting.answer(refused.id, Answer::Refused(refused.error), effects);
+            self.refused(refused.id, refused.error, effects);
         }
         for peer in ready.catch_up {
             self.sender.start(peer, effects);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Question, Reply};
 use crate::{
     raft::{self, Ticket},
     store::{TransferBase, TransferSlice, TransferTail},
@@ -62,7 +63,45 @@ pub enum Event {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum PeerMessage {
     Raft(raft::Envelope),
-    Transfer { from: NodeId, to: NodeId, session: Session, message: TransferMessage },
+    Transfer {
+        from: NodeId,
+        to: NodeId,
+        session: Session,
+        message: TransferMessage,
+    },
+    /// For who runs the replica, as are the next two. `number` is the asker's.
+    Question {
+        from: NodeId,
+        to: NodeId,
+        number: u64,
+        question: Question,
+    },
+    Reply {
+        from: NodeId,
+        to: NodeId,
+        number: u64,
+        reply: Reply,
+    },
+    /// The checksum of all that was applied up to a compaction, to be compared.
+    StateHash {
+        from: NodeId,
+        to: NodeId,
+        at: EntryId,
+        hash: u32,
+    },
+}
+
+impl PeerMessage {
+    /// Who says it, and to whom.
+    pub fn ends(&self) -> (NodeId, NodeId) {
+        match self {
+            PeerMessage::Raft(envelope) => (envelope.from, envelope.to),
+            PeerMessage::Transfer { from, to, .. }
+            | PeerMessage::Question { from, to, .. }
+            | PeerMessage::Reply { from, to, .. }
+            | PeerMessage::StateHash { from, to, .. } => (*from, *to),
+        }
+    }
 }
 
 /// The conversation of catching up: `Offer`, then `Want` and `Slice` in turn, then `Done`. The sender repeats itself

@@ -26,10 +26,14 @@ mod core;
 mod effect;
 mod event;
 pub mod jobs;
+mod question;
+mod reads;
+mod unplaced;
 mod waiting;
 
 pub use self::{
     core::{Options, Replica},
     effect::{Answer, Append, Effect, TransferJob},
     event::{Event, PeerMessage, Piece, RequestId, Session, TransferDone, TransferMessage},
+    question::{Question, Reply},
 };

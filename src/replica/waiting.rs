@@ -1,11 +1,9 @@
 //! Which client waits for which proposal or read, and until when.
 //!
-//! - Numbers only grow and every request waits equally long, so the oldest number is always the next to run out.
-//! - A leader takes a proposal only in the term in which it was made (`raft::Node::step`), so its entry has that term, and
-//!   terms never fall along the log: it is applied before the first entry of a later term, or never. So when such an entry
-//!   is applied, which every new leader has at its begin, all that wait from earlier terms are told that it is certain.
-//!   That an entry was replaced in this board's log is no such proof: another one may still hold it, and be elected.
-//! - What a former leader was asked to read nobody will answer. Asking again costs nothing but time, so it is said at once.
+//! A leader takes a proposal only in the term in which it was made (`raft::Node::step`), so its entry has that term, and
+//! terms never fall along the log: it is applied before the first entry of a later term, or never. So when such an entry is
+//! applied, which every new leader has at its begin, all that wait from earlier terms are told that it is certain. That an
+//! entry was replaced in this board's log is no such proof: another one may still hold it, and be elected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +37,6 @@ pub(super) enum Kind {
     Proposal,
     /// Time-out means: not answered.
     Read,
-    /// A read that Raft has confirmed, and that waits for the store.
-    ConfirmedRead,
 }
 
 impl Waiting {
@@ -86,16 +82,32 @@ impl Waiting {
         }
     }
 
+    /// Does somebody wait for it still?
+    pub(super) fn has(&self, id: ProposalId) -> bool {
+        id.origin == self.origin && self.requests.contains_key(&id.number)
+    }
+
+    pub(super) fn is_read(&self, id: ProposalId) -> bool {
+        let request = self.requests.get(&id.number).filter(|_| id.origin == self.origin);
+        request.is_some_and(|request| request.kind == Kind::Read)
+    }
+
+    /// Gives what waits under `id` another name, and makes it one of this term.
+    pub(super) fn rename(&mut self, id: ProposalId, term: Term) -> Option<ProposalId> {
+        let request = Request { term, ..self.take(id)? };
+        let number = self.next;
+        self.next += 1;
+        self.requests.insert(number, request);
+        Some(ProposalId { origin: self.origin, number })
+    }
+
     fn take(&mut self, id: ProposalId) -> Option<Request> {
         if id.origin == self.origin { self.requests.remove(&id.number) } else { None }
     }
 
     /// A read may be answered once `index` is applied.
     pub(super) fn confirmed(&mut self, id: ProposalId, index: Index) {
-        if id.origin == self.origin
-            && let Some(request) = self.requests.get_mut(&id.number)
-        {
-            request.kind = Kind::ConfirmedRead;
+        if self.has(id) {
             self.confirmed.insert((index, id.number));
         }
     }
@@ -110,11 +122,6 @@ impl Waiting {
     pub(super) fn caught_up(&mut self, effects: &mut Vec<Effect>) {
         let is_proposal = |request: &Request| request.kind == Kind::Proposal;
         self.end(is_proposal, &Answer::Unknown(Error::Timeout), effects);
-    }
-
-    /// Who was asked to confirm reads leads no longer, or cannot be asked.
-    pub(super) fn leader_changed(&mut self, effects: &mut Vec<Effect>) {
-        self.end(|request| request.kind == Kind::Read, &Answer::Refused(Error::LeaderChanged), effects);
     }
 
     fn end(&mut self, is_over: impl Fn(&Request) -> bool, answer: &Answer, effects: &mut Vec<Effect>) {
@@ -140,13 +147,16 @@ impl Waiting {
     }
 
     pub(super) fn expire(&mut self, now_tick: u64, effects: &mut Vec<Effect>) {
-        while let Some(first) = self.requests.first_entry()
-            && first.get().deadline_tick <= now_tick
-        {
-            let request = first.remove();
+        let expired: Vec<u64> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.deadline_tick <= now_tick)
+            .map(|(number, _)| *number)
+            .collect();
+        for request in expired.into_iter().filter_map(|number| self.requests.remove(&number)) {
             let answer = match request.kind {
                 Kind::Proposal => Answer::Unknown(Error::Timeout),
-                Kind::Read | Kind::ConfirmedRead => Answer::Refused(Error::Timeout),
+                Kind::Read => Answer::Refused(Error::Timeout),
             };
             effects.push(Effect::Answer { request: request.id, answer });
         }
@@ -232,18 +242,6 @@ mod tests {
         assert_eq!(answers(std::mem::take(&mut effects)), [(1, Answer::Refused(Error::LeaderChanged))]);
         waiting.caught_up(&mut effects);
         assert_eq!(answers(effects), [(3, Answer::Unknown(Error::Timeout))]);
-    }
-
-    #[test]
-    fn what_a_former_leader_was_asked_is_not_waited_for() {
-        let (mut waiting, mut effects) = (Waiting::new(ME, 0, 10), Vec::new());
-        let confirmed = waiting.add(RequestId(1), Kind::Read, Term(1), 0);
-        waiting.add(RequestId(2), Kind::Read, Term(1), 0);
-        waiting.confirmed(confirmed, Index(5));
-        waiting.leader_changed(&mut effects);
-        assert_eq!(answers(std::mem::take(&mut effects)), [(2, Answer::Refused(Error::LeaderChanged))]);
-        waiting.release_reads(Index(5), &mut effects);
-        assert_eq!(answers(effects), [(1, Answer::ReadAt(Index(5)))]);
     }
 
     #[test]

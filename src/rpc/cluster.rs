@@ -79,3 +79,24 @@ message! {
         members: Vec<Member>,
     }
 }
+
+message! {
+    /// What holds for all members. Not etcd's: there each member has its own, which nobody compares.
+    pub struct ClusterSettingsRequest {}
+}
+
+message! {
+    /// In milliseconds; what is 0 stays as it is.
+    pub struct ClusterSetRequest {
+        heartbeat_interval: u32 = "heartbeatInterval",
+        election_timeout: u32 = "electionTimeout",
+    }
+}
+
+message! {
+    pub struct ClusterSettingsResponse {
+        header: Option<ResponseHeader>,
+        heartbeat_interval: u32 = "heartbeatInterval",
+        election_timeout: u32 = "electionTimeout",
+    }
+}

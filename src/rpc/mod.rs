@@ -40,9 +40,9 @@ mod write;
 pub use auth::{AuthStatusRequest, AuthStatusResponse, AuthUserGetRequest};
 pub use bytes::base64;
 pub use cluster::{
-    Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
-    MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
-    MemberUpdateResponse,
+    ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse, Member, MemberAddRequest,
+    MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
+    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
 };
 pub use enums::{
     AlarmAction, AlarmType, CompareResult, CompareTarget, DowngradeAction, EventType, FilterType, SortOrder,

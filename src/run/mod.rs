@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Settings --> listeners (bound first: a port in use touches no data)
+//!            --> bootstrap (without data: the others are asked)
 //!            --> member    (the directory is locked, log and database are read)
 //!            --> doors     (on the executor of the main thread, beside the member's engine)
 //!   SIGTERM  --> doors close and answer what is under way --> the member flushes --> out
@@ -9,6 +10,7 @@
 //!
 //! Here you will not find: decisions. What is decided stands in `config`, `member` and `api`.
 
+mod bootstrap;
 mod memory;
 pub mod notify;
 mod options;
@@ -49,9 +51,12 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
     settings.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     options::raise_descriptors(settings.budget.connections_max);
     let doors = Doors::bind(settings)?;
-    let listeners = peer_doors(settings)?;
     notify::starting(START_TIMEOUT);
-    let opened = member::open(options::member(settings)).map_err(|error| error.to_string())?;
+    let mut options = options::member(settings);
+    // Before peers are let in: who asks this board meanwhile is told that nobody listens, and need not wait.
+    options.start = bootstrap::start(settings, &options)?;
+    let listeners = peer_doors(settings)?;
+    let opened = member::open(options).map_err(|error| error.to_string())?;
     let executor = Rc::new(LocalExecutor::new());
     let peers = Peers::start(
         options::peers(settings, opened.ids()),

@@ -25,6 +25,7 @@ pub fn member(settings: &Settings) -> member::Options {
         peer_urls: settings.advertise_peer_urls.clone(),
         client_urls: settings.advertise_client_urls.clone(),
         start: start(settings),
+        force_new_cluster: settings.force_new_cluster,
         learners_max: settings.learners_max,
         strict_reconfig: settings.strict_reconfig_check,
         heartbeat: settings.heartbeat_interval,
@@ -62,12 +63,16 @@ fn start(settings: &Settings) -> member::Start {
 }
 
 /// Who calls, and what it may cost.
-pub(super) fn peers(settings: &Settings, (cluster, member): (ClusterId, NodeId)) -> peer::Options {
-    let options = peer::Options::new(cluster, member);
-    match settings.peer_tls.clone() {
-        Some(config::PeerTls { cert, key, trusted_ca }) => options.with_tls([cert, key, trusted_ca]),
-        None => options,
-    }
+pub(super) fn peers(
+    settings: &Settings,
+    (cluster, member, incarnation): (ClusterId, NodeId, u64),
+) -> peer::Options {
+    peer::Options { tls: tls_files(settings), ..peer::Options::new(cluster, member, incarnation) }
+}
+
+pub(super) fn tls_files(settings: &Settings) -> Option<peer::TlsFiles> {
+    let config::PeerTls { cert, key, trusted_ca } = settings.peer_tls.clone()?;
+    Some(peer::TlsFiles { cert, key, trusted_ca })
 }
 
 pub(super) fn http(settings: &Settings) -> http::Options {

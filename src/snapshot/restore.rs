@@ -27,7 +27,7 @@ use crate::{
     types::{
         Bugs, Bytes, ClusterId, EntryId, HardState, Index, KeyRev, LeaseId, Membership, NodeId, Revision,
     },
-    wal::{self, Directory, Known, Record, Wal},
+    wal::{self, Directory, Known, Record, Wal, WalError},
 };
 
 /// Records are kept in transactions of so much. LMDB's memory and the number of syncs are weighed against each other.
@@ -80,7 +80,15 @@ pub fn restore(
     let made = partial.made();
     begin(&made).map_err(|error| SnapshotError::io(&made, "cannot be begun", error))?;
     let restored = fill_store(&mut reader, &made.join("db"), options)?;
-    make_log(&made.join("wal"), restored.applied, options, rng)?;
+    let wal = wal::Options {
+        segment_bytes: options.wal_segment_bytes,
+        cluster: options.cluster,
+        member: options.member,
+        bugs: Bugs::default(),
+    };
+    let path = made.join("wal");
+    let disk = Directory::open(&path).map_err(|error| SnapshotError::io(&path, "cannot be made", error))?;
+    make_log(disk, wal, &options.membership, restored.applied, rng)?;
     partial.finish(dir)?;
     Ok(restored)
 }
@@ -268,24 +276,17 @@ impl Filling {
     }
 }
 
-/// A log that begins where the store ends.
-fn make_log(
-    dir: &Path,
+/// A log that begins where a store ends, on an empty disk.
+pub fn make_log(
+    disk: Directory,
+    options: wal::Options,
+    members: &Membership,
     applied: EntryId,
-    options: &RestoreOptions,
     rng: fastrand::Rng,
-) -> Result<(), SnapshotError> {
-    let disk = Directory::open(dir).map_err(|error| SnapshotError::io(dir, "cannot be made", error))?;
-    let wal = wal::Options {
-        segment_bytes: options.wal_segment_bytes,
-        cluster: options.cluster,
-        member: options.member,
-        bugs: Bugs::default(),
-    };
-    let members = &options.membership;
+) -> Result<(), WalError> {
     let known = Known { applied: Index(0), catching_up: false, members };
-    let (mut wal, _) = Wal::open(disk, wal, known, rng)?;
+    let (mut wal, _) = Wal::open(disk, options, known, rng)?;
     let state = HardState { term: applied.term, vote: None };
     wal.write(&[Record::HardState(state), Record::LogStart(applied)], members)?;
-    Ok(wal.sync()?)
+    wal.sync()
 }

@@ -132,12 +132,19 @@ impl<'a> Apply<'a> {
             Command::LeaseRevoke { id, only_in } => self.revoke(*id, *only_in, term),
             Command::LeaseCheckpoint { leases, only_in } => self.checkpoint(leases, *only_in, term),
             Command::Alarm(alarm) => self.alarm(alarm),
-            Command::Publish { member, name, client_urls, level } => self.change_member(*member, |row| {
-                (row.name, row.client_urls, row.level) = (name.clone(), client_urls.clone(), *level);
-            }),
-            Command::UpdateMember { member, peer_urls } => {
-                self.change_member(*member, |row| row.peer_urls.clone_from(peer_urls))
+            Command::Publish { member, name, client_urls, level, incarnation } => {
+                self.change_member(*member, |row| {
+                    let is_other = row.incarnation != 0 && row.incarnation != *incarnation;
+                    (row.name, row.client_urls) = (name.clone(), client_urls.clone());
+                    (row.level, row.incarnation) = (*level, *incarnation);
+                    // Its data is gone, and what it voted for: nobody may go on under its id.
+                    if is_other { Err(Error::MemberNotFound) } else { Ok(()) }
+                })
             }
+            Command::UpdateMember { member, peer_urls } => self.change_member(*member, |row| {
+                row.peer_urls.clone_from(peer_urls);
+                Ok(())
+            }),
             Command::UpdateCluster(change) => self.change_cluster(change),
             #[cfg(feature = "testing")]
             Command::Probe => Ok(Outcome::None),

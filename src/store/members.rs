@@ -29,13 +29,13 @@ impl Apply<'_> {
     pub(super) fn change_member(
         &mut self,
         id: NodeId,
-        change: impl FnOnce(&mut MemberRow),
+        change: impl FnOnce(&mut MemberRow) -> Result<(), Error>,
     ) -> Result<Outcome, Stop> {
         if !self.state.membership.contains(id) {
             return Err(Error::MemberNotFound.into());
         }
         let mut row = self.row(id, MemberRow::decode)?.unwrap_or_default();
-        change(&mut row);
+        change(&mut row)?;
         self.set(Table::Members, format::member_key(id).to_vec(), Some(row.encode().to_vec()));
         Ok(Outcome::ClusterChanged { revision: self.state.revision })
     }

@@ -42,6 +42,7 @@ mod members;
 mod range;
 mod receive;
 mod record;
+mod refound;
 mod removal;
 mod sorted;
 mod state;

@@ -54,12 +54,13 @@ pub enum Command {
         only_in: Option<Term>,
     },
     Alarm(AlarmRequest),
-    /// What a member tells of itself when it has begun to serve.
+    /// What a member tells of itself when it has begun to serve. Of a board that has its id and not its data it is refused.
     Publish {
         member: NodeId,
         name: String,
         client_urls: Vec<String>,
         level: u32,
+        incarnation: u64,
     },
     /// A member's peer URLs, as an operator has changed them.
     UpdateMember {

@@ -46,6 +46,13 @@ pub enum Error {
     /// A change of the members is under way, or the leader has not committed in its term yet.
     MembershipBusy,
     BadLeaderTransferee,
+    /// Nobody knows who leads next.
+    TransferTimeout,
+    /// In milliseconds.
+    BadTimeouts {
+        heartbeat: u32,
+        election: u32,
+    },
     /// The change would leave no voter.
     NotEnoughStartedMembers,
 }
@@ -100,11 +107,37 @@ impl fmt::Display for Error {
                 f.write_str("etcdserver: another membership change is under way: try again when it is done")
             }
             Self::BadLeaderTransferee => f.write_str("etcdserver: bad leader transferee"),
+            Self::TransferTimeout => {
+                f.write_str("etcdserver: request timed out, leader transfer took too long")
+            }
+            Self::BadTimeouts { heartbeat, election } => bad_timeouts(f, *heartbeat, *election),
             Self::NotEnoughStartedMembers => {
                 f.write_str("etcdserver: re-configuration failed due to not enough started members")
             }
         }
     }
+}
+
+/// etcd's words about its flags.
+fn bad_timeouts(f: &mut fmt::Formatter<'_>, heartbeat: u32, election: u32) -> fmt::Result {
+    if heartbeat == 0 {
+        return f.write_str("--heartbeat-interval must be >0 (set to 0ms)");
+    }
+    if election == 0 {
+        return f.write_str("--election-timeout must be >0 (set to 0ms)");
+    }
+    if election > limits::ELECTION_MS_MAX {
+        let most = limits::ELECTION_MS_MAX;
+        return write!(
+            f,
+            "--election-timeout[{election}ms] is too long, and should be set less than {most}ms"
+        );
+    }
+    write!(
+        f,
+        "--election-timeout[{election}ms] should be at least as {} times as --heartbeat-interval[{heartbeat}ms]",
+        limits::HEARTBEATS_AN_ELECTION
+    )
 }
 
 impl std::error::Error for Error {}

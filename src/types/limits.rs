@@ -39,3 +39,9 @@ pub const ALARMS_MAX: usize = 1024;
 
 /// Longest lease, in seconds, as in etcd (about 285 years).
 pub const LEASE_TTL_MAX_S: i64 = 9_000_000_000;
+
+/// Longest election, in milliseconds, as in etcd: a board that goes is missed for that long.
+pub const ELECTION_MS_MAX: u32 = 50_000;
+
+/// So many heartbeats fit into an election, as etcd wants it: one or two may be lost.
+pub const HEARTBEATS_AN_ELECTION: u32 = 5;

@@ -23,6 +23,8 @@ pub struct MemberRow {
     pub client_urls: Vec<String>,
     /// The newest kind of entry that its build knows (`Command::LEVEL`); 0 before it has served.
     pub level: u32,
+    /// Drawn with its data directory: tells whether a board that has its id has its data, too. 0 before it has served.
+    pub incarnation: u64,
 }
 
 /// What holds for all members.
@@ -92,9 +94,10 @@ mod tests {
             peer_urls: vec!["http://h:1".into()],
             client_urls: Vec::new(),
             level: 1,
+            incarnation: 300,
         };
         let bytes = row.encode();
-        assert_eq!(bytes[..], *b"\x01\x01a\x01\x0ahttp://h:1\x00\x01");
+        assert_eq!(bytes[..], *b"\x01\x01a\x01\x0ahttp://h:1\x00\x01\xac\x02");
         assert_eq!(MemberRow::decode(&bytes), Ok(row));
         assert_eq!(ClusterRow::decode(&[]), Err(DecodeError::Empty));
         assert_eq!(ClusterRow::decode(&[2, 0, 0, 0]), Err(DecodeError::Version(2)));

@@ -103,8 +103,9 @@ fn command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
         Command::Alarm(request) => {
             write!(f, "alarm {:?} {:?} member={}", request.action, request.kind, request.member)
         }
-        Command::Publish { member, name, client_urls, level } => {
-            write!(f, "publish {member} {name:?} {} level={level}", client_urls.join(","))
+        Command::Publish { member, name, client_urls, level, incarnation } => {
+            let urls = client_urls.join(",");
+            write!(f, "publish {member} {name:?} {urls} level={level} incarnation={incarnation:x}")
         }
         Command::UpdateMember { member, peer_urls } => {
             write!(f, "update-member {member} {}", peer_urls.join(","))

@@ -3,15 +3,19 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
     time::Duration,
+    vec,
 };
 
 /// What is done with a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// A whole answer.
+    /// A whole answer, in which `127.0.0.1:PORT` is this very server.
     Whole(u16, String),
     /// The pieces of a chunked body, as they are cut; `end`: then the connection is closed in its middle.
     Pieces { pieces: Vec<String>, end: bool },
@@ -37,6 +41,12 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (told, asked) = channel();
+        let here = |body: String| body.replace("127.0.0.1:PORT", &address.to_string());
+        let replies = replies.into_iter().map(|reply| match reply {
+            Reply::Whole(status, body) => Reply::Whole(status, here(body)),
+            reply => reply,
+        });
+        let replies = replies.collect();
         thread::spawn(move || serve(&listener, replies, &told));
         Scripted { address, asked }
     }
@@ -47,30 +57,36 @@ impl Scripted {
     }
 }
 
-/// Connections one after the other: a client has one at a time.
+/// A client may leave a connection idle and open the next one: who asks first is answered first.
 fn serve(listener: &TcpListener, replies: Vec<Reply>, told: &Sender<Asked>) {
-    let mut replies = replies.into_iter();
-    let mut held = Vec::new();
+    let replies = Arc::new(Mutex::new(replies.into_iter()));
     for stream in listener.incoming() {
-        let mut stream = stream.expect("a connection");
-        while let Some(asked) = request(&mut stream) {
-            if told.send(asked).is_err() {
-                return;
+        let (mut stream, replies, told) = (stream.expect("a connection"), replies.clone(), told.clone());
+        thread::spawn(move || {
+            let held_open = talk(&mut stream, &replies, &told);
+            while held_open {
+                thread::park();
             }
-            let reply = replies.next().unwrap_or(Reply::Nothing);
-            let stays = matches!(reply, Reply::Whole(..));
-            let held_open = matches!(reply, Reply::Pieces { end: false, .. });
-            // A client that has seen enough may be gone.
-            let _ = answer(&mut stream, reply);
-            if held_open {
-                held.push(stream);
-                break;
-            }
-            if !stays {
-                break;
-            }
+        });
+    }
+}
+
+/// Is the connection to stay as it is?
+fn talk(stream: &mut TcpStream, replies: &Mutex<vec::IntoIter<Reply>>, told: &Sender<Asked>) -> bool {
+    while let Some(asked) = request(stream) {
+        if told.send(asked).is_err() {
+            return false;
+        }
+        let reply = replies.lock().expect("nobody panics with it").next().unwrap_or(Reply::Nothing);
+        let stays = matches!(reply, Reply::Whole(..));
+        let held_open = matches!(reply, Reply::Pieces { end: false, .. });
+        // A client that has seen enough may be gone.
+        let _ = answer(stream, reply);
+        if !stays {
+            return held_open;
         }
     }
+    false
 }
 
 fn request(stream: &mut TcpStream) -> Option<Asked> {

@@ -3,15 +3,15 @@
 use std::{env, fs, sync::Arc};
 
 use solder::{
-    peer::{Bye, Frame, Greeting, Purpose, Refusal},
+    peer::{Bye, Frame, Greeting, Purpose, Refusal, RollCall, RollEntry},
     raft::{Envelope, Message, Refusal as Refused},
     replica::{PeerMessage, Session, TransferMessage},
     snapshot::{SnapshotCursor, next_piece},
     store::{Lmdb, LmdbOptions, Options, Store},
     types::{
         AlarmAction, AlarmKind, AlarmRequest, Bytes, ClusterId, Command, DeleteRangeRequest, Entry, EntryId,
-        Index, KeyRange, KeyRev, LeaseId, Membership, MembershipChange, NodeId, Payload, ProposalId,
-        PutRequest, Revision, Term, TxnOp, TxnRequest,
+        Index, KeyRange, KeyRev, LeaseId, MemberRow, Membership, MembershipChange, NodeId, Payload,
+        ProposalId, PutRequest, Revision, Term, TxnOp, TxnRequest,
     },
 };
 use tempfile::TempDir;
@@ -72,9 +72,12 @@ fn greetings() -> Vec<(&'static str, Greeting)> {
         from: NodeId(1),
         to: NodeId(2),
         frame_bytes_max: 4 << 20,
+        incarnation: 9,
     };
     let refused = Greeting { purpose: Purpose::Bulk, verdict: Some(Refusal::Removed), ..first };
-    vec![("first", first), ("refused", refused)]
+    let (cluster, nobody) = (ClusterId(0), NodeId(0));
+    let ask = Greeting { purpose: Purpose::Ask, cluster, from: nobody, to: nobody, ..first };
+    vec![("first", first), ("refused", refused), ("ask", ask)]
 }
 
 fn frames() -> Vec<(&'static str, Frame)> {
@@ -98,6 +101,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("ping", Frame::Ping { number: 7 }),
         ("pong", Frame::Pong { number: u64::MAX }),
         ("bye", Frame::Bye(Bye::Removed)),
+        ("roll_call", Frame::RollCall(roll_call())),
     ]
 }
 
@@ -146,6 +150,15 @@ fn raft_steps() -> Vec<(String, Vec<u8>)> {
         }
     }
     seeds
+}
+
+fn roll_call() -> RollCall {
+    let row = MemberRow { name: "a".into(), peer_urls: vec!["http://h:1".into()], ..MemberRow::default() };
+    let members = vec![
+        RollEntry { id: NodeId(1), is_learner: false, row: row.encode() },
+        RollEntry { id: NodeId(2), is_learner: true, row: MemberRow::default().encode() },
+    ];
+    RollCall { cluster: ClusterId(5), member: NodeId(1), members, removed: [NodeId(9)].into() }
 }
 
 fn frame_bytes(frame: &Frame) -> Vec<u8> {

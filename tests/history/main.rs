@@ -30,7 +30,7 @@ use solder::types::{KeyRev, Revision};
 use tempfile::TempDir;
 
 use crate::{
-    clerk::{Book, Clerk, KEYS, PREFIX},
+    clerk::{Book, Clerk, KEYS},
     judges::{
         linearizable::judge,
         truth::{EMPTY, Event, Truth},
@@ -42,6 +42,9 @@ use crate::{
 };
 
 const CLIENTS: u64 = 6;
+
+/// Of all keys.
+const PREFIX: &[u8] = b"h/";
 
 #[test]
 fn what_clients_see_is_one_story() {
@@ -59,9 +62,9 @@ fn what_clients_see_is_one_story() {
         let (watch, book, stop) = (&watch, &book, &stop);
         for client in 0..CLIENTS {
             scope.spawn(move || {
-                let mut clerk = Clerk::new(client, address, seed);
+                let mut clerk = Clerk::new(client, &[address], seed);
                 while !stop.load(Ordering::Relaxed) {
-                    clerk.call(book, watch);
+                    clerk.call(book, watch.last());
                 }
             });
         }
@@ -75,7 +78,7 @@ fn what_clients_see_is_one_story() {
         thread::sleep(Duration::from_millis(300));
         stop.store(true, Ordering::Relaxed);
     });
-    Clerk::new(CLIENTS, address, seed).look_at_all(&book);
+    Clerk::new(CLIENTS, &[address], seed).look_at_all(&book);
 
     let last = server.client().get(KEYS[0]).expect("it serves").revision;
     let history = book.into_inner().expect("nobody panicked").history;

@@ -1,7 +1,8 @@
 //! A board for a test.
 
-use std::{path::Path, rc::Rc};
+use std::{path::Path, rc::Rc, time::Duration};
 
+use async_io::Timer;
 use futures_lite::future;
 use smol::LocalExecutor;
 use solder::{
@@ -57,6 +58,16 @@ where
         future::pending().await
     };
     async_io::block_on(executor.run(future::or(life, never)))
+}
+
+/// Waits until the member has told of itself all that it has to.
+pub(crate) async fn introduced(member: &Member) {
+    let committed = || member.figures().proposals_committed;
+    let mut before = 0;
+    while before != committed() || member.members(false).await.is_ok_and(|all| all[0].name.is_empty()) {
+        before = committed();
+        Timer::after(Duration::from_millis(400)).await;
+    }
 }
 
 pub(crate) fn put_of(key: &str, value: &str) -> Command {

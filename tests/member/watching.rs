@@ -15,7 +15,7 @@ use solder::{
     types::{Command, Error, KeyRange, KeyRev, LeaseId, Outcome, PutRequest, Revision, TxnOp, TxnRequest},
 };
 
-use super::support::{get, options, put, put_of, with};
+use super::support::{get, introduced, options, put, put_of, with};
 
 fn watch(range: KeyRange, start: i64) -> WatchRequest {
     WatchRequest {
@@ -415,6 +415,7 @@ fn a_lease_that_is_kept_alive_stays_and_nothing_is_written_for_that() {
     with(quick(dir.path()), |member, _| async move {
         let (short, long) = (grant(&member, 1).await, grant(&member, 1000).await);
         put_with(&member, "a", short).await;
+        introduced(&member).await;
         let before = member.figures().proposals_committed;
         for _ in 0..8 {
             Timer::after(Duration::from_millis(250)).await;

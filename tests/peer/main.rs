@@ -1,5 +1,6 @@
 //! Peers over real sockets.
 
+mod ask;
 mod duels;
 mod hostile;
 mod lanes;

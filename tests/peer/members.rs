@@ -22,7 +22,8 @@ fn who_is_removed_is_told_and_stays_out() {
         one.reaches(&three).await;
         let connections = one.figures(3).connections;
         let removed = BTreeSet::from([NodeId(2)]);
-        let roster = Roster { members: vec![three.address(true)], removed, takes_guests: true };
+        let roster =
+            Roster { members: vec![three.address(true)], removed, takes_guests: true, ..Roster::default() };
         one.peers.set_members(roster);
         one.heartbeat(2, 1);
         until("it is told", || two.refusals() == [(1, Refusal::Removed)]).await;

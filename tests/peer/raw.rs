@@ -32,6 +32,7 @@ pub(crate) fn greeting(from: u64, to: u64) -> Greeting {
         from: NodeId(from),
         to: NodeId(to),
         frame_bytes_max: FRAME_BYTES_MAX,
+        incarnation: from,
     }
 }
 

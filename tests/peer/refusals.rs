@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use solder::{
-    peer::{Greeting, MemberAddress, Options, Refusal, Roster},
+    peer::{Bye, Greeting, MemberAddress, Options, Refusal, Roster},
     types::{ClusterId, NodeId},
 };
 
@@ -27,8 +27,8 @@ fn each_reason() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
         let removed = BTreeSet::from([NodeId(9)]);
-        let members = vec![MemberAddress { id: NodeId(2), urls: vec![], is_kept: false }];
-        let roster = Roster { members, removed, takes_guests: false };
+        let members = vec![MemberAddress { id: NodeId(2), urls: vec![], is_kept: false, incarnation: 0 }];
+        let roster = Roster { members, removed, takes_guests: false, ..Roster::default() };
         one.peers.set_members(roster.clone());
         let good = greeting(2, 1);
         assert_eq!(verdict(&one, good).await, None);
@@ -71,7 +71,7 @@ fn guests_are_few() {
 #[test]
 fn boards_tell_each_other() {
     run(|executor| async move {
-        let stranger = Options { limits: limits(), ..Options::new(ClusterId(7), NodeId(2)) };
+        let stranger = Options { limits: limits(), ..Options::new(ClusterId(7), NodeId(2), 2) };
         let stranger = Board::start_at(&executor, stranger, "http://127.0.0.1:0");
         let one = Board::start(&executor, 1);
         one.keeps(&[&stranger]);
@@ -88,7 +88,8 @@ fn boards_tell_each_other() {
 fn a_wrong_url() {
     run(|executor| async move {
         let (one, two) = (Board::start(&executor, 1), Board::start(&executor, 2));
-        let three = MemberAddress { id: NodeId(3), urls: vec![two.url.clone()], is_kept: true };
+        let three =
+            MemberAddress { id: NodeId(3), urls: vec![two.url.clone()], is_kept: true, incarnation: 0 };
         one.peers.set_members(Roster { members: vec![three], ..Roster::default() });
         until("refused", || one.figures(3).dials_failed > 1).await;
         assert!(two.peers.totals().refused > 0 && !one.is_connected(3));
@@ -101,12 +102,51 @@ fn a_newer_build_is_told_by_its_dialler_too() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
         let listener = crate::raw::RawListener::bind();
-        let two = MemberAddress { id: NodeId(2), urls: vec![listener.url()], is_kept: true };
+        let two = MemberAddress { id: NodeId(2), urls: vec![listener.url()], is_kept: true, incarnation: 0 };
         one.peers.set_members(Roster { members: vec![two], ..Roster::default() });
         let mut raw = listener.accept_silently().await;
         let theirs = raw.read_greeting().await;
         let answer = Greeting { lowest: 2, highest: 3, from: theirs.to, to: theirs.from, ..theirs };
         raw.write(&answer.encode()).await;
         until("refused", || one.refusals() == [(2, Refusal::Version)]).await;
+    });
+}
+
+/// It has the id of a member, and not its data.
+#[test]
+fn a_wiped_disk() {
+    run(|executor| async move {
+        let one = Board::start(&executor, 1);
+        let member = |incarnation| MemberAddress { id: NodeId(2), urls: vec![], is_kept: false, incarnation };
+        let list = |incarnation| {
+            one.peers.set_members(Roster { members: vec![member(incarnation)], ..Roster::default() });
+        };
+        let of = |incarnation| Greeting { incarnation, ..greeting(2, 1) };
+        // As published.
+        list(7);
+        assert_eq!(verdict(&one, of(8)).await, Some(Refusal::WipedDisk));
+        let mut good = Raw::join(&one.url, of(7)).await;
+        // Not published yet, but it was here.
+        list(0);
+        assert_eq!(verdict(&one, of(8)).await, Some(Refusal::WipedDisk));
+        // Who was here was the wrong one.
+        list(8);
+        assert_eq!(good.bye().await, Some(Bye::NotMember));
+        assert_eq!(verdict(&one, of(7)).await, Some(Refusal::WipedDisk));
+        assert_eq!(verdict(&one, of(8)).await, None);
+    });
+}
+
+#[test]
+fn a_wiped_disk_is_told_and_does_not_tell() {
+    run(|executor| async move {
+        let (one, two) = (Board::start(&executor, 1), Board::start(&executor, 2));
+        let old = MemberAddress { incarnation: 77, ..two.address(true) };
+        one.peers.set_members(Roster { members: vec![old], ..Roster::default() });
+        until("seen when dialled", || one.figures(2).dials_failed > 1).await;
+        assert_eq!(one.refusals(), [], "it is not this board that was wiped");
+        two.keeps(&[&one]);
+        until("told", || two.refusals() == [(1, Refusal::WipedDisk)]).await;
+        assert!(two.messages().is_empty() && !one.is_connected(2));
     });
 }

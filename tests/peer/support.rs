@@ -59,7 +59,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn options(id: u64) -> Options {
-    Options { limits: limits(), ..Options::new(CLUSTER, NodeId(id)) }
+    Options { limits: limits(), ..Options::new(CLUSTER, NodeId(id), id) }
 }
 
 impl Board {
@@ -85,7 +85,7 @@ impl Board {
     }
 
     pub(crate) fn address(&self, is_kept: bool) -> MemberAddress {
-        MemberAddress { id: self.id, urls: vec![self.url.clone()], is_kept }
+        MemberAddress { id: self.id, urls: vec![self.url.clone()], is_kept, incarnation: 0 }
     }
 
     /// Knows these and nobody else.
@@ -163,6 +163,7 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
             other => format!("{other:?}"),
         },
         PeerMessage::Transfer { session, .. } => format!("transfer {}", session.0),
+        other => format!("{other:?}"),
     }
 }
 

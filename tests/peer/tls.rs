@@ -21,7 +21,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use smol::LocalExecutor;
-use solder::peer::{Options, Peers, Roster};
+use solder::peer::{Options, Peers, Roster, TlsFiles};
 use tempfile::TempDir;
 
 use crate::{
@@ -77,7 +77,8 @@ impl Authority {
 }
 
 fn with(id: u64, files: [PathBuf; 3]) -> Options {
-    options(id).with_tls(files)
+    let [cert, key, trusted_ca] = files;
+    Options { tls: Some(TlsFiles { cert, key, trusted_ca }), ..options(id) }
 }
 
 /// One that is fit for the cluster of `authority`.

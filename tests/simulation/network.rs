@@ -89,8 +89,5 @@ pub fn over_the_wire(message: &PeerMessage) -> PeerMessage {
 }
 
 pub fn ends(message: &PeerMessage) -> (NodeId, NodeId) {
-    match message {
-        PeerMessage::Raft(envelope) => (envelope.from, envelope.to),
-        PeerMessage::Transfer { from, to, .. } => (*from, *to),
-    }
+    message.ends()
 }

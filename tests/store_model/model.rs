@@ -198,9 +198,13 @@ impl Model {
                 };
                 Outcome::Alarm { revision, touched: touched.then_some(*alarm) }
             }
-            Command::Publish { member, name, client_urls, level } => {
+            Command::Publish { member, name, client_urls, level, incarnation } => {
                 let mut row = self.member_row(*member)?;
+                if ![0, *incarnation].contains(&row.incarnation) {
+                    return Err(Error::MemberNotFound);
+                }
                 (row.name, row.client_urls, row.level) = (name.clone(), client_urls.clone(), *level);
+                row.incarnation = *incarnation;
                 self.members.insert(*member, row.encode());
                 Outcome::ClusterChanged { revision }
             }

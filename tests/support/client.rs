@@ -91,11 +91,8 @@ impl Client {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let mut connection = Connection::open(self.address)
-                    .map_err(|error| Trouble::Unsent(format!("{path}: {error}")))?;
-                let set = connection.set_patience(self.patience);
-                set.map_err(|error| Trouble::Unsent(format!("{path}: {error}")))?;
-                connection
+                let opened = Connection::open_within(self.address, self.patience);
+                opened.map_err(|error| Trouble::Unsent(format!("{path}: {error}")))?
             }
         };
         let answer = connection

@@ -43,10 +43,16 @@ struct Told {
 impl Follower {
     /// From `start` on.
     pub fn new(address: SocketAddr, prefix: &[u8], start: i64) -> Follower {
+        Follower::among(&[address], prefix, start)
+    }
+
+    /// The same, going on at the next server whenever one breaks off or is silent.
+    pub fn among(addresses: &[SocketAddr], prefix: &[u8], start: i64) -> Follower {
+        let addresses = addresses.to_vec();
         let told = Arc::new(Mutex::new(Told { last: start - 1, ..Told::default() }));
         let stop = Arc::new(AtomicBool::new(false));
         let mut watch =
-            Watch { address, prefix: prefix.to_vec(), next: start, told: told.clone(), stop: stop.clone() };
+            Watch { addresses, prefix: prefix.to_vec(), next: start, told: told.clone(), stop: stop.clone() };
         thread::spawn(move || watch.run());
         Follower { told, stop }
     }
@@ -86,7 +92,8 @@ impl Drop for Follower {
 }
 
 struct Watch {
-    address: SocketAddr,
+    /// The first is asked next.
+    addresses: Vec<SocketAddr>,
     prefix: Vec<u8>,
     next: i64,
     told: Arc<Mutex<Told>>,
@@ -101,6 +108,7 @@ impl Watch {
                 self.told.lock().expect("nobody panics with it").wrong = Some(why);
                 return;
             }
+            self.addresses.rotate_left(1);
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -110,11 +118,11 @@ impl Watch {
             "key": b64(&self.prefix), "range_end": b64(&prefix_end(&self.prefix)),
             "start_revision": self.next.to_string(),
         }});
-        let Ok(mut connection) = Connection::open(self.address) else { return Ok(()) };
-        // It looks up now and then whether it is to stop.
-        if connection.set_patience(Duration::from_secs(3)).is_err() {
+        // It looks up now and then whether it is to stop; and a server that says nothing may be cut off.
+        let patience = Duration::from_secs(if self.addresses.len() == 1 { 3 } else { 1 });
+        let Ok(connection) = Connection::open_within(self.addresses[0], patience) else {
             return Ok(());
-        }
+        };
         let body = create.to_string();
         let Ok(mut stream) = Stream::open(connection, &Request::post("/v3/watch", body.as_bytes())) else {
             return Ok(());

@@ -45,7 +45,14 @@ impl<'a> Request<'a> {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Connection> {
-        Connection::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+        Connection::open_within(address, PATIENCE)
+    }
+
+    /// As patient with the connection's making as with its answers.
+    pub fn open_within(address: SocketAddr, patience: Duration) -> io::Result<Connection> {
+        let mut connection = Connection::over(TcpStream::connect_timeout(&address, patience)?)?;
+        connection.set_patience(patience)?;
+        Ok(connection)
     }
 
     /// One of which the kernel keeps next to nothing: who does not read is soon sent nothing more.

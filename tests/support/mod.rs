@@ -12,6 +12,7 @@
 //! fails there is a fault of the test.
 
 pub mod client;
+pub mod cluster;
 pub mod disk;
 pub mod follower;
 pub mod http;

@@ -31,12 +31,14 @@ pub struct Server {
     address: SocketAddr,
     home: PathBuf,
     args: Vec<String>,
+    /// The words before the command, for one that runs elsewhere.
+    runner: Vec<String>,
     /// Removed at the end.
     _scratch: Option<TempDir>,
 }
 
 /// What is tested: ours, or the one that `SOLDER_UNDER_TEST` names.
-fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     match std::env::var_os("SOLDER_UNDER_TEST") {
         Some(path) => path.into(),
         None => env!("CARGO_BIN_EXE_solder").into(),
@@ -75,15 +77,26 @@ impl Server {
 
     /// In `home`, which stays; not started yet.
     pub fn stopped(home: &Path, args: &[&str]) -> Server {
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Server::elsewhere(home, free_address(), Vec::new(), args)
+    }
+
+    /// The same, but serving at `address`, by way of a command that runs another where that address is.
+    pub fn elsewhere(home: &Path, address: SocketAddr, runner: Vec<String>, args: &[&str]) -> Server {
         Server {
             binary: binary(),
             child: None,
-            address: free_address(),
+            address,
             home: home.to_owned(),
-            args,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            runner,
             _scratch: None,
         }
+    }
+
+    /// The same by another binary.
+    pub(super) fn by(mut self, binary: PathBuf) -> Server {
+        self.binary = binary;
+        self
     }
 
     /// Starts and waits until it serves.
@@ -94,6 +107,11 @@ impl Server {
     /// Starts and waits until it serves or has ended; the error tells its last words.
     pub fn try_start(&mut self) -> Result<(), String> {
         self.launch();
+        self.wait()
+    }
+
+    /// Waits until it serves or has ended; the error tells its last words.
+    pub fn wait(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + START_MAX;
         while !self.serves() {
             if let Some(status) = self.ended() {
@@ -111,16 +129,23 @@ impl Server {
 
     /// etcd's own is of this machine always.
     fn command(&self) -> Command {
-        match is_etcds(&self.binary) {
+        let command = match is_etcds(&self.binary) {
             true => Command::new(&self.binary),
             false => runner::command(&self.binary),
-        }
+        };
+        let Some((first, rest)) = self.runner.split_first() else { return command };
+        let mut elsewhere = Command::new(first);
+        elsewhere.args(rest).arg(command.get_program()).args(command.get_args());
+        elsewhere
     }
 
     fn flags(&self) -> Vec<String> {
         let url = format!("http://{}", self.address);
         let mut flags = Vec::new();
-        if is_etcds(&self.binary) {
+        let has_peers = self.args.iter().any(|arg| arg.starts_with("--listen-peer-urls"));
+        if is_etcds(&self.binary) && has_peers {
+            flags.push("--log-level=error".to_owned());
+        } else if is_etcds(&self.binary) {
             let peer = format!("http://{}", free_address());
             flags.push(format!("--listen-peer-urls={peer}"));
             flags.push(format!("--initial-advertise-peer-urls={peer}"));
@@ -128,7 +153,7 @@ impl Server {
             flags.push("--log-level=error".to_owned());
         } else {
             flags.push("serve".to_owned());
-            if !self.args.iter().any(|arg| arg.starts_with("--listen-peer-urls")) {
+            if !has_peers {
                 flags.push("--listen-peer-urls=http://127.0.0.1:0".to_owned());
             }
         }
@@ -140,10 +165,9 @@ impl Server {
     }
 
     /// Does it answer that it can read and write? An alarm does not count against it.
-    fn serves(&self) -> bool {
+    pub fn serves(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
-            let mut connection = Connection::open(self.address)?;
-            connection.set_patience(Duration::from_secs(2))?;
+            let mut connection = Connection::open_within(self.address, Duration::from_secs(2))?;
             let answer = connection.call(&Request::get("/health?exclude=NOSPACE&exclude=CORRUPT"))?;
             Ok(answer.status == 200)
         };
@@ -178,7 +202,7 @@ impl Server {
 
     /// As an operator stops it: SIGTERM. How it ended.
     pub fn terminate(&mut self) -> ExitStatus {
-        kill_process(self.pid(), Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
         let deadline = Instant::now() + STOP_MAX;
         loop {
             if let Some(status) = self.ended() {
@@ -187,6 +211,15 @@ impl Server {
             assert!(Instant::now() < deadline, "did not stop within {STOP_MAX:?}\n{}", self.log_tail());
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Stops it in the middle of whatever it does, or lets it go on.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("it runs");
+    }
+
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -249,7 +282,7 @@ impl Drop for Server {
 }
 
 /// A port that is free now, below those that the kernel gives to clients: none of them takes it between two starts.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 1000) as u16 * 20;
     for _ in 0..2000 {

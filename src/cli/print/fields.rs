@@ -37,7 +37,12 @@ pub(super) fn print(answer: &Answer<'_>, out: &mut Vec<u8>) -> bool {
         Answer::Status(all) => all.iter().for_each(|(endpoint, response)| status(endpoint, response, out)),
         Answer::Hashes(all) => all.iter().for_each(|(endpoint, response)| hash(endpoint, response, out)),
         Answer::Snapshot(found) => snapshot(found, out),
-        Answer::LeaderMoved { .. } => return false,
+        Answer::ClusterSettings(settings) => {
+            header(&settings.header, out);
+            line!(out, "\"HeartbeatInterval\" : {}", settings.heartbeat_interval);
+            line!(out, "\"ElectionTimeout\" : {}", settings.election_timeout);
+        }
+        Answer::LeaderMoved { .. } | Answer::MemberChanged { .. } => return false,
     }
     true
 }

@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Answer, Health, Style};
+use super::{Answer, Done, Health, Style};
 use crate::{
     cli::go,
     rpc::{
@@ -35,6 +35,17 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             flat(&response.header).raw("leases", array(leases)).end()
         }
         Answer::Alarms(response) => alarms(response),
+        Answer::MemberChanged { done, header, members } => {
+            let added = match done {
+                Done::Added(member) => member.map(one_member),
+                Done::Removed(_) | Done::Updated(_) | Done::Promoted(_) => None,
+            };
+            with_header(header).some("member", added).list("members", members.iter().map(one_member)).end()
+        }
+        Answer::ClusterSettings(settings) => with_header(&settings.header)
+            .raw("heartbeatInterval", settings.heartbeat_interval)
+            .raw("electionTimeout", settings.election_timeout)
+            .end(),
         Answer::Members(response) if style.hex => members_hex(response),
         Answer::Members(response) => members(response),
         Answer::Health(all) => array(all.iter().map(health)),
@@ -271,17 +282,18 @@ fn texts(texts: &[String]) -> impl ExactSizeIterator<Item = String> {
     texts.iter().map(|text| string(text))
 }
 
+fn one_member(member: &Member) -> String {
+    Object::new()
+        .number("ID", member.id)
+        .text("name", &member.name)
+        .list("peerURLs", texts(&member.peer_urls))
+        .list("clientURLs", texts(&member.client_urls))
+        .flag("isLearner", member.is_learner)
+        .end()
+}
+
 fn members(response: &MemberListResponse) -> String {
-    let member = |member: &Member| {
-        Object::new()
-            .number("ID", member.id)
-            .text("name", &member.name)
-            .list("peerURLs", texts(&member.peer_urls))
-            .list("clientURLs", texts(&member.client_urls))
-            .flag("isLearner", member.is_learner)
-            .end()
-    };
-    with_header(&response.header).list("members", response.members.iter().map(member)).end()
+    with_header(&response.header).list("members", response.members.iter().map(one_member)).end()
 }
 
 /// `--hex` changes the ids of members alone, and one name, as etcdctl's does.

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use super::failure::{Failure, Status};
 use crate::rpc::{
-    AlarmResponse, DeleteRangeResponse, HashKVResponse, LeaseGrantResponse, LeaseKeepAliveResponse,
-    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberListResponse, PutResponse,
-    RangeResponse, StatusResponse, TxnResponse, WatchResponse,
+    AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, LeaseGrantResponse,
+    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, Member,
+    MemberListResponse, PutResponse, RangeResponse, ResponseHeader, StatusResponse, TxnResponse,
+    WatchResponse,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +49,22 @@ pub(super) enum Answer<'a> {
     Leases(&'a LeaseLeasesResponse),
     Alarms(&'a AlarmResponse),
     Members(&'a MemberListResponse),
+    MemberChanged { done: Done<'a>, header: &'a Option<ResponseHeader>, members: &'a [Member] },
+    ClusterSettings(&'a ClusterSettingsResponse),
     Health(&'a [Health]),
     Status(&'a [(String, StatusResponse)]),
     Hashes(&'a [(String, HashKVResponse)]),
     Snapshot(&'a Snapshot),
     LeaderMoved { from: u64, to: u64 },
+}
+
+/// What became of a member.
+#[derive(Clone, Copy)]
+pub(super) enum Done<'a> {
+    Added(Option<&'a Member>),
+    Removed(u64),
+    Updated(u64),
+    Promoted(u64),
 }
 
 /// Does an endpoint answer?

@@ -56,6 +56,10 @@ pub(super) fn rows(answer: &Answer<'_>) -> Option<Rows> {
             ];
             (&["Hash", "Revision", "Total Keys", "Total Size"], vec![row])
         }
+        Answer::ClusterSettings(settings) => {
+            let row = [settings.heartbeat_interval, settings.election_timeout];
+            (&["Heartbeat Interval", "Election Timeout"], vec![row.map(|ms| format!("{ms} ms")).to_vec()])
+        }
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! `simple`: keys and values on lines of their own.
 
-use super::{Answer, Style, line, rows};
+use super::{Answer, Done, Style, line, rows};
 use crate::{
     cli::go,
     rpc::{
@@ -32,11 +32,25 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             response.alarms.iter().for_each(|alarm| line!(out, "{}", alarm_text(alarm)))
         }
         Answer::LeaderMoved { from, to } => line!(out, "Leadership transferred from {from:x} to {to:x}"),
+        Answer::MemberChanged { done, header, .. } => {
+            let (id, what) = match done {
+                Done::Added(member) => (member.map_or(0, |member| member.id), "added to"),
+                Done::Removed(id) => (*id, "removed from"),
+                Done::Updated(id) => (*id, "updated in"),
+                Done::Promoted(id) => (*id, "promoted in"),
+            };
+            let cluster = header.as_ref().map_or(0, |header| header.cluster_id);
+            line!(out, "Member {id:16x} {what} cluster {cluster:16x}");
+        }
         Answer::Health(all) => {
             for health in all.iter().filter(|health| health.error.is_none()) {
                 let took = go::duration(health.took);
                 line!(out, "{} is healthy: successfully committed proposal: took = {took}", health.endpoint);
             }
+        }
+        Answer::ClusterSettings(settings) => {
+            line!(out, "heartbeat-interval {} ms", settings.heartbeat_interval);
+            line!(out, "election-timeout {} ms", settings.election_timeout);
         }
         Answer::Members(_) | Answer::Status(_) | Answer::Hashes(_) | Answer::Snapshot(_) => {
             let Some((_, rows)) = rows::rows(answer) else { return false };

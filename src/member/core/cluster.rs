@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::types::{ClusterChange, Command, MemberRow};
+use crate::types::{ClusterChange, Command};
 
 use super::Core;
 use crate::member::open::replica_options;
@@ -36,18 +36,17 @@ impl Core {
             return None;
         }
         let level = Command::level_known();
-        let (name, client_urls) = (&self.options.name, &self.options.client_urls);
         let row = self.roll.row(me).cloned().unwrap_or_default();
-        let MemberRow { name: known_as, peer_urls, client_urls: known_urls, level: known_level } = row;
-        if peer_urls.is_empty() {
+        if row.peer_urls.is_empty() {
             // The data is of a time before there were rows.
             let peer_urls = self.options.peer_urls.clone();
             return Some(Command::UpdateMember { member: me, peer_urls });
         }
-        let is_known = (&known_as, &known_urls, known_level) == (name, client_urls, level);
-        let publish =
-            || Command::Publish { member: me, name: name.clone(), client_urls: client_urls.clone(), level };
-        (!is_known).then(publish)
+        let (name, client_urls) = (self.options.name.clone(), self.options.client_urls.clone());
+        let incarnation = self.incarnation;
+        let is_known = (&row.name, &row.client_urls) == (&name, &client_urls)
+            && (row.level, row.incarnation) == (level, incarnation);
+        (!is_known).then_some(Command::Publish { member: me, name, client_urls, level, incarnation })
     }
 
     fn cluster_news(&self) -> Option<Command> {

@@ -82,6 +82,8 @@ pub(super) struct Core {
     options: Options,
     /// When something about the cluster was proposed last.
     cluster_told_at: Option<Instant>,
+    /// Of this board's data.
+    incarnation: u64,
     durable_told: Index,
     /// Of the report that is being handled.
     pin: Option<Rc<Pin>>,
@@ -124,6 +126,7 @@ impl Core {
         store: &Store,
         roll: Roll,
         leases: Leases,
+        incarnation: u64,
         options: &Options,
     ) -> Core {
         let usage = store.usage();
@@ -143,6 +146,7 @@ impl Core {
             roster_is_old: true,
             options: options.clone(),
             cluster_told_at: None,
+            incarnation,
             figures,
             quota,
             alarms: store.alarms().collect(),
@@ -185,6 +189,11 @@ impl Core {
 
     pub(super) fn election(&self) -> Duration {
         self.options.election
+    }
+
+    /// Heartbeat and election.
+    pub(super) fn timeouts_ms(&self) -> (u32, u32) {
+        self.options.timeouts_ms()
     }
 
     pub(super) fn request_timeout(&self) -> Duration {
@@ -273,6 +282,7 @@ impl Core {
             }
             Ask::Lease { command, slot } => self.propose_lease(command, slot),
             Ask::Store(job) => self.to_store.push(job),
+            Ask::Say(message) => self.to_peers.push(message),
         }
     }
 

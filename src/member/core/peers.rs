@@ -33,6 +33,12 @@ impl Core {
                 "member {me} was removed from the cluster, as member {by} says: to bring this board back, clear its data \
                  directory, add it with `solder member add` and start it with --initial-cluster-state existing"
             ))),
+            Refusal::WipedDisk => Err(Failure(format!(
+                "member {me} has already been bootstrapped, with other data than this board has, as member {by} says: what it \
+                 voted for is lost with its disk, so it must not come back under its old id; remove it with `solder member \
+                 remove {me}`, add the board with `solder member add`, clear its data directory and start it with \
+                 --initial-cluster-state existing"
+            ))),
             _ => Ok(()),
         }
     }

@@ -1,0 +1,27 @@
+//! What members ask of the leader beside Raft: what it alone knows and keeps in no log. Asked and answered by who runs the
+//! replica, which only carries it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::LeaseId;
+
+/// Each may be asked as often as one likes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Let this lease live for its full time again.
+    KeepAlive(LeaseId),
+    TimeLeft(LeaseId),
+    Leases,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Who was asked does not lead, or could not make sure of it.
+    NotLeading,
+    /// The TTL granted, in seconds; `None`: there is no such lease.
+    KeptAlive(Option<i64>),
+    /// Whole seconds left, and granted.
+    TimeLeft(Option<(i64, i64)>),
+    /// In order of expiry.
+    Leases(Vec<LeaseId>),
+}

@@ -1,0 +1,228 @@
+//! What is done to a cluster, and undone.
+
+use std::{fs, thread, time::Duration};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    boards::{Cluster, PATIENCE, name, until_written},
+    support::server::is_etcd,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The leader neither hears its peers nor is heard; clients reach it.
+    IsolateLeader,
+    IsolateOne,
+    /// Two parts, by chance.
+    Split,
+    /// The leader is heard by nobody, but hears all.
+    MuteLeader,
+    /// The leader is heard by all, and hears nobody.
+    DeafLeader,
+    /// Some ways are lost, each in one direction.
+    OneWays,
+    /// Some pairs do not reach each other, though others reach both.
+    Partial,
+    /// The leader's wire is pulled: no client reaches it either.
+    UnplugLeader,
+    UnplugOne,
+    NarrowLeader,
+    /// Messages come late or never, here and there.
+    Disturb,
+    KillOne,
+    KillLeader,
+    KillAll,
+    PauseLeader,
+    PauseOne,
+    /// Stopped in order and started again, one after the other.
+    Rolling,
+    MoveLeader,
+    /// A member that does not lead is down while more is written than the leader keeps of its log in memory.
+    FarBehind,
+    /// The data of a member that does not lead is gone, and the board is added anew.
+    Replace,
+}
+
+pub(crate) const ALL: [Fault; 20] = [
+    Fault::IsolateLeader,
+    Fault::IsolateOne,
+    Fault::Split,
+    Fault::MuteLeader,
+    Fault::DeafLeader,
+    Fault::OneWays,
+    Fault::Partial,
+    Fault::UnplugLeader,
+    Fault::UnplugOne,
+    Fault::NarrowLeader,
+    Fault::Disturb,
+    Fault::KillOne,
+    Fault::KillLeader,
+    Fault::KillAll,
+    Fault::PauseLeader,
+    Fault::PauseOne,
+    Fault::Rolling,
+    Fault::MoveLeader,
+    Fault::FarBehind,
+    Fault::Replace,
+];
+
+/// More than the leader keeps of its log in memory.
+const BALLAST_BYTES: usize = 3 << 20;
+
+impl Fault {
+    /// Can it be done to a cluster in which nobody leads?
+    pub(crate) fn needs_nobody(self) -> bool {
+        matches!(
+            self,
+            Fault::IsolateOne
+                | Fault::Split
+                | Fault::OneWays
+                | Fault::Partial
+                | Fault::UnplugOne
+                | Fault::KillOne
+                | Fault::KillAll
+                | Fault::PauseOne
+        )
+    }
+}
+
+impl Cluster {
+    /// Does it; what lasts, lasts until `heal`. `false`: it cannot be had here.
+    pub(crate) fn inflict(&mut self, fault: Fault, rng: &mut fastrand::Rng) -> bool {
+        let one = rng.usize(self.members());
+        match fault {
+            Fault::IsolateLeader => self.isolate(self.leader()),
+            Fault::IsolateOne => self.isolate(one),
+            Fault::Split => self.split(rng),
+            Fault::MuteLeader => self.silence(self.leader(), |net, leader, other| net.cut(leader, other)),
+            Fault::DeafLeader => self.silence(self.leader(), |net, leader, other| net.cut(other, leader)),
+            Fault::OneWays => self.pairs(|net, from, to| {
+                if rng.u8(..3) == 0 {
+                    net.cut(from, to);
+                }
+            }),
+            Fault::Partial => self.pairs(|net, one, other| {
+                if one < other && rng.u8(..3) == 0 {
+                    net.cut_both(one, other);
+                }
+            }),
+            Fault::UnplugLeader => self.net.unplug(self.leader()),
+            Fault::UnplugOne => self.net.unplug(one),
+            Fault::NarrowLeader => return self.net.narrow(self.leader(), "512kbit"),
+            Fault::Disturb => {
+                if !self.members().all(|member| self.net.disturb(member)) {
+                    self.flap(rng);
+                }
+            }
+            Fault::KillOne => self.boards[one].kill(),
+            Fault::KillLeader => {
+                let leader = self.leader();
+                self.boards[leader].kill();
+            }
+            Fault::KillAll => self.boards.iter_mut().for_each(|board| board.kill()),
+            Fault::PauseLeader => self.boards[self.leader()].signal(Signal::STOP),
+            Fault::PauseOne if self.boards[one].runs() => self.boards[one].signal(Signal::STOP),
+            Fault::PauseOne => (),
+            Fault::Rolling => self.restart_each(),
+            Fault::MoveLeader => self.move_leader(one),
+            Fault::FarBehind => self.leave_behind(self.all_but(self.leader())[0]),
+            Fault::Replace => self.replace(self.all_but(self.leader())[0]),
+        }
+        true
+    }
+
+    /// Nothing is cut, held or down any more, and all serve.
+    pub(crate) fn heal(&mut self) {
+        self.net.mend_all();
+        self.launch_all();
+    }
+
+    fn isolate(&self, member: usize) {
+        self.silence(member, |net, member, other| net.cut_both(member, other));
+    }
+
+    fn silence(&self, member: usize, cut: impl Fn(&crate::net::Net, usize, usize)) {
+        self.all_but(member).into_iter().for_each(|other| cut(&self.net, member, other));
+    }
+
+    fn split(&self, rng: &mut fastrand::Rng) {
+        let mut order: Vec<usize> = self.members().collect();
+        rng.shuffle(&mut order);
+        let (left, right) = order.split_at(rng.usize(1..order.len()));
+        left.iter().for_each(|one| right.iter().for_each(|other| self.net.cut_both(*one, *other)));
+    }
+
+    fn pairs(&self, mut each: impl FnMut(&crate::net::Net, usize, usize)) {
+        for from in self.members() {
+            self.all_but(from).into_iter().for_each(|to| each(&self.net, from, to));
+        }
+    }
+
+    /// Where the kernel loses nothing for us: short cuts, one after the other.
+    fn flap(&self, rng: &mut fastrand::Rng) {
+        for _ in 0..20 {
+            let from = rng.usize(self.members());
+            let to = self.all_but(from)[rng.usize(..self.boards.len() - 1)];
+            self.net.cut(from, to);
+            thread::sleep(Duration::from_millis(rng.u64(10..120)));
+            self.net.mend(from, to);
+        }
+    }
+
+    pub(crate) fn restart_each(&mut self) {
+        for member in self.members() {
+            if self.boards[member].runs() {
+                let status = self.boards[member].terminate();
+                // etcd ends itself with the same signal.
+                let is_good = status.success() || is_etcd();
+                assert!(is_good, "{} stopped: {status}\n{}", name(member), self.last_words());
+            }
+            self.launch_all();
+        }
+    }
+
+    /// It is down, and what it will need is in no log any more.
+    pub(crate) fn leave_behind(&mut self, member: usize) {
+        self.boards[member].kill();
+        let mut client = self.boards[self.leader()].client();
+        for number in 0..BALLAST_BYTES >> 15 {
+            let key = format!("ballast/{}", number % 50);
+            client.until(PATIENCE, |client| client.put(key.as_bytes(), &[b'.'; 1 << 15]));
+        }
+    }
+
+    /// As an operator does it, whose board comes back with an empty disk.
+    pub(crate) fn replace(&mut self, member: usize) {
+        let id = self.status(member).expect("it serves").id;
+        self.boards[member].kill();
+        fs::remove_dir_all(self.boards[member].data_dir()).expect("it is there");
+        until_written(&self.addresses_but(member), PATIENCE)
+            .unwrap_or_else(|why| panic!("{why}\n{}", self.last_words()));
+        self.ask_leader("/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
+        self.ask_leader("/v3/cluster/member/add", &json!({"peerURLs": [self.peer_url(member)]}));
+        self.join(member);
+        self.launch_all();
+        let now = self.status(member).expect("it serves").id;
+        assert_ne!(now, id, "{} came back under its old id", name(member));
+    }
+
+    fn ask_leader(&self, path: &str, ask: &Value) {
+        let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(10));
+        client.until(PATIENCE, |client| client.call(path, ask));
+    }
+
+    /// If that one cannot take over, nothing happens.
+    fn move_leader(&self, to: usize) {
+        let Some(target) = self.status(to) else { return };
+        let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(2));
+        let ask = json!({"targetID": target.id.to_string()});
+        let _ = client.call("/v3/maintenance/transfer-leadership", &ask);
+    }
+}
+
+/// Around the election time-out, to both sides.
+pub(crate) fn a_while(rng: &mut fastrand::Rng) {
+    thread::sleep(Duration::from_millis(rng.u64(200..2500)));
+}
