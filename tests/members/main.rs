@@ -11,6 +11,7 @@ mod learners;
 mod lonely;
 #[path = "../support/mod.rs"]
 pub mod support;
+mod upgrade;
 
 use std::{net::SocketAddr, thread, time::Duration};
 

@@ -135,6 +135,26 @@ impl Cluster {
         true
     }
 
+    /// Stops one as an operator does.
+    pub fn terminate(&mut self, place: usize) {
+        let status = self.members[place].terminate();
+        assert!(status.success(), "{status}\n{}", self.members[place].log_tail());
+        self.down.insert(place);
+    }
+
+    /// What its next process finds in its environment.
+    pub fn set_environment(&mut self, place: usize, name: &str, value: &str) {
+        self.members[place].set_environment(name, value);
+    }
+
+    pub fn data_dir(&self, place: usize) -> PathBuf {
+        self.members[place].data_dir()
+    }
+
+    pub fn log_tail(&self, place: usize) -> String {
+        self.members[place].log_tail()
+    }
+
     /// Starts one that was killed.
     pub fn start(&mut self, place: usize) {
         self.members[place].launch();

@@ -25,7 +25,9 @@ impl Core {
             (true, false) => self.is_corrupt = false,
             // Alone it has the only copy there is.
             (false, true) if self.has_others() && !self.is_corrupt => {
-                log::error!("this member answers nobody: it does not hold what the others hold, as the alarm CORRUPT says");
+                log::error!(
+                    "this member answers nobody: it does not hold what the others hold, as the alarm CORRUPT says"
+                );
                 self.is_corrupt = true;
             }
             _ => {}
