@@ -30,6 +30,7 @@ pub(super) async fn status(api: &Api, _: rpc::StatusRequest) -> Result<rpc::Stat
         errors: errors(&status),
         db_size_in_use: status.db_in_use_bytes as i64,
         is_learner: status.is_learner,
+        notes: status.notes,
     })
 }
 

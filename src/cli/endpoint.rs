@@ -164,6 +164,9 @@ async fn status(endpoints: &[Endpoint], session: &Session) -> Result<(), Failure
         }
     }
     session.print(&Answer::Status(&all))?;
+    for (endpoint, status) in &all {
+        status.notes.iter().for_each(|note| eprintln!("{endpoint}: {note}"));
+    }
     match all.len() == endpoints.len() {
         true => Ok(()),
         false => Err(Failure::silent(Status::Error)),

@@ -294,6 +294,10 @@ impl Engine {
         if let Err(failure) = core.turn(ticked, asked) {
             return Poll::Ready(Err(failure));
         }
+        if ticked && core.wants_round_trips() {
+            let figures = self.peer_figures();
+            core.round_trips(figures.iter().filter_map(|peer| Some((peer.id, peer.round_trip?))));
+        }
         self.tell_peers(&mut core);
         if let Some(revision) = core.keys_to_check.take() {
             self.checks.put(revision);

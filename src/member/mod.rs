@@ -20,6 +20,7 @@
 //! | `roll` | who the members are |
 //! | `questions` | what only the leader knows |
 //! | `digests` | whether all hold the same |
+//! | `advice` | which time-outs would suit |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
 //! | `restore`, `refound`, `defragment` | what is done while nobody serves |
@@ -30,6 +31,7 @@
 //!
 //! Here you will not find: sockets, HTTP, who may do what.
 
+mod advice;
 mod bootstrap;
 mod compactor;
 mod core;
@@ -136,4 +138,6 @@ pub struct Status {
     pub term: Term,
     pub is_learner: bool,
     pub alarms: Vec<(NodeId, AlarmKind)>,
+    /// What a person should know: transfers under way, time-outs that do not suit.
+    pub notes: Vec<String>,
 }

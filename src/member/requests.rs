@@ -242,6 +242,7 @@ impl Member {
                 term: node.term(),
                 is_learner: node.membership().learners.contains(&node.id()),
                 alarms: core.alarms.clone(),
+                notes: core.notes(),
             }
         }))
     }

@@ -41,6 +41,8 @@ message! {
         errors: Vec<String>,
         db_size_in_use: i64 = "dbSizeInUse",
         is_learner: bool = "isLearner",
+        /// Not of etcd: what a person should know.
+        notes: Vec<String>,
     }
 }
 

@@ -34,7 +34,7 @@ impl Core {
         }
     }
 
-    fn has_others(&self) -> bool {
+    pub(super) fn has_others(&self) -> bool {
         let node = self.replica.node();
         node.membership().members().any(|id| id != node.id())
     }

@@ -6,6 +6,7 @@
 mod cluster;
 mod corruption;
 mod peers;
+mod progress;
 mod upkeep;
 
 use std::{
@@ -24,8 +25,10 @@ use crate::{
     types::{AlarmKind, Command, Error, Index, Membership, NodeId, Outcome, Revision, Term},
 };
 
+use self::progress::Transfers;
 use super::{
     Applied, Figures, Options,
+    advice::Advice,
     compactor::Compactor,
     digests::Digests,
     engine::{Ask, Failure},
@@ -103,6 +106,9 @@ pub(super) struct Core {
     pub(super) to_log: Vec<LogJob>,
     pub(super) to_store: Vec<StoreJob>,
     digests: Digests,
+    transfers: Transfers,
+    advice: Advice,
+    advised_at: Option<Instant>,
     /// This member is not to be believed: it differs from a majority.
     pub(super) is_corrupt: bool,
     /// A compaction was applied: the keys at this revision are to be compared.
@@ -112,6 +118,8 @@ pub(super) struct Core {
     /// It is no member any more: since when that is known, and what is to be said at the end.
     leaving: Option<(Instant, Failure)>,
     last_beat: Instant,
+    /// When links were looked at last: peers are pinged as often.
+    last_look: Instant,
 }
 
 /// An idle thread is asked for a sign of life so often.
@@ -189,12 +197,16 @@ impl Core {
             to_log: Vec::new(),
             to_store: Vec::new(),
             digests: Digests::default(),
+            transfers: Transfers::default(),
+            advice: Advice::new(now),
+            advised_at: None,
             is_corrupt: false,
             keys_to_check: None,
             peer_events: Vec::new(),
             to_peers: Vec::new(),
             leaving: None,
             last_beat: now,
+            last_look: now,
             replica,
         }
     }
@@ -347,6 +359,7 @@ impl Core {
         match report {
             Report::Persisted { ticket, took } => {
                 self.last_sync = took;
+                self.advice.sync(took);
                 self.figures.log_syncs.add(took);
                 self.feed(Event::Persisted(ticket));
             }
@@ -355,7 +368,10 @@ impl Core {
             Report::DatabaseRoom(room) => self.set_database_room(room),
             Report::Applied(report) => self.applied(*report)?,
             Report::Scanned(scanned) => self.watches.scanned(scanned),
-            Report::Transfer(done) => self.feed(Event::Transfer(done)),
+            Report::Transfer(done) => {
+                self.transfers.done(&done);
+                self.feed(Event::Transfer(done));
+            }
             Report::Answered(answered) => answered.iter().for_each(|answered| answered.wake()),
             Report::Flushed { index, usage, took } => {
                 self.flushed = index;
@@ -430,7 +446,10 @@ impl Core {
                 self.durable_told = durable;
                 self.to_store.push(StoreJob::Apply { entries, durable, handed_at: Instant::now() });
             }
-            Effect::Transfer(job) => self.to_store.push(StoreJob::Transfer(job)),
+            Effect::Transfer(job) => {
+                self.transfers.begins(&job, self.figures.revision);
+                self.to_store.push(StoreJob::Transfer(job));
+            }
             Effect::Answer { request, answer } => self.answer(request, answer),
         }
     }
