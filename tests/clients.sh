@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Do other people's clients work? Runs the suite of etcd3gw against a fresh server: tests/clients.sh BINARY
+# Do other people's clients work? Runs the suite of etcd3gw against a fresh server, and against a follower of three:
+# tests/clients.sh BINARY
 #
 # The suites are not part of the project: they lie in ../shared/clients, and need Python and its package index. Without
 # them this says that it is skipped. BINARY may be etcd's, to see that the suite itself is well.
@@ -21,12 +22,17 @@ if ! [ -x "$suites/etcd3gw/run.sh" ]; then
 fi
 
 work=$(mktemp -d)
-server=
-clean_up() {
-    if [ -n "$server" ]; then
+servers=()
+stop_servers() {
+    local server
+    for server in "${servers[@]}"; do
         kill "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true
-    fi
+    done
+    servers=()
+}
+clean_up() {
+    stop_servers
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -56,31 +62,63 @@ free_port() {
     exit 1
 }
 
+# start NAME URL PEER LIST: one member.
+start() {
+    local flags=(--name "$1" --data-dir "$work/$1.data" --listen-client-urls "$2" --advertise-client-urls "$2"
+        --listen-peer-urls "$3" --initial-advertise-peer-urls "$3" --initial-cluster "$4" --initial-cluster-token "$4")
+    [ "$(basename "$binary")" = etcd ] || flags=(serve "${flags[@]}")
+    "$binary" "${flags[@]}" >"$work/$1.log" 2>&1 &
+    servers+=($!)
+}
+
+# serves URL NAME: waits.
+serves() {
+    local tries
+    for ((tries = 0; ; tries++)); do
+        if curl -sf -m 2 "$1/health" >/dev/null; then
+            return
+        fi
+        if [ "$tries" -ge 200 ]; then
+            echo "clients.sh: the server does not serve:" >&2
+            tail -20 "$work/$2.log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+}
+
+# try PORT NAME WHAT: the suite.
+try() {
+    echo "== etcd3gw against $3"
+    "$work/clients/etcd3gw/run.sh" "$host" "$1" && return
+    tail -20 "$work/$2.log" >&2
+    exit 1
+}
+
 port=$(free_port)
-url=http://$host:$port
-flags=(--data-dir "$work/data" --listen-client-urls "$url" --advertise-client-urls "$url")
-if [ "$(basename "$binary")" = etcd ]; then
-    peer=http://$host:$(free_port)
-    flags+=(--listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer")
-else
-    flags=(serve "${flags[@]}")
-fi
-"$binary" "${flags[@]}" >"$work/log" 2>&1 &
-server=$!
+peer=http://$host:$(free_port)
+start alone "http://$host:$port" "$peer" "alone=$peer"
+serves "http://$host:$port" alone
+try "$port" alone "one member"
+stop_servers
 
-for ((tries = 0; ; tries++)); do
-    if curl -sf -m 2 "$url/health" >/dev/null; then
-        break
-    fi
-    if [ "$tries" -ge 100 ] || ! kill -0 "$server" 2>/dev/null; then
-        echo "clients.sh: the server does not serve:" >&2
-        tail -20 "$work/log" >&2
-        exit 1
-    fi
-    sleep 0.1
+ports=() peers=() list=
+for place in 0 1 2; do
+    ports+=("$(free_port)")
+    peers+=("http://$host:$(free_port)")
+    list+=${list:+,}m$place=${peers[$place]}
 done
-
-status=0
-"$work/clients/etcd3gw/run.sh" "$host" "$port" || status=$?
-[ "$status" -eq 0 ] || tail -20 "$work/log" >&2
-exit "$status"
+for place in 0 1 2; do
+    start "m$place" "http://$host:${ports[$place]}" "${peers[$place]}" "$list"
+done
+for place in 0 1 2; do
+    serves "http://$host:${ports[$place]}" "m$place"
+done
+for place in 0 1 2; do
+    if curl -sf "http://$host:${ports[$place]}/metrics" | grep -qx 'etcd_server_is_leader 0'; then
+        try "${ports[$place]}" "m$place" "a follower of three"
+        exit
+    fi
+done
+echo "clients.sh: all three lead" >&2
+exit 1

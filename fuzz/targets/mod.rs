@@ -6,6 +6,7 @@ mod disk;
 mod http;
 mod json;
 mod peer;
+mod raft;
 mod txn;
 
 use solder::types::Command;
@@ -15,6 +16,7 @@ pub use self::{
     http::{http_chunked, http_head},
     json::json_bodies,
     peer::{peer_frames, peer_greeting},
+    raft::raft_step,
     txn::txn_text,
 };
 
@@ -22,7 +24,7 @@ pub type Target = fn(&[u8]);
 
 /// All, with the names of their corpora.
 #[allow(dead_code, reason = "a single fuzz target asks for itself alone")]
-pub const ALL: [(&str, Target); 9] = [
+pub const ALL: [(&str, Target); 10] = [
     ("http_head", http_head),
     ("http_chunked", http_chunked),
     ("json_bodies", json_bodies),
@@ -31,6 +33,7 @@ pub const ALL: [(&str, Target); 9] = [
     ("command_decode", command_decode),
     ("peer_greeting", peer_greeting),
     ("peer_frames", peer_frames),
+    ("raft_step", raft_step),
     ("txn_text", txn_text),
 ];
 

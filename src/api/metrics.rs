@@ -325,7 +325,8 @@ impl Page {
 
 /// As short as it is exact: 0.001, 8.192.
 fn seconds(time: Duration) -> f64 {
-    time.as_secs_f64()
+    // One rounding, not two: 1.6384 and not 1.6383999999999999.
+    time.as_nanos() as f64 / 1e9
 }
 
 #[cfg(test)]

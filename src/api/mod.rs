@@ -51,7 +51,7 @@ use crate::{
     member::{self, Applied, Member},
     rpc::{self, Message, Value},
     store,
-    types::{Command, Revision, limits},
+    types::{Command, Error, Revision, limits},
 };
 
 /// The version of etcd whose API this is.
@@ -116,6 +116,13 @@ impl Handler for Api {
                 Box::pin(self.call_by_socket(row, exchange)).await
             }
             Route::Call(_) if exchange.method() != "POST" => refuse(exchange, &Refusal::METHOD).await,
+            Route::Call(row) if wants_leader(exchange) && !self.member.has_leader() => {
+                self.counters.handled(row, Code::Unavailable);
+                match row.call {
+                    Call::Unary(_) => refuse(exchange, &Error::NoLeader.into()).await,
+                    Call::Stream(_) => Lines::http(exchange).fail(&Error::NoLeader.into()).await,
+                }
+            }
             Route::Call(row) => match row.call {
                 Call::Unary(call) => Box::pin(self.unary(row, call, exchange)).await,
                 Call::Stream(call) => Box::pin(self.stream(row, call, exchange)).await,
@@ -170,18 +177,20 @@ impl Api {
                 return Lines::http(exchange).fail(&refusal).await;
             }
         };
-        let result = self.run(call, body, Lines::http(exchange)).await;
+        let wants_leader = wants_leader(exchange);
+        let result = self.run(call, body, Lines::http(exchange), wants_leader).await;
         self.counters.handled(row, if result.is_ok() { Code::Ok } else { Code::Canceled });
         result
     }
 
     /// The first message is what the body would be.
     async fn call_by_socket(&self, row: &'static Row, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
+        let wants_leader = wants_leader(exchange);
         let mut socket = exchange.websocket(self.options.body_bytes_max()).await?;
         let Some(body) = socket.receive().await? else { return socket.close().await };
         match row.call {
             Call::Stream(call) => {
-                let result = self.run(call, body, Lines::socket(socket)).await;
+                let result = self.run(call, body, Lines::socket(socket), wants_leader).await;
                 self.counters.handled(row, if result.is_ok() { Code::Ok } else { Code::Canceled });
                 result
             }
@@ -199,12 +208,18 @@ impl Api {
         }
     }
 
-    async fn run(&self, call: Stream, first: Vec<u8>, lines: Lines<'_, '_>) -> Result<(), Closed> {
+    async fn run(
+        &self,
+        call: Stream,
+        first: Vec<u8>,
+        lines: Lines<'_, '_>,
+        wants_leader: bool,
+    ) -> Result<(), Closed> {
         if call != Stream::Snapshot && self.member.is_learner() {
             return lines.fail(&Refusal::LEARNER).await;
         }
         match call {
-            Stream::Watch => watch::watch(self, first, lines).await,
+            Stream::Watch => watch::watch(self, first, lines, wants_leader).await,
             Stream::LeaseKeepAlive => Box::pin(lease::keep_alive(self, first, lines)).await,
             Stream::Snapshot => Box::pin(maintenance::snapshot(self, first, lines)).await,
         }
@@ -297,6 +312,11 @@ impl Api {
             Err(BodyError::Busy) => Ok(Err(Refusal::BUSY)),
         }
     }
+}
+
+/// etcd's metadata of clients that would rather ask another member than one that knows no leader.
+fn wants_leader(exchange: &Exchange<'_>) -> bool {
+    exchange.header("grpc-metadata-hasleader") == Some(b"true")
 }
 
 /// The request, without the document that it was read from: it may have to wait.

@@ -60,10 +60,11 @@ pub(super) struct Update {
     peer_urls: Option<String>,
 }
 
-pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
+/// `prefix`: how the variables begin that the new board's server reads.
+pub(super) async fn run(command: Command, session: &Session, prefix: &str) -> Result<(), Failure> {
     match command {
         Command::List { .. } => list(session).await,
-        Command::Add(arguments) => add(arguments, session).await,
+        Command::Add(arguments) => add(arguments, session, prefix).await,
         Command::Remove { member } => {
             let id = id_of(&member)?;
             let response = session.client.member_remove(&MemberRemoveRequest { id }).await?;
@@ -85,7 +86,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
     session.print(&Answer::Members(&response))
 }
 
-async fn add(arguments: Add, session: &Session) -> Result<(), Failure> {
+async fn add(arguments: Add, session: &Session, prefix: &str) -> Result<(), Failure> {
     let name = only_name(&arguments.name)?;
     let given = arguments.peer_urls.unwrap_or_default();
     let peer_urls = split(&given)?;
@@ -97,7 +98,7 @@ async fn add(arguments: Add, session: &Session) -> Result<(), Failure> {
     if session.style.format == Format::Simple {
         // The others have names, which may have changed since.
         let listed = session.client.member_list(&MemberListRequest { linearizable: true }).await?;
-        tell_environment(name, id, &given, &listed.members);
+        tell_environment(prefix, (name, id), &given, &listed.members);
     }
     Ok(())
 }
@@ -115,7 +116,7 @@ fn only_name(names: &[String]) -> Result<&str, Failure> {
 }
 
 /// What the new board is to be started with.
-fn tell_environment(name: &str, id: u64, peer_urls: &str, members: &[Member]) {
+fn tell_environment(prefix: &str, (name, id): (&str, u64), peer_urls: &str, members: &[Member]) {
     let cluster: Vec<String> = members
         .iter()
         .flat_map(|member| {
@@ -126,10 +127,10 @@ fn tell_environment(name: &str, id: u64, peer_urls: &str, members: &[Member]) {
     let quote = |text: &str| go::quote(text.as_bytes());
     let mut output = Output::new();
     output.line("");
-    output.line(format_args!("ETCD_NAME={}", quote(name)));
-    output.line(format_args!("ETCD_INITIAL_CLUSTER={}", quote(&cluster.join(","))));
-    output.line(format_args!("ETCD_INITIAL_ADVERTISE_PEER_URLS={}", quote(peer_urls)));
-    output.line("ETCD_INITIAL_CLUSTER_STATE=\"existing\"");
+    output.line(format_args!("{prefix}_NAME={}", quote(name)));
+    output.line(format_args!("{prefix}_INITIAL_CLUSTER={}", quote(&cluster.join(","))));
+    output.line(format_args!("{prefix}_INITIAL_ADVERTISE_PEER_URLS={}", quote(peer_urls)));
+    output.line(format_args!("{prefix}_INITIAL_CLUSTER_STATE=\"existing\""));
 }
 
 async fn update(arguments: Update, session: &Session) -> Result<(), Failure> {

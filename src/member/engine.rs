@@ -33,6 +33,7 @@ use crate::{
 use super::{
     Applied, Header, Options,
     core::{Core, stand_at_once},
+    digests::Checks,
     directory::{DataDir, Identity},
     inbox::Inbox,
     open::{Opened, TRANSFER_PIECE_BYTES},
@@ -106,6 +107,7 @@ pub(super) struct Engine {
     /// `None`: this member hears and reaches nobody.
     peers: RefCell<Option<Peers>>,
     pub(super) desk: RefCell<Desk>,
+    pub(super) checks: Checks,
     beats: Beats,
     /// Held as long as anything of the member lives.
     _dir: DataDir,
@@ -133,6 +135,7 @@ impl Engine {
         let effects = stand_at_once(&mut replica, &options);
         let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
         core.roll_changed();
+        core.heed_corruption(&[]);
         let replay_until = core.replica.node().last().index.next();
         let keeper = store_thread::Options {
             origin: identity.member,
@@ -157,6 +160,7 @@ impl Engine {
             inbox,
             peers: RefCell::new(peers),
             desk: RefCell::default(),
+            checks: Checks::default(),
             beats,
             _dir: dir,
         })
@@ -291,6 +295,9 @@ impl Engine {
             return Poll::Ready(Err(failure));
         }
         self.tell_peers(&mut core);
+        if let Some(revision) = core.keys_to_check.take() {
+            self.checks.put(revision);
+        }
         self.threads.log.send_all(&mut core.to_log);
         self.threads.store.send_all(&mut core.to_store);
         self.show(&core);

@@ -14,7 +14,7 @@ use crate::{
     raft::Ticket,
     replica::TransferDone,
     store::{Lease, Usage},
-    types::{AlarmKind, Bytes, Index, LeaseId, NodeId, Outcome, ProposalId, Revision},
+    types::{AlarmKind, Bytes, EntryId, Index, LeaseId, NodeId, Outcome, ProposalId, Revision},
 };
 
 use super::{
@@ -64,6 +64,8 @@ pub(super) struct AppliedReport {
     pub(super) leases: Vec<Change>,
     /// All leases there are: the store is another one.
     pub(super) leases_anew: Option<Vec<(LeaseId, Lease)>>,
+    /// Of each compaction: its entry, the checksum of all that was applied up to it, and the revision.
+    pub(super) compactions: Vec<(EntryId, u32, Revision)>,
     /// What changed, as far as somebody watches.
     pub(super) news: News,
     /// All alarms, if they may have changed.

@@ -15,6 +15,9 @@ use crate::{
 
 use super::{Member, MemberInfo, engine::Ask, open::id_of, reply::Slot};
 
+/// etcd's `minNoLeaderPeriods`.
+const LEADERLESS_ELECTIONS: u32 = 3;
+
 impl Member {
     /// This one.
     pub fn id(&self) -> NodeId {
@@ -30,6 +33,21 @@ impl Member {
     /// The newest kind of entry that all members know; 0: that is not settled yet.
     pub fn cluster_level(&self) -> u32 {
         self.engine.look(|core| core.roll.cluster.level)
+    }
+
+    /// Does somebody lead, as far as is known here?
+    pub fn has_leader(&self) -> bool {
+        self.engine.look(|core| core.replica.node().leader().is_some())
+    }
+
+    /// Waits until nobody has led for three elections, as etcd does for streams that want a leader. Looked at now and then:
+    /// thousands may wait for it.
+    pub async fn leader_lost(&self) {
+        let mut missed = 0;
+        while missed < LEADERLESS_ELECTIONS {
+            Timer::after(self.engine.look(|core| core.election())).await;
+            missed = if self.has_leader() { 0 } else { missed + 1 };
+        }
     }
 
     /// What was counted of the others, in the order of their ids.
@@ -71,8 +89,18 @@ impl Member {
         Ok(self.members_here())
     }
 
+    /// Of itself it knows more than the store does in the first moments.
     fn members_here(&self) -> Vec<MemberInfo> {
-        self.engine.look(|core| core.roll.infos(core.replica.node().membership()))
+        let mut infos = self.engine.look(|core| core.roll.infos(core.replica.node().membership()));
+        let options = &self.engine.options;
+        if let Some(me) = infos.iter_mut().find(|info| info.id == self.id() && info.name.is_empty()) {
+            me.name.clone_from(&options.name);
+            me.client_urls.clone_from(&options.client_urls);
+            if me.peer_urls.is_empty() {
+                me.peer_urls.clone_from(&options.peer_urls);
+            }
+        }
+        infos
     }
 
     /// The new member, which has an id from now on, and all members.
@@ -139,7 +167,7 @@ impl Member {
 
     pub async fn member_promote(&self, id: NodeId) -> Result<Vec<MemberInfo>, Error> {
         // Only a leader knows whether a learner keeps up.
-        if self.engine.look(|core| core.replica.node().leader().is_none()) {
+        if !self.has_leader() {
             return Err(Error::NoLeader);
         }
         self.known(id).await?;

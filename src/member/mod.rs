@@ -19,6 +19,7 @@
 //! | `news` | what the store tells watchers |
 //! | `roll` | who the members are |
 //! | `questions` | what only the leader knows |
+//! | `digests` | whether all hold the same |
 //! | `range`, `pins`, `quota`, `compactor`, `figures`, `pulse` | what their names say |
 //! | `watches`, `leases`, `snapshots`, `members`, `requests` | what doors can ask for |
 //! | `restore`, `refound`, `defragment` | what is done while nobody serves |
@@ -33,6 +34,7 @@ mod bootstrap;
 mod compactor;
 mod core;
 mod defragment;
+mod digests;
 mod directory;
 mod engine;
 mod figures;

@@ -25,6 +25,7 @@ use crate::{
 use super::{
     AutoCompaction, Failure, Member, Options,
     bootstrap::plain,
+    digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
     leases::Leases,
@@ -346,7 +347,7 @@ impl Opened {
         let engine = Engine::start(self, peers);
         let member = Member::new(engine.clone());
         // The engine is polled first.
-        let clerk = questions::clerk(member.clone());
+        let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
         (member, future::or(engine::run(engine), clerk))
     }
 }

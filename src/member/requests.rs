@@ -53,6 +53,9 @@ impl Engine {
         if self.is_stopping() {
             return Err(Error::NoLeader);
         }
+        if self.look(|core| core.is_corrupt) {
+            return Err(Error::Corrupt);
+        }
         let data = command.encode();
         // etcd looks at the size before anything else.
         if needs_room(command) {
@@ -90,6 +93,9 @@ impl Place<'_> {
         let taken = &engine.queries;
         if engine.is_stopping() {
             return Err(Error::NoLeader);
+        }
+        if engine.look(|core| core.is_corrupt) {
+            return Err(Error::Corrupt);
         }
         if taken.get() >= engine.options.queries_max {
             return Err(Error::TooManyRequests);

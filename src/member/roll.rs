@@ -98,7 +98,8 @@ impl Roll {
         membership.members().map(entry).collect()
     }
 
-    /// Whom peers are to know. A leader's list is the newest there is.
+    /// Whom peers are to know. A leader's list is the newest there is. Who is to be removed stays until that is applied
+    /// here: without the last words of those who stay, a leader that removes itself would never know that it has.
     pub(super) fn roster(&self, membership: &Membership, me: NodeId, is_leader: bool) -> Roster {
         let votes = |id| membership.voters.contains(&id);
         let address = |id| MemberAddress {
@@ -107,9 +108,11 @@ impl Roll {
             urls: self.newest(id).map_or_else(Vec::new, urls),
             is_kept: votes(me) && votes(id),
         };
+        let is_going = |id: &NodeId| self.rows.contains_key(id);
+        let going = membership.removed.iter().copied().filter(is_going);
         Roster {
-            members: membership.members().filter(|id| *id != me).map(address).collect(),
-            removed: membership.removed.clone(),
+            members: membership.members().chain(going).filter(|id| *id != me).map(address).collect(),
+            removed: membership.removed.iter().copied().filter(|id| !is_going(id)).collect(),
             roll: self.entries(membership),
             takes_guests: !is_leader,
         }
@@ -118,4 +121,26 @@ impl Roll {
 
 fn urls(row: &MemberRow) -> Vec<PeerUrl> {
     row.peer_urls.iter().filter_map(|url| PeerUrl::parse(url).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_removed_goes_once_that_is_applied() {
+        let rows = |ids: &[u64]| -> Vec<(NodeId, Bytes)> {
+            ids.iter().map(|id| (NodeId(*id), MemberRow::default().encode())).collect()
+        };
+        let three = Membership::of_voters([1, 2, 3].map(NodeId));
+        let two = three.with(MembershipChange::Remove(NodeId(3))).expect("a member");
+        let known = |roster: &Roster| roster.members.iter().map(|member| member.id.0).collect::<Vec<_>>();
+        let mut roll = Roll::new(&rows(&[1, 2, 3]));
+        let roster = roll.roster(&two, NodeId(1), false);
+        assert_eq!((known(&roster), roster.removed.len()), (vec![2, 3], 0));
+        assert!(!roster.members[1].is_kept, "it does not vote any more");
+        roll.update(&rows(&[1, 2]));
+        let roster = roll.roster(&two, NodeId(1), false);
+        assert_eq!((known(&roster), roster.removed), (vec![2], two.removed));
+    }
 }

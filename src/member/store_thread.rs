@@ -20,7 +20,7 @@ use crate::{
     lease::Change,
     replica::{TransferDone, TransferJob, jobs},
     store::{Applying, DefragmentReport, Defragmented, FlushReport, ReadError, Store, StoreError},
-    types::{Entry, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
+    types::{Entry, EntryId, Error, Index, NodeId, Outcome, Payload, ProposalId, Revision, TxnPart},
 };
 
 use super::{
@@ -332,6 +332,10 @@ impl Keeper {
         if let Payload::Command { data, .. } = &entry.payload {
             batch.leases.extend(Change::of(data, &outcome));
         }
+        if matches!(outcome, Outcome::Compacted { .. }) {
+            let compacted = (self.store.applied(), self.store.state_hash(), self.store.compacted());
+            batch.compactions.push(compacted);
+        }
         batch.alarms |= matches!(outcome, Outcome::Alarm { .. });
         batch.members |= matches!(outcome, Outcome::ClusterChanged { .. });
         batch.members |= matches!(entry.payload, Payload::Membership { .. });
@@ -370,6 +374,7 @@ impl Keeper {
             took: started.elapsed(),
             entries: batch.entries,
             leases: batch.leases,
+            compactions: batch.compactions,
             leases_anew: if batch.replaced { Some(self.store.leases()?) } else { None },
             news,
             alarms: batch.alarms.then(|| self.store.alarms().collect()),
@@ -512,6 +517,7 @@ struct Batch {
     outcomes: Vec<(ProposalId, Outcome)>,
     pin: Option<Revision>,
     leases: Vec<Change>,
+    compactions: Vec<(EntryId, u32, Revision)>,
     alarms: bool,
     members: bool,
     /// Another board's store came in the place of this one.

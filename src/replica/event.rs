@@ -1,12 +1,16 @@
 //! All that can happen to a member.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Question, Reply};
 use crate::{
     raft::{self, Ticket},
     store::{TransferBase, TransferSlice, TransferTail},
-    types::{Bytes, EntryId, Index, KeyRev, Membership, MembershipChange, NodeId, Outcome, ProposalId},
+    types::{
+        Bytes, EntryId, Index, KeyRev, Membership, MembershipChange, NodeId, Outcome, ProposalId, Revision,
+    },
 };
 
 /// Names a client's request between its arrival and `Effect::Answer`. Chosen by who feeds the events.
@@ -82,13 +86,31 @@ pub enum PeerMessage {
         number: u64,
         reply: Reply,
     },
-    /// The checksum of all that was applied up to a compaction, to be compared.
-    StateHash {
+    /// A checksum of what a member holds, to be compared.
+    Digest {
         from: NodeId,
         to: NodeId,
-        at: EntryId,
+        of: DigestOf,
         hash: u32,
     },
+}
+
+/// What a checksum is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DigestOf {
+    /// All that was ever applied, up to this entry.
+    Applied(EntryId),
+    /// All keys that can be read at `revision`.
+    Keys { revision: Revision, compacted: Revision },
+}
+
+impl fmt::Display for DigestOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DigestOf::Applied(entry) => write!(f, "what was applied up to entry {entry}"),
+            DigestOf::Keys { revision, .. } => write!(f, "the keys at revision {revision}"),
+        }
+    }
 }
 
 impl PeerMessage {
@@ -99,7 +121,7 @@ impl PeerMessage {
             PeerMessage::Transfer { from, to, .. }
             | PeerMessage::Question { from, to, .. }
             | PeerMessage::Reply { from, to, .. }
-            | PeerMessage::StateHash { from, to, .. } => (*from, *to),
+            | PeerMessage::Digest { from, to, .. } => (*from, *to),
         }
     }
 }

@@ -34,6 +34,6 @@ mod waiting;
 pub use self::{
     core::{Options, Replica},
     effect::{Answer, Append, Effect, TransferJob},
-    event::{Event, PeerMessage, Piece, RequestId, Session, TransferDone, TransferMessage},
+    event::{DigestOf, Event, PeerMessage, Piece, RequestId, Session, TransferDone, TransferMessage},
     question::{Question, Reply},
 };

@@ -1,8 +1,10 @@
 //! Members in processes of their own, each where its wire ends.
 
 use std::{
+    fs,
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    knobs::{Knobs, certify},
     net::Net,
     support::{
         client::{Client, Trouble, number},
@@ -25,11 +28,15 @@ const PEER_PORT: u16 = 2380;
 /// Far longer than any cluster takes that has a majority and wires.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Two logs' tails, a store's changes that are not flushed, what clients ask and are told; built without care for size.
+const MEMORY_MAX: u64 = 64 << 20;
+
 /// Members first: what they run in is removed after them.
 pub(crate) struct Cluster {
     pub(crate) boards: Vec<Server>,
     pub(crate) net: Net,
     args: Vec<String>,
+    scheme: &'static str,
     homes: Vec<PathBuf>,
     _scratch: TempDir,
 }
@@ -45,28 +52,34 @@ pub(crate) struct Status {
 
 impl Cluster {
     /// A cluster that serves; `None`, and said so, where there cannot be one.
-    pub(crate) fn start(members: usize, args: &[&str]) -> Option<Cluster> {
-        let mut cluster = Cluster::lay(members, args)?;
+    pub(crate) fn start(members: usize, knobs: Knobs) -> Option<Cluster> {
+        let mut cluster = Cluster::lay(members, knobs)?;
         cluster.launch_all();
         Some(cluster)
     }
 
     /// The same, not started yet.
-    pub(crate) fn lay(members: usize, args: &[&str]) -> Option<Cluster> {
+    pub(crate) fn lay(members: usize, knobs: Knobs) -> Option<Cluster> {
         let net = Net::lay(members)?;
         let scratch = TempDir::new().expect("a temporary directory");
         let homes: Vec<PathBuf> = (0..members).map(|member| scratch.path().join(name(member))).collect();
-        homes.iter().for_each(|home| std::fs::create_dir(home).expect("a directory"));
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut cluster = Cluster { boards: Vec::new(), net, args, homes, _scratch: scratch };
+        homes.iter().for_each(|home| fs::create_dir(home).expect("a directory"));
+        let (mut args, mut scheme) = (knobs.args, "http");
+        if knobs.tls {
+            let hosts = (0..members).map(|member| net.address(member, PEER_PORT).ip().to_string());
+            args.extend(certify(scratch.path(), hosts.collect()));
+            scheme = "https";
+        }
+        let mut cluster = Cluster { boards: Vec::new(), net, args, scheme, homes, _scratch: scratch };
         cluster.boards = (0..members).map(|member| cluster.board(member, &[])).collect();
         Some(cluster)
     }
 
-    /// Gives a member that has yet to start another place for its data.
-    pub(crate) fn settle_at(&mut self, member: usize, home: PathBuf) {
-        self.homes[member] = home;
-        self.boards[member] = self.board(member, &[]);
+    /// A member that has yet to start keeps its data on this disk.
+    pub(crate) fn keep_data_on(&self, member: usize, disk: &Path) {
+        let place = disk.join("data");
+        fs::create_dir(&place).expect("the disk is empty");
+        symlink(place, self.boards[member].data_dir()).expect("it has no data yet");
     }
 
     /// The next start is one of a board that the cluster has been told of.
@@ -75,7 +88,7 @@ impl Cluster {
     }
 
     pub(crate) fn peer_url(&self, member: usize) -> String {
-        format!("http://{}", self.net.address(member, PEER_PORT))
+        format!("{}://{}", self.scheme, self.net.address(member, PEER_PORT))
     }
 
     fn board(&self, member: usize, more: &[&str]) -> Server {
@@ -95,14 +108,19 @@ impl Cluster {
         Server::elsewhere(&self.homes[member], address, self.net.runner(member), &args)
     }
 
-    /// Starts whoever does not run, lets go on who is held, and waits until all serve.
-    pub(crate) fn launch_all(&mut self) {
+    /// Starts whoever does not run, and lets go on who is held.
+    pub(crate) fn set_going(&mut self) {
         for board in &mut self.boards {
             match board.runs() {
                 true => board.signal(Signal::CONT),
                 false => board.launch(),
             }
         }
+    }
+
+    /// The same, and waits until all serve.
+    pub(crate) fn launch_all(&mut self) {
+        self.set_going();
         let deadline = Instant::now() + PATIENCE;
         while let Some(member) = self.boards.iter().position(|board| !board.serves()) {
             let ended = self.boards.iter_mut().filter(|board| board.runs()).find_map(Server::ended);
@@ -166,14 +184,16 @@ impl Cluster {
         }
     }
 
-    /// Ends all alarms, as an operator does; the next look may raise them again.
-    pub(crate) fn disarm(&self) {
+    /// Ends all alarms, as an operator does; the next look may raise them again. How many there were.
+    pub(crate) fn disarm(&self) -> usize {
         let mut client = self.boards[self.leader()].client();
         let answer = client.until(PATIENCE, |client| client.call("/v3/maintenance/alarm", &json!({})));
-        for alarm in answer["alarms"].as_array().into_iter().flatten() {
+        let alarms = answer["alarms"].as_array().map_or(&[][..], Vec::as_slice);
+        for alarm in alarms {
             let ask = json!({"action": "DEACTIVATE", "alarm": alarm["alarm"], "memberID": alarm["memberID"]});
             client.until(PATIENCE, |client| client.call("/v3/maintenance/alarm", &ask));
         }
+        alarms.len()
     }
 
     pub(crate) fn all_but(&self, member: usize) -> Vec<usize> {
@@ -202,6 +222,14 @@ impl Cluster {
         let ask = json!({"revision": revision.to_string()});
         let answer = client.call("/v3/maintenance/hashkv", &ask).expect("a hash");
         json!([answer["hash"], answer["compact_revision"]])
+    }
+
+    /// What each takes of its own, whatever it has been through.
+    pub(crate) fn assert_small(&self) {
+        for (member, board) in self.boards.iter().enumerate() {
+            let bytes = board.memory().anonymous_bytes().expect("it runs");
+            assert!(bytes < MEMORY_MAX, "{} takes {bytes} bytes of memory", name(member));
+        }
     }
 
     pub(crate) fn last_words(&self) -> String {

@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     KillAll,
     PauseLeader,
     PauseOne,
+    /// Who is down starts again, and who is held goes on, though ways may be cut.
+    Return,
     /// Stopped in order and started again, one after the other.
     Rolling,
     MoveLeader,
@@ -45,7 +47,7 @@ pub(crate) enum Fault {
     Replace,
 }
 
-pub(crate) const ALL: [Fault; 20] = [
+pub(crate) const ALL: [Fault; 21] = [
     Fault::IsolateLeader,
     Fault::IsolateOne,
     Fault::Split,
@@ -62,6 +64,7 @@ pub(crate) const ALL: [Fault; 20] = [
     Fault::KillAll,
     Fault::PauseLeader,
     Fault::PauseOne,
+    Fault::Return,
     Fault::Rolling,
     Fault::MoveLeader,
     Fault::FarBehind,
@@ -84,6 +87,7 @@ impl Fault {
                 | Fault::KillOne
                 | Fault::KillAll
                 | Fault::PauseOne
+                | Fault::Return
         )
     }
 }
@@ -125,6 +129,7 @@ impl Cluster {
             Fault::PauseLeader => self.boards[self.leader()].signal(Signal::STOP),
             Fault::PauseOne if self.boards[one].runs() => self.boards[one].signal(Signal::STOP),
             Fault::PauseOne => (),
+            Fault::Return => self.set_going(),
             Fault::Rolling => self.restart_each(),
             Fault::MoveLeader => self.move_leader(one),
             Fault::FarBehind => self.leave_behind(self.all_but(self.leader())[0]),

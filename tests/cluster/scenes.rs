@@ -1,17 +1,24 @@
 //! Faults that are to have a certain end, one by one.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
 use crate::{
     QUICK, asked,
     boards::{Cluster, PATIENCE, until_written},
+    knobs::Knobs,
     net::loudly,
     pauses::{longest_pause, median},
     slow_disk::SlowDisk,
     story::Story,
-    support::{client::b64, disk::SmallDisk},
+    support::{
+        client::{Client, b64},
+        disk::SmallDisk,
+    },
 };
 
 /// It is dead, and its kernel says so: nobody has to wait for a time-out.
@@ -32,7 +39,7 @@ fn writes_go_on_soon_after_the_leader_vanishes() {
 
 /// With etcd's time-outs, as they are used. `ROUNDS=9` for a median worth the name.
 fn writes_go_on(what: &str, time_max: Duration, lose: impl Fn(&mut Cluster, usize)) {
-    let Some(mut cluster) = Cluster::start(3, &[]) else { return };
+    let Some(mut cluster) = Cluster::start(3, Knobs::plain(&[])) else { return };
     let mut times = Vec::new();
     for _ in 0..asked("ROUNDS").unwrap_or(3) {
         let leader = cluster.leader();
@@ -52,7 +59,7 @@ fn writes_go_on(what: &str, time_max: Duration, lose: impl Fn(&mut Cluster, usiz
 
 #[test]
 fn a_rolling_restart_hardly_stops_writes() {
-    let Some(mut cluster) = Cluster::start(3, &[]) else { return };
+    let Some(mut cluster) = Cluster::start(3, Knobs::plain(&[])) else { return };
     let pause = longest_pause(&mut cluster, |cluster| {
         thread::sleep(Duration::from_millis(500));
         cluster.restart_each();
@@ -65,7 +72,7 @@ fn a_rolling_restart_hardly_stops_writes() {
 /// The log that it would need is gone: it gets the leader's store, under load, and its watchers miss nothing.
 #[test]
 fn a_member_far_behind_catches_up() {
-    let Some(mut cluster) = Cluster::start(3, &QUICK) else { return };
+    let Some(mut cluster) = Cluster::start(3, Knobs::plain(&QUICK)) else { return };
     let story = Story::begin(&cluster, 1);
     story.under_load(&mut cluster, |cluster| {
         for round in 0..3 {
@@ -85,18 +92,25 @@ fn a_member_far_behind_catches_up() {
 /// Whoever has no room left: the others go on, and so does it when it has room again.
 #[test]
 fn a_full_disk_on_one_member_is_survived() {
-    let Some(mut cluster) = Cluster::lay(3, &QUICK) else { return };
+    let hungry = ["--flush-interval=50ms", "--pending-bytes-max=262144", "--wal-segment-bytes=2097152"];
+    let Some(mut cluster) = Cluster::lay(3, Knobs::plain(&[&QUICK[..], &hungry].concat())) else { return };
     let Some(disk) = SmallDisk::mount(64 << 20) else { return };
-    cluster.settle_at(0, disk.path().to_owned());
+    cluster.keep_data_on(0, disk.path());
     cluster.launch_all();
     let story = Story::begin(&cluster, 2);
     story.under_load(&mut cluster, |cluster| {
         for leads in [false, true] {
             cluster.lead(if leads { 0 } else { 1 });
-            disk.fill(0);
-            thread::sleep(Duration::from_secs(2));
+            let pause = longest_pause(cluster, |cluster| {
+                disk.fill(0);
+                grow(&mut cluster.boards[1].client().patient_for(Duration::from_millis(500)), leads);
+                thread::sleep(Duration::from_secs(1));
+            });
             disk.free();
-            cluster.disarm();
+            let alarms = cluster.disarm();
+            loudly(&format!(
+                "no room at one, which leads: {leads}: nothing was written for {pause:?}, {alarms} alarms"
+            ));
             until_written(&cluster.addresses(), PATIENCE)
                 .unwrap_or_else(|why| panic!("leads {leads}: {why}\n{}", cluster.last_words()));
         }
@@ -105,11 +119,23 @@ fn a_full_disk_on_one_member_is_survived() {
     drop(cluster);
 }
 
+/// Keys that were not there before: the database needs more room.
+fn grow(client: &mut Client, leads: bool) {
+    let began = Instant::now();
+    for number in 0..300 {
+        if began.elapsed() > Duration::from_secs(3) {
+            return;
+        }
+        // Refused or not.
+        let _ = client.put(format!("grow/{leads}/{number}").as_bytes(), &[b'.'; 16 << 10]);
+    }
+}
+
 #[test]
 fn a_slow_disk_at_the_leader_loses_nothing() {
-    let Some(mut cluster) = Cluster::lay(3, &QUICK) else { return };
+    let Some(mut cluster) = Cluster::lay(3, Knobs::plain(&QUICK)) else { return };
     let Some(disk) = SlowDisk::mount() else { return };
-    cluster.settle_at(0, disk.path());
+    cluster.keep_data_on(0, &disk.path());
     cluster.launch_all();
     let story = Story::begin(&cluster, 3);
     story.under_load(&mut cluster, |cluster| {
@@ -131,7 +157,7 @@ fn a_slow_disk_at_the_leader_loses_nothing() {
 #[test]
 fn a_pair_that_is_cut_costs_no_more_than_one_election() {
     for members in [3, 5] {
-        let Some(mut cluster) = Cluster::start(members, &QUICK) else { return };
+        let Some(mut cluster) = Cluster::start(members, Knobs::plain(&QUICK)) else { return };
         let leader = cluster.leader();
         let other = cluster.all_but(leader)[0];
         let before = cluster.status(leader).expect("it serves").term;
@@ -152,7 +178,7 @@ fn a_pair_that_is_cut_costs_no_more_than_one_election() {
 
 #[test]
 fn a_cut_off_leader_serves_only_what_may_be_stale() {
-    let Some(mut cluster) = Cluster::start(3, &QUICK) else { return };
+    let Some(mut cluster) = Cluster::start(3, Knobs::plain(&QUICK)) else { return };
     let leader = cluster.leader();
     let others = cluster.addresses_but(leader);
     let patient = |time| cluster.boards[leader].client().patient_for(Duration::from_millis(time));
@@ -179,7 +205,7 @@ fn a_cut_off_leader_serves_only_what_may_be_stale() {
 /// The board comes back under a new id, as an operator would do it.
 #[test]
 fn a_member_that_lost_its_disk_is_replaced() {
-    let Some(mut cluster) = Cluster::start(3, &QUICK) else { return };
+    let Some(mut cluster) = Cluster::start(3, Knobs::plain(&QUICK)) else { return };
     let story = Story::begin(&cluster, 4);
     story.under_load(&mut cluster, |cluster| {
         for lost in cluster.members() {

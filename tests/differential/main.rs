@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Needs an etcd: `ETCD=/usr/bin/etcd cargo test --test differential`. `SEED=7` begins with another round, `ROUNDS=100` makes more
-//! of them, `STEPS=1000` longer ones. A difference is reported with the seed of its round, which alone repeats it.
+//! of them, `STEPS=1000` longer ones. `MEMBERS=3` asks followers of three. A difference is reported with the seed of its round, which alone repeats it.
 //!
 //! Not compared: ids, the term, the words in which a document is called malformed; and what is refused here on purpose (keys
 //! over 1 KiB, transactions nested over 16 deep) is not asked for.
@@ -23,6 +23,7 @@ mod watch;
 
 use std::{
     env, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -32,6 +33,7 @@ use crate::{
     caller::{Call, Caller},
     judge::Said,
     support::{
+        cluster::Cluster,
         http::{Connection, Request},
         server::Server,
     },
@@ -57,11 +59,39 @@ fn solder_says_what_etcd_says() {
     assert!(differences.is_empty(), "{} differences:\n\n{}", differences.len(), differences.join("\n\n"));
 }
 
+/// etcd and Solder, running.
+struct Pair {
+    addresses: [SocketAddr; 2],
+    _servers: Vec<Server>,
+    _clusters: Vec<Cluster>,
+}
+
+impl Pair {
+    fn start(etcd: &Path) -> Pair {
+        let members = env::var("MEMBERS").map_or(1, |text| text.parse().expect("a number"));
+        let (mut servers, mut clusters) = (Vec::new(), Vec::new());
+        if members == 1 {
+            servers = vec![Server::of(etcd.to_owned(), &[]), Server::fresh()];
+            let addresses = [servers[0].address(), servers[1].address()];
+            return Pair { addresses, _servers: servers, _clusters: clusters };
+        }
+        let mut follower = |mut cluster: Cluster| {
+            let place = cluster.follower();
+            let address = cluster.address(place);
+            clusters.push(cluster);
+            address
+        };
+        let addresses =
+            [follower(Cluster::of_binary(etcd.to_owned(), members)), follower(Cluster::of(members))];
+        Pair { addresses, _servers: servers, _clusters: clusters }
+    }
+}
+
 /// One pair of empty stores, taken through `steps` requests. What they differed in.
 fn round(etcd: &Path, seed: u64, steps: u64) -> Vec<String> {
     println!("SEED={seed}");
-    let servers = [Server::of(etcd.to_owned(), &[]), Server::fresh()];
-    let mut links = servers.each_ref().map(|server| Connection::open(server.address()).expect("it serves"));
+    let pair = Pair::start(etcd);
+    let mut links = pair.addresses.map(|address| Connection::open(address).expect("it serves"));
     let mut caller = Caller::new(Rng::with_seed(seed));
     let mut differences = Vec::new();
     for step in 0..steps {
@@ -84,7 +114,7 @@ fn round(etcd: &Path, seed: u64, steps: u64) -> Vec<String> {
         }
         if step % 50 == 49 {
             let request = caller.watch();
-            let [theirs, ours] = servers.each_ref().map(|server| watch::history(server.address(), &request));
+            let [theirs, ours] = pair.addresses.map(|address| watch::history(address, &request));
             if theirs != ours {
                 differences.push(format!(
                     "SEED={seed} step {step}: watch\n  {request}\n  etcd:   {theirs:#?}\n  solder: {ours:#?}"

@@ -85,7 +85,7 @@ macro_rules! tests {
     };
 }
 
-tests! { http_head http_chunked json_bodies wal_records snapshot_stream command_decode peer_greeting peer_frames txn_text }
+tests! { http_head http_chunked json_bodies wal_records snapshot_stream command_decode peer_greeting peer_frames raft_step txn_text }
 
 #[test]
 fn every_target_is_run_and_has_its_file() {

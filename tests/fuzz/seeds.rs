@@ -4,14 +4,14 @@ use std::{env, fs, sync::Arc};
 
 use solder::{
     peer::{Bye, Frame, Greeting, Purpose, Refusal, RollCall, RollEntry},
-    raft::{Envelope, Message},
+    raft::{Envelope, Message, Refusal as Refused},
     replica::{PeerMessage, Session, TransferMessage},
     snapshot::{SnapshotCursor, next_piece},
     store::{Lmdb, LmdbOptions, Options, Store},
     types::{
-        AlarmAction, AlarmKind, AlarmRequest, ClusterId, Command, DeleteRangeRequest, Entry, EntryId, Index,
-        KeyRange, KeyRev, LeaseId, MemberRow, Membership, NodeId, Payload, ProposalId, PutRequest, Revision,
-        Term, TxnOp, TxnRequest,
+        AlarmAction, AlarmKind, AlarmRequest, Bytes, ClusterId, Command, DeleteRangeRequest, Entry, EntryId,
+        Index, KeyRange, KeyRev, LeaseId, MemberRow, Membership, MembershipChange, NodeId, Payload,
+        ProposalId, PutRequest, Revision, Term, TxnOp, TxnRequest,
     },
 };
 use tempfile::TempDir;
@@ -114,6 +114,53 @@ fn roll_call() -> RollCall {
     RollCall { cluster: ClusterId(5), member: NodeId(1), members, removed: [NodeId(9)].into() }
 }
 
+/// Steps of Raft's target: each message to a node of each kind, plausible in all ways, and time before and after it.
+fn raft_steps() -> Vec<(String, Vec<u8>)> {
+    let (from, to) = (NodeId(2), NodeId(1));
+    let id = ProposalId { origin: from, number: 1 };
+    let entry = |index, payload| Entry { id: EntryId::new(2, index), payload };
+    let change = MembershipChange::AddVoter(NodeId(4));
+    let entries = vec![
+        entry(3, Payload::Empty),
+        entry(4, Payload::Command { id, data: Bytes::from(vec![0; 20]) }),
+        entry(5, Payload::Membership { id, change, info: Bytes::new() }),
+    ];
+    let last = EntryId::new(2, 3);
+    let messages = [
+        ("append", Message::Append { prev: EntryId::new(1, 2), entries, commit: Index(4) }),
+        ("accepted", Message::AppendAccepted { matched: Index(1) }),
+        (
+            "rejected",
+            Message::AppendRejected { prev: Index(3), hint: EntryId::new(1, 1), catching_up: false },
+        ),
+        ("lost", Message::AppendRejected { prev: Index(3), hint: EntryId::new(1, 1), catching_up: true }),
+        ("pre_vote", Message::VoteRequest { pre: true, last, transfer: false }),
+        ("vote", Message::VoteRequest { pre: false, last, transfer: true }),
+        ("voted", Message::VoteResponse { pre: false, granted: true }),
+        ("heartbeat", Message::Heartbeat { commit: Index(1), round: 1 }),
+        ("heard", Message::HeartbeatAck { round: 1, has_room: true }),
+        ("propose", Message::Propose { id, data: Bytes::from(vec![0; 20]) }),
+        ("change", Message::ChangeMembers { id, change, info: Bytes::new() }),
+        ("read", Message::ReadIndex { id }),
+        ("read_at", Message::ReadIndexAt { id, index: Index(2) }),
+        ("refuse", Message::Refuse { id, reason: Refused::NoSpace, is_certain: true }),
+        ("timeout_now", Message::TimeoutNow),
+    ];
+    let states = [("follower", 0xc3), ("candidate", 0xc8), ("leader", 0xdc), ("learner", 0xc1)];
+    let mut seeds = Vec::new();
+    for (name, message) in messages {
+        let envelope = Envelope { from, to, term: Term(2), message: message.clone() };
+        let bytes = postcard::to_stdvec(&envelope).expect("a vector takes what memory takes");
+        let length = u8::try_from(bytes.len()).expect("it is short");
+        for (state, byte) in states {
+            let steps =
+                [&[byte, 0x02, 0xe0, length], &bytes[..], &[0x10, 0x24, 0x20, 0x05, 0x40, length], &bytes];
+            seeds.push((format!("raft_step/{state}_{name}"), steps.concat()));
+        }
+    }
+    seeds
+}
+
 fn frame_bytes(frame: &Frame) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes, u32::MAX).expect("it is small");
@@ -133,6 +180,7 @@ fn seeds_are_written_when_asked_for() {
             .iter()
             .map(|(name, greeting)| (format!("peer_greeting/{name}"), greeting.encode().to_vec())),
     );
+    seeds.extend(raft_steps());
     for (name, frame) in frames() {
         let bytes = frame_bytes(&frame);
         // The payload alone gets its header from the target.

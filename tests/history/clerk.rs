@@ -10,15 +10,15 @@ use crate::{
     support::client::{Cas, Client, Row, Rows, Trouble, b64, revision},
 };
 
-pub(crate) const KEYS: [&[u8]; 5] = [b"h/a", b"h/b", b"h/c", b"h/d", b"h/e"];
+pub const KEYS: [&[u8]; 5] = [b"h/a", b"h/b", b"h/c", b"h/d", b"h/e"];
 
 /// Compaction leaves this many revisions, so that there is a past to read in.
 const KEPT: i64 = 200;
 
 /// The history of all clients. Its clock counts what is written into it.
 #[derive(Default)]
-pub(crate) struct Book {
-    pub(crate) history: History,
+pub struct Book {
+    pub history: History,
     now: u64,
 }
 
@@ -34,7 +34,7 @@ impl Book {
     }
 }
 
-pub(crate) struct Clerk {
+pub struct Clerk {
     number: u64,
     /// Of the servers in turn, the one asked now.
     clients: Vec<Client>,
@@ -49,7 +49,7 @@ pub(crate) struct Clerk {
 }
 
 impl Clerk {
-    pub(crate) fn new(number: u64, addresses: &[SocketAddr], seed: u64) -> Clerk {
+    pub fn new(number: u64, addresses: &[SocketAddr], seed: u64) -> Clerk {
         let rng = fastrand::Rng::with_seed(seed ^ (number + 1) << 32);
         // A killed server breaks connections: nothing is worth a long wait.
         let client = |address: &SocketAddr| Client::new(*address).patient_for(Duration::from_secs(5));
@@ -57,13 +57,18 @@ impl Clerk {
         Clerk { number, clients, excused: &[], rng, values: 0, revision: 1, seen: 0 }
     }
 
-    pub(crate) fn excusing(mut self, excused: &'static [&'static str]) -> Clerk {
+    pub fn excusing(mut self, excused: &'static [&'static str]) -> Clerk {
         self.excused = excused;
         self
     }
 
+    pub fn patient_for(mut self, patience: Duration) -> Clerk {
+        self.clients = self.clients.into_iter().map(|client| client.patient_for(patience)).collect();
+        self
+    }
+
     /// Asks something, and waits for what comes of it. `watched`: up to here nobody needs the past any more.
-    pub(crate) fn call(&mut self, book: &Mutex<Book>, watched: i64) {
+    pub fn call(&mut self, book: &Mutex<Book>, watched: i64) {
         let key = KEYS[self.rng.usize(..KEYS.len())];
         let op = match self.rng.u8(..100) {
             0..35 => Op::Put { key: key.into(), value: self.value() },
@@ -91,7 +96,7 @@ impl Clerk {
     }
 
     /// The newest of every key, however long it takes.
-    pub(crate) fn look_at_all(&mut self, book: &Mutex<Book>) {
+    pub fn look_at_all(&mut self, book: &Mutex<Book>) {
         for key in KEYS {
             self.ask(book, Op::Get { key: key.into(), at: At::Newest, serializable: false });
         }

@@ -14,7 +14,7 @@ pub mod judges;
 #[path = "../support/mod.rs"]
 pub mod support;
 
-mod clerk;
+pub mod clerk;
 
 use std::{
     env,

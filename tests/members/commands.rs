@@ -69,13 +69,13 @@ fn a_member_comes_and_goes() {
     let added = ok(&cluster, &["member", "add", "m3", "--peer-urls=http://127.0.0.1:9", "--learner"]);
     let lines: Vec<&str> = added.lines().collect();
     assert!(lines[0].starts_with("Member ") && lines[0].contains(" added to cluster "), "{added}");
-    assert_eq!((lines[1], lines[2]), ("", "ETCD_NAME=\"m3\""));
-    let named = lines[3].strip_prefix("ETCD_INITIAL_CLUSTER=\"").expect(lines[3]).trim_end_matches('"');
+    assert_eq!((lines[1], lines[2]), ("", "SOLDER_NAME=\"m3\""));
+    let named = lines[3].strip_prefix("SOLDER_INITIAL_CLUSTER=\"").expect(lines[3]).trim_end_matches('"');
     let mut names: Vec<&str> = named.split(',').map(|part| part.split('=').next().expect("a name")).collect();
     names.sort_unstable();
     assert_eq!(names, ["m0", "m1", "m2", "m3"], "{added}");
-    assert_eq!(lines[4], "ETCD_INITIAL_ADVERTISE_PEER_URLS=\"http://127.0.0.1:9\"");
-    assert_eq!(lines[5..], ["ETCD_INITIAL_CLUSTER_STATE=\"existing\""]);
+    assert_eq!(lines[4], "SOLDER_INITIAL_ADVERTISE_PEER_URLS=\"http://127.0.0.1:9\"");
+    assert_eq!(lines[5..], ["SOLDER_INITIAL_CLUSTER_STATE=\"existing\""]);
     let id = lines[0].split_whitespace().nth(1).expect("an id");
     let list = ok(&cluster, &["member", "list"]);
     assert!(list.contains(&format!("{id}, unstarted, , http://127.0.0.1:9, , true\n")), "{list}");

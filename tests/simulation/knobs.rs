@@ -141,15 +141,18 @@ impl Knobs {
     /// A world that is hard on one bug: those that need three things at once are rare in worlds that have everything.
     pub fn against(bug: Bug, rng: &mut fastrand::Rng) -> Knobs {
         let mut knobs = Knobs::draw(rng);
-        let often = Some(700 * MILLI);
         match bug {
             // A leader that dies between an old entry and its first own one, again and again.
             Bug::CommitOlderTerm => {
-                knobs.voters = [3, 5][rng.usize(..2)];
+                (knobs.voters, knobs.slow_clock) = (5, 0);
                 (knobs.bounds.append_bytes, knobs.bounds.window_bytes) = (1, 1);
-                knobs.network = Network { delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
+                knobs.network =
+                    Network { delay_min: 30 * MILLI, delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
                 knobs.disk = Disk::kind();
-                knobs.faults = Faults { crash: often, partition: often, ..Faults::default() };
+                knobs.clients =
+                    Clients { count: 6, think_max: 20 * MILLI, patience: 300 * MILLI, ..knobs.clients };
+                knobs.faults =
+                    Faults { crash: Some(400 * MILLI), partition: Some(700 * MILLI), ..Faults::default() };
             }
             // A leader that is cut off with a write under way, and another that replaces it before the disk is done.
             Bug::PersistedByIndexAlone => {
@@ -163,7 +166,7 @@ impl Knobs {
             // A leader that stands still with reads waiting and their round answered, until others have led and written.
             Bug::ReadByEarlierRound => {
                 (knobs.voters, knobs.slow_clock) = (3, 0);
-                knobs.network = Network { delay_max: 40 * MILLI, ..Network::kind() };
+                knobs.network = Network { delay_max: 40 * MILLI, told_of_losses: 950, ..Network::kind() };
                 knobs.disk = Disk::kind();
                 knobs.clients = Clients {
                     count: 6,
@@ -173,7 +176,8 @@ impl Knobs {
                     ..knobs.clients
                 };
                 knobs.bounds = Bounds::roomy();
-                knobs.faults = Faults { pause: Some(2 * SECOND), ..Faults::default() };
+                knobs.faults =
+                    Faults { pause: Some(2 * SECOND), reset: Some(500 * MILLI), ..Faults::default() };
             }
             // Voters that lose their memory between two candidates of one term.
             Bug::VoteNotSynced => {

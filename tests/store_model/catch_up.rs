@@ -66,6 +66,10 @@ impl Scene {
             self.flush_some();
         }
         self.apply_in_part(self.receiver);
+        if self.boards[self.receiver].store.applied() == self.boards[self.senders[0]].store.applied() {
+            // Only who is behind is brought up to date.
+            self.apply_one();
+        }
         self.flush_some();
         self.calm_after = self.steps + self.machine.chance.rng.u64(..150);
         let limit = self.steps + 20_000;

@@ -158,7 +158,7 @@ impl Chance {
 
     pub(crate) fn command(&mut self, newest: Revision, compacted: Revision, term: Term) -> Command {
         let only_in = self.one_in(3).then(|| Term(term.0 - u64::from(self.one_in(3))));
-        match self.rng.u8(..64) {
+        match self.rng.u8(..68) {
             0..=27 => Command::Put(self.put()),
             28..=35 => Command::DeleteRange(self.delete()),
             36..=51 => Command::Txn(self.txn(newest, 0)),
@@ -175,12 +175,37 @@ impl Chance {
                 member: NodeId(1),
                 kind: if self.rng.bool() { AlarmKind::NoSpace } else { AlarmKind::Corrupt },
             }),
-            _ => Command::Alarm(AlarmRequest {
+            63 => Command::Alarm(AlarmRequest {
                 action: AlarmAction::Deactivate,
                 member: NodeId(1),
                 kind: if self.rng.bool() { AlarmKind::NoSpace } else { AlarmKind::Corrupt },
             }),
+            _ => self.about_members(),
         }
+    }
+
+    /// Of members and of others; nobody is 0, whose row is the cluster's.
+    fn about_members(&mut self) -> Command {
+        let member = NodeId(self.rng.u64(..5));
+        match self.rng.u8(..5) {
+            0 | 1 => Command::Publish {
+                member,
+                name: self.texts(1).concat(),
+                client_urls: self.texts(3),
+                level: self.rng.u32(..4),
+            },
+            2 => Command::UpdateMember { member, peer_urls: self.texts(3) },
+            3 => Command::UpdateCluster(ClusterChange {
+                timeouts_ms: self.rng.bool().then(|| (self.rng.u32(..500), self.rng.u32(..9000))),
+                level: self.rng.bool().then(|| self.rng.u32(..4)),
+            }),
+            _ => Command::UpdateCluster(ClusterChange::default()),
+        }
+    }
+
+    fn texts(&mut self, most: usize) -> Vec<String> {
+        let count = self.rng.usize(..=most);
+        (0..count).map(|_| format!("http://host-{}", self.rng.u16(..))).collect()
     }
 
     /// A change that fits, if the first one that comes to mind does.

@@ -240,6 +240,8 @@ impl Model {
         let writes = match command {
             Command::Txn(txn) => ops(txn).iter().any(|op| !matches!(op, TxnOp::Range(_))),
             Command::Alarm(_) | Command::LeaseCheckpoint { .. } => false,
+            // About members: etcd's applierV3Corrupt lets them through, too.
+            Command::Publish { .. } | Command::UpdateMember { .. } | Command::UpdateCluster(_) => false,
             _ => true,
         };
         let puts = match command {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    client::Client,
+    client::{Client, Trouble},
     server::{Server, binary, free_address},
 };
 
@@ -46,7 +46,18 @@ impl Cluster {
             member.wait().unwrap_or_else(|why| panic!("{why}"));
         }
         cluster.leader();
+        cluster.wait_for_names(size);
         cluster
+    }
+
+    /// Each tells its own once it serves; etcd serves once it has told it.
+    fn wait_for_names(&self, size: usize) {
+        self.client(0).until(PATIENCE, |client| {
+            let list = client.call("/v3/cluster/member/list", &json!({"linearizable": true}))?;
+            let members = list["members"].as_array().into_iter().flatten();
+            let named = members.filter(|member| member.get("name").is_some()).count();
+            if named == size { Ok(()) } else { Err(Trouble::Unsent(format!("{named} of {size} have names"))) }
+        });
     }
 
     /// `m0=http://..,m1=..`.

@@ -38,9 +38,16 @@ struct Session {
 enum Turn {
     Said(Result<Option<Vec<u8>>, Closed>),
     News(WatchMessage),
+    /// Nobody leads, and the client had rather watch elsewhere.
+    Lost,
 }
 
-pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -> Result<(), Closed> {
+pub(super) async fn watch(
+    api: &Api,
+    first: Vec<u8>,
+    mut lines: Lines<'_, '_>,
+    wants_leader: bool,
+) -> Result<(), Closed> {
     let room = lines.room();
     let mut session = Session {
         stream: api.member.watch_stream(),
@@ -53,6 +60,9 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
     if let Err(refusal) = session.requests(api, first, &mut lines).await? {
         return lines.fail(&refusal).await;
     }
+    // In a box, so that who does not want it does not pay for it; and one for the whole stream, so that its patience does not
+    // begin anew with each message.
+    let mut lost = wants_leader.then(|| Box::pin(api.member.leader_lost()));
     loop {
         let message_open = session.telling.is_open();
         if !message_open && let Some(body) = session.said.take() {
@@ -68,7 +78,15 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
                 false => future::pending().await,
             }
         };
-        let turn = future::or(said, async { Turn::News(next(&mut session.stream, &room).await) }).await;
+        let news = async { Turn::News(next(&mut session.stream, &room).await) };
+        let gone = async {
+            match &mut lost {
+                Some(lost) => lost.as_mut().await,
+                None => future::pending().await,
+            }
+            Turn::Lost
+        };
+        let turn = future::or(said, future::or(news, gone)).await;
         match turn {
             Turn::Said(said) => match said? {
                 Some(body) => session.said = Some(body),
@@ -76,6 +94,8 @@ pub(super) async fn watch(api: &Api, first: Vec<u8>, mut lines: Lines<'_, '_>) -
                 None if message_open => return Err(Closed),
                 None => return lines.end().await,
             },
+            Turn::Lost if message_open => return Err(Closed),
+            Turn::Lost => return lines.fail(&Error::NoLeader.into()).await,
             Turn::News(message) => {
                 session.tell(api, message, &mut lines).await?;
             }

@@ -4,6 +4,7 @@
 //! Here you will not find: tasks, wakers, threads. `upkeep` has what nobody asked for.
 
 mod cluster;
+mod corruption;
 mod peers;
 mod upkeep;
 
@@ -18,14 +19,15 @@ use crate::{
     logging::{LeftOut, Seldom},
     peer::PeerEvent,
     raft::Role,
-    replica::{Answer, Effect, Event, PeerMessage, Replica, RequestId},
+    replica::{Answer, DigestOf, Effect, Event, PeerMessage, Replica, RequestId},
     store::Store,
-    types::{AlarmKind, Command, Error, Index, Membership, NodeId, Outcome, Term},
+    types::{AlarmKind, Command, Error, Index, Membership, NodeId, Outcome, Revision, Term},
 };
 
 use super::{
     Applied, Figures, Options,
     compactor::Compactor,
+    digests::Digests,
     engine::{Ask, Failure},
     inbox::{AppliedReport, Report},
     leases::Leases,
@@ -96,8 +98,15 @@ pub(super) struct Core {
     pub(super) reports: Vec<Report>,
     pub(super) to_log: Vec<LogJob>,
     pub(super) to_store: Vec<StoreJob>,
+    digests: Digests,
+    /// This member is not to be believed: it differs from a majority.
+    pub(super) is_corrupt: bool,
+    /// A compaction was applied: the keys at this revision are to be compared.
+    pub(super) keys_to_check: Option<Revision>,
     pub(super) peer_events: Vec<PeerEvent>,
     pub(super) to_peers: Vec<PeerMessage>,
+    /// It is no member any more: since when that is known, and what is to be said at the end.
+    leaving: Option<(Instant, Failure)>,
     last_beat: Instant,
 }
 
@@ -172,8 +181,12 @@ impl Core {
             reports: Vec::new(),
             to_log: Vec::new(),
             to_store: Vec::new(),
+            digests: Digests::default(),
+            is_corrupt: false,
+            keys_to_check: None,
             peer_events: Vec::new(),
             to_peers: Vec::new(),
+            leaving: None,
             last_beat: now,
             replica,
         }
@@ -209,6 +222,7 @@ impl Core {
             self.tick();
         }
         self.hear_peers()?;
+        self.leave_in_time()?;
         let mut reports = mem::take(&mut self.reports);
         for report in reports.drain(..) {
             self.report(report)?;
@@ -366,7 +380,8 @@ impl Core {
         figures.slow_applies += u64::from(report.took >= self.slow_request);
         self.quota.applied(report.state.pending_bytes);
         if let Some(alarms) = report.alarms {
-            self.alarms = alarms;
+            let before = mem::replace(&mut self.alarms, alarms);
+            self.heed_corruption(&before);
             self.alarm_asked = false;
             self.tend_room_alarm();
         }
@@ -376,6 +391,9 @@ impl Core {
         }
         if let Some(leases) = report.leases_anew {
             self.leases.restore(leases);
+        }
+        for (entry, hash, revision) in report.compactions {
+            self.compacted(DigestOf::Applied(entry), hash, revision);
         }
         self.applied = report.index;
         self.applied_times = (report.handed_at, report.took);
