@@ -29,7 +29,7 @@ use solder::types::Bug;
 const SEEDS: Range<u64> = 0..3000;
 
 /// A bug that is not found in so many seeds would not be found by those above.
-const SEEDS_FOR_A_BUG: u64 = 1000;
+const SEEDS_FOR_A_BUG: u64 = 3000;
 
 #[test]
 fn seeds() {

@@ -35,6 +35,15 @@ fn write(addresses: &[SocketAddr], writer: usize, stop: &AtomicBool) -> BTreeMap
     acknowledged
 }
 
+/// Also if what goes on meanwhile fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// All write while `meanwhile` goes on; what was acknowledged is there in the end.
 fn under_load(cluster: &mut Cluster, meanwhile: impl FnOnce(&mut Cluster)) {
     let addresses: Vec<SocketAddr> = (0..3).map(|place| cluster.address(place)).collect();
@@ -47,8 +56,9 @@ fn under_load(cluster: &mut Cluster, meanwhile: impl FnOnce(&mut Cluster)) {
             })
         };
         let running: Vec<_> = (0..WRITERS).map(run).collect();
+        let stop = StopAtEnd(&stop);
         meanwhile(cluster);
-        stop.store(true, Ordering::Relaxed);
+        drop(stop);
         running.into_iter().map(|writer| writer.join().expect("a writer does not panic")).collect()
     });
     for (key, value) in books.iter().flatten() {

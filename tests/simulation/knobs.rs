@@ -141,18 +141,18 @@ impl Knobs {
     /// A world that is hard on one bug: those that need three things at once are rare in worlds that have everything.
     pub fn against(bug: Bug, rng: &mut fastrand::Rng) -> Knobs {
         let mut knobs = Knobs::draw(rng);
+        let often = Some([400, 700][rng.usize(..2)] * MILLI);
         match bug {
             // A leader that dies between an old entry and its first own one, again and again.
             Bug::CommitOlderTerm => {
-                (knobs.voters, knobs.slow_clock) = (5, 0);
+                (knobs.voters, knobs.slow_clock) = ([3, 5][rng.usize(..2)], 0);
                 (knobs.bounds.append_bytes, knobs.bounds.window_bytes) = (1, 1);
-                knobs.network =
-                    Network { delay_min: 30 * MILLI, delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
+                knobs.network = Network { delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
+                knobs.network.delay_min = [100, 30 * MILLI][rng.usize(..2)];
                 knobs.disk = Disk::kind();
                 knobs.clients =
                     Clients { count: 6, think_max: 20 * MILLI, patience: 300 * MILLI, ..knobs.clients };
-                knobs.faults =
-                    Faults { crash: Some(400 * MILLI), partition: Some(700 * MILLI), ..Faults::default() };
+                knobs.faults = Faults { crash: often, partition: often, ..Faults::default() };
             }
             // A leader that is cut off with a write under way, and another that replaces it before the disk is done.
             Bug::PersistedByIndexAlone => {
