@@ -190,6 +190,7 @@ fn code_of(error: &Error) -> Code {
         | Error::MemberRemoved(_)
         | Error::NotLearner
         | Error::LearnerNotReady
+        | Error::NotCapable
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
         Error::NoLeader
         | Error::NotReady

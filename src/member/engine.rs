@@ -134,7 +134,7 @@ impl Engine {
         };
         let effects = stand_at_once(&mut replica, &options);
         let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
-        core.roll_changed();
+        core.roll_changed().expect("the level was looked at when the store was opened");
         core.heed_corruption(&[]);
         let replay_until = core.replica.node().last().index.next();
         let keeper = store_thread::Options {

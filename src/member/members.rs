@@ -199,7 +199,7 @@ impl Member {
         if !is_learner {
             let (served, voters) = self.served(None);
             // A cluster of one may always get its second member: there is no other way to more.
-            if voters > 1 && served < (voters + 1) / 2 + 1 {
+            if voters > 1 && served < majority_of(voters + 1) {
                 return Err(Error::NotEnoughStartedMembers);
             }
         }
@@ -210,7 +210,7 @@ impl Member {
     fn check_promotion(&self, id: NodeId) -> Result<(), Error> {
         let is_learner = self.engine.look(|core| core.replica.node().membership().learners.contains(&id));
         let (served, voters) = self.served(None);
-        match is_learner && self.engine.options.strict_reconfig && served + 1 < (voters + 1) / 2 + 1 {
+        match is_learner && self.engine.options.strict_reconfig && served + 1 < majority_of(voters + 1) {
             true => Err(Error::NotEnoughStartedMembers),
             false => Ok(()),
         }
@@ -224,7 +224,7 @@ impl Member {
             return Ok(());
         }
         let (served, rest) = self.served(Some(id));
-        if served < rest / 2 + 1 {
+        if served < majority_of(rest) {
             return Err(Error::NotEnoughStartedMembers);
         }
         // Who is away anyway is no loss.
@@ -234,7 +234,7 @@ impl Member {
         let is_there = |id: NodeId| id == engine.identity.member || engine.is_connected(id);
         let voters = engine.look(|core| core.replica.node().membership().voters.clone());
         let stay = voters.iter().filter(|voter| **voter != id && is_there(**voter)).count();
-        if stay < rest / 2 + 1 { Err(Error::UnhealthyCluster) } else { Ok(()) }
+        if stay < majority_of(rest) { Err(Error::UnhealthyCluster) } else { Ok(()) }
     }
 
     /// How many voters have ever served, and how many there are, without one of them.
@@ -273,6 +273,10 @@ impl Member {
 /// Could a member be found there?
 pub fn is_peer_url(url: &str) -> bool {
     PeerUrl::parse(url).is_ok()
+}
+
+fn majority_of(voters: usize) -> usize {
+    voters / 2 + 1
 }
 
 fn check_timeouts_ms(heartbeat: u32, election: u32) -> Result<(), Error> {

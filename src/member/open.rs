@@ -18,7 +18,7 @@ use crate::{
     raft,
     replica::{self, Replica, boot},
     store::{Backend, Lmdb, Store, StoreError},
-    types::{Bytes, ClusterId, MemberRow, Membership, NodeId},
+    types::{Bytes, ClusterId, Command, MemberRow, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
 
@@ -39,17 +39,48 @@ use super::{
 /// Why a member does not start: one line that says what, about which file, and what to do.
 #[derive(Debug)]
 pub enum OpenError {
-    InUse { path: PathBuf, pid: Option<u32> },
-    NotADirectory { path: PathBuf },
-    NotOurs { path: PathBuf, file: String },
-    BadMember { path: PathBuf, what: String },
-    Format { path: PathBuf, format: u32, known: u32 },
-    Mixed { path: PathBuf, cluster: ClusterId, found: ClusterId },
-    Io { path: PathBuf, what: &'static str, reason: String },
+    InUse {
+        path: PathBuf,
+        pid: Option<u32>,
+    },
+    NotADirectory {
+        path: PathBuf,
+    },
+    NotOurs {
+        path: PathBuf,
+        file: String,
+    },
+    BadMember {
+        path: PathBuf,
+        what: String,
+    },
+    Format {
+        path: PathBuf,
+        format: u32,
+        known: u32,
+    },
+    Mixed {
+        path: PathBuf,
+        cluster: ClusterId,
+        found: ClusterId,
+    },
+    Io {
+        path: PathBuf,
+        what: &'static str,
+        reason: String,
+    },
     Store(StoreError),
     Wal(WalError),
     Gap(boot::Gap),
-    NoStore { path: PathBuf, what: &'static str },
+    /// What the cluster has agreed on, and what this build knows.
+    Level {
+        settled: u32,
+        known: u32,
+    },
+    NoStore {
+        path: PathBuf,
+        what: &'static str,
+    },
 }
 
 impl fmt::Display for OpenError {
@@ -97,6 +128,11 @@ impl fmt::Display for OpenError {
             Self::Store(error) => error.fmt(f),
             Self::Wal(error) => error.fmt(f),
             Self::Gap(gap) => gap.fmt(f),
+            Self::Level { settled, known } => write!(
+                f,
+                "the members have agreed on entries of level {settled}, and this build knows none above level {known}: \
+                 install the build that the other members run"
+            ),
             Self::NoStore { path, what } => write!(f, "{}: {what}", path.display()),
         }
     }
@@ -179,6 +215,7 @@ fn assemble<D: Disk + Send + 'static>(
         return Err(OpenError::Mixed { path: dir.db(), cluster, found: store.cluster() });
     }
     let mut roll = Roll::new(&store.members()?);
+    check_level(roll.cluster.level)?;
     settle(&mut options, &identity, roll.row(member));
     let (wal, boot) = open_log(&options, &identity, &store, disk, &mut rng)?;
     boot.restored.entries.iter().for_each(|entry| roll.appended(entry));
@@ -188,6 +225,12 @@ fn assemble<D: Disk + Send + 'static>(
     let ttl_min_s = lease::ttl_min_s(options.election);
     let leases = Leases::new(lease::Options { ttl_min_s, ..options.lease }, &store)?;
     Ok(Opened { options, identity, replica, store, roll, leases, backend, log, dir })
+}
+
+/// A build that does not know what the others may write must not go on: it would stop in the midst of it.
+pub(super) fn check_level(settled: u32) -> Result<(), OpenError> {
+    let known = Command::level_known();
+    if settled <= known { Ok(()) } else { Err(OpenError::Level { settled, known }) }
 }
 
 /// Who lives in a directory was settled when it was made. What was told since is ignored, as in etcd, and said so.

@@ -62,6 +62,9 @@ impl Engine {
             self.check_room(data.len() as u64)?;
         }
         store::check(command)?;
+        if !self.look(|core| core.is_known_to_all(command)) {
+            return Err(Error::NotCapable);
+        }
         let slot = Slot::new();
         let (what, asked_at) = (what_is(command), Instant::now());
         self.ask(Ask::Propose { data, what, slot: slot.clone(), asked_at });

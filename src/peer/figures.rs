@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn buckets_are_etcds() {
         let mut trips = RoundTrips::default();
-        [0, 100, 101, 3_276_800, 3_276_801].map(|us| trips.add(Duration::from_micros(us)));
+        [0, 100, 101, 3_276_800, 3_276_801].iter().for_each(|us| trips.add(Duration::from_micros(*us)));
         let buckets: Vec<(Duration, u64)> = trips.buckets().collect();
         assert_eq!(buckets[..2], [(Duration::from_micros(100), 2), (Duration::from_micros(200), 3)]);
         assert_eq!(buckets.last(), Some(&(Duration::from_micros(3_276_800), 4)));

@@ -30,6 +30,8 @@ pub enum Error {
     RequestTooLarge,
     /// This member is catching up: what it holds is between two states. Another one may answer (gRPC: unavailable).
     NotReady,
+    /// Some member's build does not know this kind of command yet.
+    NotCapable,
     NoLeader,
     NotLeader,
     LeaderChanged,
@@ -87,6 +89,9 @@ impl fmt::Display for Error {
             Self::NotReady => {
                 f.write_str("etcdserver: not capable: this member is catching up: ask another one")
             }
+            Self::NotCapable => f.write_str(
+                "etcdserver: not capable: a member's build does not know this yet: upgrade it first",
+            ),
             Self::NoLeader => f.write_str("etcdserver: no leader"),
             Self::NotLeader => f.write_str("etcdserver: not leader"),
             Self::LeaderChanged => f.write_str("etcdserver: leader changed"),

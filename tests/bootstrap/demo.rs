@@ -47,7 +47,7 @@ impl Demo {
 
     fn end(mut self, signal: Signal) -> usize {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
-        let rest = self.lines.by_ref().lines().count();
+        let rest = self.lines.lines().count();
         assert!(self.child.wait().expect("it ends").success(), "after {rest} lines");
         let left = std::fs::read_dir(self.temporary.path()).expect("a directory");
         left.count()

@@ -34,11 +34,12 @@ impl House {
         House { boards: BTreeMap::new(), peers, scratch: TempDir::new().expect("a temporary directory") }
     }
 
-    /// All of them found a cluster, which serves when this returns.
+    /// All of them found a cluster, which serves when this returns, and knows their names.
     pub(crate) fn founded(names: &[&str]) -> House {
         let mut house = House::new(names);
         names.iter().for_each(|name| house.launch(name, names, &[]));
         names.iter().for_each(|name| house.serves(name));
+        until("all have said who they are", || house.members(names[0]).keys().eq(names.iter()));
         house
     }
 

@@ -63,9 +63,10 @@ fn serve(listener: &TcpListener, replies: Vec<Reply>, told: &Sender<Asked>) {
     for stream in listener.incoming() {
         let (mut stream, replies, told) = (stream.expect("a connection"), replies.clone(), told.clone());
         thread::spawn(move || {
-            let held_open = talk(&mut stream, &replies, &told);
-            while held_open {
-                thread::park();
+            if talk(&mut stream, &replies, &told) {
+                loop {
+                    thread::park();
+                }
             }
         });
     }

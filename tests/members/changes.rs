@@ -40,6 +40,10 @@ fn members_change_at_any_member() {
         assert!(ids.is_sorted(), "{ids:?}");
         assert!(added["header"].get("revision").is_none(), "{added}");
 
+        if is_etcd() {
+            // Its ids are of the second.
+            thread::sleep(Duration::from_millis(1100));
+        }
         let taken = refusal(change(&cluster, place, "add", &request));
         assert_eq!(taken, (400, 9, "etcdserver: Peer URLs already exists".to_owned()));
         let second = refusal(change(
@@ -101,6 +105,10 @@ fn a_cluster_is_kept_from_losing_its_majority() {
 
 #[test]
 fn the_leader_itself_is_removed() {
+    if is_etcd() {
+        // It may stop before it has answered.
+        return;
+    }
     let mut cluster = Cluster::of(3);
     cluster.client(0).put(b"a", b"1").expect("a put");
     thread::sleep(STEADY);

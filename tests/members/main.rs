@@ -5,11 +5,13 @@
 
 mod changes;
 mod commands;
+mod corruption;
 mod followers;
 mod learners;
 mod lonely;
 #[path = "../support/mod.rs"]
 pub mod support;
+mod upgrade;
 
 use std::{net::SocketAddr, thread, time::Duration};
 

@@ -193,6 +193,7 @@ impl Chance {
                 name: self.texts(1).concat(),
                 client_urls: self.texts(3),
                 level: self.rng.u32(..4),
+                incarnation: self.rng.u64(..3),
             },
             2 => Command::UpdateMember { member, peer_urls: self.texts(3) },
             3 => Command::UpdateCluster(ClusterChange {

@@ -111,6 +111,17 @@ impl Cluster {
         self.down.insert(place);
     }
 
+    /// In order: all that it has applied is in its database.
+    pub fn stop(&mut self, place: usize) {
+        self.members[place].terminate();
+        self.down.insert(place);
+    }
+
+    /// Where its data directory is.
+    pub fn home(&self, place: usize) -> PathBuf {
+        self.scratch.path().join(format!("m{place}"))
+    }
+
     /// Does it end by itself?
     pub fn ends(&mut self, place: usize) -> bool {
         let deadline = Instant::now() + PATIENCE;
@@ -122,6 +133,26 @@ impl Cluster {
         }
         self.down.insert(place);
         true
+    }
+
+    /// Stops one as an operator does.
+    pub fn terminate(&mut self, place: usize) {
+        let status = self.members[place].terminate();
+        assert!(status.success(), "{status}\n{}", self.members[place].log_tail());
+        self.down.insert(place);
+    }
+
+    /// What its next process finds in its environment.
+    pub fn set_environment(&mut self, place: usize, name: &str, value: &str) {
+        self.members[place].set_environment(name, value);
+    }
+
+    pub fn data_dir(&self, place: usize) -> PathBuf {
+        self.members[place].data_dir()
+    }
+
+    pub fn log_tail(&self, place: usize) -> String {
+        self.members[place].log_tail()
     }
 
     /// Starts one that was killed.

@@ -31,6 +31,7 @@ pub struct Server {
     address: SocketAddr,
     home: PathBuf,
     args: Vec<String>,
+    environment: Vec<(String, String)>,
     /// The words before the command, for one that runs elsewhere.
     runner: Vec<String>,
     /// Removed at the end.
@@ -88,6 +89,7 @@ impl Server {
             address,
             home: home.to_owned(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            environment: Vec::new(),
             runner,
             _scratch: None,
         }
@@ -180,9 +182,16 @@ impl Server {
         let log = File::options().create(true).append(true).open(self.log()).expect("the log can be written");
         let errors = log.try_clone().expect("a second handle");
         let mut command = self.command();
+        command.envs(self.environment.iter().cloned());
         command.args(self.flags()).stdin(Stdio::null()).stdout(log).stderr(errors);
         self.child =
             Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display())));
+    }
+
+    /// From its next start on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// How it ended, if it has.

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use crate::types::{ClusterChange, Command};
 
 use super::Core;
-use crate::member::open::replica_options;
+use crate::member::{
+    engine::Failure,
+    open::{check_level, replica_options},
+};
 
 /// What came to nothing is proposed again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -24,7 +27,10 @@ impl Core {
         if is_soon || node.leader().is_none() || node.is_catching_up() {
             return;
         }
-        if let Some(command) = self.own_news().or_else(|| self.cluster_news()) {
+        let command = self.own_news().or_else(|| self.cluster_news());
+        #[cfg(feature = "testing")]
+        let command = command.or_else(|| self.probe());
+        if let Some(command) = command {
             self.cluster_told_at = Some(now);
             self.propose_own(&command);
         }
@@ -64,13 +70,35 @@ impl Core {
         is_news.then_some(Command::UpdateCluster(ClusterChange { timeouts_ms, level }))
     }
 
+    /// Once, by each leader: tests of upgrades see by it that what is new is used as soon as all know it.
+    #[cfg(feature = "testing")]
+    fn probe(&mut self) -> Option<Command> {
+        let is_due = self.is_leader() && !self.probed && self.is_known_to_all(&Command::Probe);
+        self.probed |= is_due;
+        is_due.then_some(Command::Probe)
+    }
+
+    /// Does every member know this kind of command? As long as nothing is settled, they know the first level.
+    pub(in crate::member) fn is_known_to_all(&self, command: &Command) -> bool {
+        command.level() <= self.roll.cluster.level.max(1)
+    }
+
     /// The rows of members may have changed.
-    pub(in crate::member) fn roll_changed(&mut self) {
+    ///
+    /// Errors: what the members have agreed on is beyond this build. It was replaced by an older one since this member last
+    /// told of itself.
+    pub(in crate::member) fn roll_changed(&mut self) -> Result<(), Failure> {
         self.roster_is_old = true;
+        check_level(self.roll.cluster.level).map_err(|error| Failure(error.to_string()))?;
+        if self.roll.cluster.level > self.level_told {
+            self.level_told = self.roll.cluster.level;
+            log::info!("all members know entries of level {}", self.level_told);
+        }
         self.cluster_told_at = None;
         if let Some(settled) = self.roll.cluster.timeouts_ms() {
             self.take_timeouts(settled);
         }
+        Ok(())
     }
 
     /// The cluster's, whatever this board was started with.

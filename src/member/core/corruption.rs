@@ -23,19 +23,15 @@ impl Core {
         let own = (self.replica.node().id(), AlarmKind::Corrupt);
         match (alarms_before.contains(&own), self.alarms.contains(&own)) {
             (true, false) => self.is_corrupt = false,
-            (false, true) if self.is_booting() && self.has_others() => {
+            // Alone it has the only copy there is.
+            (false, true) if self.has_others() && !self.is_corrupt => {
                 log::error!(
-                    "this member answers nobody: it was found not to hold what the others hold (CORRUPT)"
+                    "this member answers nobody: it does not hold what the others hold, as the alarm CORRUPT says"
                 );
                 self.is_corrupt = true;
             }
             _ => {}
         }
-    }
-
-    /// Nothing was applied since the start.
-    fn is_booting(&self) -> bool {
-        self.figures.proposals_applied == 0
     }
 
     fn has_others(&self) -> bool {

@@ -84,6 +84,10 @@ pub(super) struct Core {
     options: Options,
     /// When something about the cluster was proposed last.
     cluster_told_at: Option<Instant>,
+    /// The level that was last said to be the cluster's.
+    level_told: u32,
+    #[cfg(feature = "testing")]
+    probed: bool,
     /// Of this board's data.
     incarnation: u64,
     durable_told: Index,
@@ -155,6 +159,9 @@ impl Core {
             roster_is_old: true,
             options: options.clone(),
             cluster_told_at: None,
+            level_told: 0,
+            #[cfg(feature = "testing")]
+            probed: false,
             incarnation,
             figures,
             quota,
@@ -346,7 +353,7 @@ impl Core {
             Report::LogRoom(room) => self.feed(Event::LogRoom(room)),
             Report::StoreRoom(room) => self.set_store_room(room),
             Report::DatabaseRoom(room) => self.set_database_room(room),
-            Report::Applied(report) => self.applied(*report),
+            Report::Applied(report) => self.applied(*report)?,
             Report::Scanned(scanned) => self.watches.scanned(scanned),
             Report::Transfer(done) => self.feed(Event::Transfer(done)),
             Report::Answered(answered) => answered.iter().for_each(|answered| answered.wake()),
@@ -373,7 +380,7 @@ impl Core {
         }
     }
 
-    fn applied(&mut self, report: AppliedReport) {
+    fn applied(&mut self, report: AppliedReport) -> Result<(), Failure> {
         let figures = &mut self.figures;
         (figures.revision, figures.compacted) = (report.state.revision, report.state.compacted);
         figures.proposals_applied += report.entries;
@@ -387,7 +394,7 @@ impl Core {
         }
         if let Some(members) = report.members {
             self.roll.update(&members);
-            self.roll_changed();
+            self.roll_changed()?;
         }
         if let Some(leases) = report.leases_anew {
             self.leases.restore(leases);
@@ -402,6 +409,7 @@ impl Core {
         self.pin = report.pin.map(Rc::new);
         self.feed(Event::Applied { index: report.index, outcomes: report.outcomes });
         self.pin = None;
+        Ok(())
     }
 
     pub(super) fn carry_out(&mut self, effect: Effect) {

@@ -24,6 +24,7 @@ impl Core {
     }
 
     pub(super) fn propose_lease(&mut self, command: Command, slot: Option<Rc<Slot<Result<(), Error>>>>) {
+        assert!(self.is_known_to_all(&command), "{command:?} proposed, and somebody does not know it");
         let data = command.encode();
         let request = self.wait(Waiter::Lease { command, slot });
         self.feed(Event::Propose { request, data });
@@ -63,6 +64,7 @@ impl Core {
 
     /// Proposes something that nobody asked for.
     pub(super) fn propose_own(&mut self, command: &Command) {
+        assert!(self.is_known_to_all(command), "{command:?} proposed, and somebody does not know it");
         let (data, slot, asked_at) = (command.encode(), Slot::new(), Instant::now());
         self.ask(Ask::Propose { data, what: what_is(command), slot, asked_at });
     }

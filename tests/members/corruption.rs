@@ -1,0 +1,69 @@
+//! A member whose store was tampered with, while it was off, in a way that no checksum of a row tells.
+
+use std::{net::TcpStream, path::Path};
+
+use solder::store::{Backend, Lmdb, LmdbOptions, Table};
+
+use super::{get, post, refusal, support::cluster::Cluster, until};
+
+/// One change that happened did not.
+fn forget_a_record(db: &Path) {
+    let backend = Lmdb::open(db, &LmdbOptions::default()).expect("nobody has it open");
+    let row = {
+        let snapshot = backend.read().expect("readable");
+        let mut rows = snapshot.scan(Table::Revs, &[]).expect("readable");
+        let (row, _) = rows.next().expect("readable").expect("something was put");
+        row.to_vec()
+    };
+    backend.write(&mut |txn| txn.delete(Table::Revs, &row)).expect("written");
+}
+
+#[test]
+fn a_member_that_differs_says_so_and_answers_nobody() {
+    let mut cluster = Cluster::of(3);
+    for n in 0..20 {
+        cluster.client(0).put(format!("k{n}").as_bytes(), b"1").expect("a put");
+    }
+    let odd = cluster.follower();
+    let even = (odd + 1) % 3;
+    cluster.stop(odd);
+    forget_a_record(&cluster.home(odd).join("data/db"));
+    cluster.start(odd);
+    let listens = |cluster: &Cluster| TcpStream::connect(cluster.address(odd)).is_ok();
+    until("it listens", || listens(&cluster));
+    let range = |cluster: &Cluster, place| {
+        let body = r#"{"key":"azE=","serializable":true}"#;
+        post(cluster.address(place), "/v3/kv/range", body)
+    };
+    until("it serves", || range(&cluster, odd).0 == 200);
+    let (status, body) = post(cluster.address(even), "/v3/kv/compaction", r#"{"revision":"10"}"#);
+    assert_eq!(status, 200, "{body}");
+
+    until("it is found out", || range(&cluster, odd).0 != 200);
+    assert_eq!(refusal(range(&cluster, odd)), (500, 15, "etcdserver: corrupt cluster".to_owned()));
+    assert_eq!(range(&cluster, even).0, 200, "reads go on at the others");
+    let alarms = post(cluster.address(even), "/v3/maintenance/alarm", "{}").1;
+    assert_eq!(alarms["alarms"][0]["alarm"], "CORRUPT");
+    assert_eq!(alarms["alarms"][0]["memberID"], cluster.id(odd).to_string());
+    assert_eq!(alarms["alarms"].as_array().map(Vec::len), Some(1));
+    assert_eq!(get(cluster.address(odd), "/health").0, 503);
+
+    cluster.kill(odd);
+    cluster.start(odd);
+    until("it listens", || listens(&cluster));
+    assert_eq!(range(&cluster, odd).0, 500, "nor after a restart");
+}
+
+#[test]
+fn members_that_hold_the_same_raise_no_alarm() {
+    let mut cluster = Cluster::of(3);
+    let leader = cluster.leader();
+    for revision in 2..12 {
+        cluster.client(leader).put(b"k", b"1").expect("a put");
+        let body = format!(r#"{{"revision":"{revision}"}}"#);
+        let (status, body) = post(cluster.address((leader + 1) % 3), "/v3/kv/compaction", &body);
+        assert_eq!(status, 200, "{body}");
+    }
+    let alarms = post(cluster.address(leader), "/v3/maintenance/alarm", "{}").1;
+    assert_eq!(alarms["alarms"], serde_json::Value::Null);
+}
