@@ -1,13 +1,19 @@
 //! What is done to a cluster, and undone.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::{
     boards::{Cluster, PATIENCE, name, until_written},
-    support::server::is_etcd,
+    support::{
+        client::{Client, Trouble},
+        server::is_etcd,
+    },
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +51,11 @@ pub(crate) enum Fault {
     FarBehind,
     /// The data of a member that does not lead is gone, and the board is added anew.
     Replace,
+    /// A member is removed while it runs, be it the leader, and comes back as a new one.
+    Retire,
 }
 
-pub(crate) const ALL: [Fault; 21] = [
+pub(crate) const ALL: [Fault; 22] = [
     Fault::IsolateLeader,
     Fault::IsolateOne,
     Fault::Split,
@@ -69,6 +77,7 @@ pub(crate) const ALL: [Fault; 21] = [
     Fault::MoveLeader,
     Fault::FarBehind,
     Fault::Replace,
+    Fault::Retire,
 ];
 
 /// More than the leader keeps of its log in memory.
@@ -133,7 +142,8 @@ impl Cluster {
             Fault::Rolling => self.restart_each(),
             Fault::MoveLeader => self.move_leader(one),
             Fault::FarBehind => self.leave_behind(self.all_but(self.leader())[0]),
-            Fault::Replace => self.replace(self.all_but(self.leader())[0]),
+            Fault::Replace => self.replace(self.all_but(self.leader())[0], rng.bool()),
+            Fault::Retire => self.retire(one, rng.bool()),
         }
         true
     }
@@ -199,23 +209,66 @@ impl Cluster {
     }
 
     /// As an operator does it, whose board comes back with an empty disk.
-    pub(crate) fn replace(&mut self, member: usize) {
+    pub(crate) fn replace(&mut self, member: usize, as_learner: bool) {
         let id = self.status(member).expect("it serves").id;
         self.boards[member].kill();
-        fs::remove_dir_all(self.boards[member].data_dir()).expect("it is there");
         until_written(&self.addresses_but(member), PATIENCE)
             .unwrap_or_else(|why| panic!("{why}\n{}", self.last_words()));
-        self.ask_leader("/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
-        self.ask_leader("/v3/cluster/member/add", &json!({"peerURLs": [self.peer_url(member)]}));
-        self.join(member);
-        self.launch_all();
-        let now = self.status(member).expect("it serves").id;
-        assert_ne!(now, id, "{} came back under its old id", name(member));
+        self.ask_but(member, "member/remove", &json!({"ID": id.to_string()}), "not found");
+        self.add_anew(member, id, as_learner);
     }
 
-    fn ask_leader(&self, path: &str, ask: &Value) {
-        let mut client = self.boards[self.leader()].client().patient_for(Duration::from_secs(10));
-        client.until(PATIENCE, |client| client.call(path, ask));
+    /// It ends by itself, once it hears of it.
+    fn retire(&mut self, member: usize, as_learner: bool) {
+        let id = self.status(member).expect("it serves").id;
+        self.ask_but(member, "member/remove", &json!({"ID": id.to_string()}), "not found");
+        let deadline = Instant::now() + PATIENCE;
+        while self.boards[member].ended().is_none() {
+            let late = Instant::now() > deadline;
+            assert!(!late, "{} runs on, though it was removed\n{}", name(member), self.last_words());
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.add_anew(member, id, as_learner);
+    }
+
+    fn add_anew(&mut self, member: usize, before: u64, as_learner: bool) {
+        fs::remove_dir_all(self.boards[member].data_dir()).expect("it is there");
+        let add = json!({"peerURLs": [self.peer_url(member)], "isLearner": as_learner});
+        self.ask_but(member, "member/add", &add, "already exists");
+        self.join(member);
+        self.boards[member].launch();
+        let deadline = Instant::now() + PATIENCE;
+        let id = loop {
+            if let Some(status) = self.status(member) {
+                break status.id;
+            }
+            assert!(Instant::now() < deadline, "{} does not serve\n{}", name(member), self.last_words());
+            thread::sleep(Duration::from_millis(20));
+        };
+        assert_ne!(id, before, "{} came back under its old id", name(member));
+        if as_learner {
+            let promote = json!({"ID": id.to_string()});
+            self.ask_but(member, "member/promote", &promote, "can only promote a learner member");
+        }
+        self.launch_all();
+    }
+
+    /// Asks others than `member` until it is done. `done`: what an answer says if it was done before, unknown to us.
+    fn ask_but(&self, member: usize, what: &str, ask: &Value, done: &str) {
+        let addresses = self.addresses_but(member);
+        let deadline = Instant::now() + PATIENCE;
+        for address in addresses.iter().cycle() {
+            let mut client = Client::new(*address).patient_for(Duration::from_secs(10));
+            match client.call(&format!("/v3/cluster/{what}"), ask) {
+                Ok(_) => return,
+                Err(Trouble::Refused { message, .. }) if message.ends_with(done) => return,
+                Err(why) => {
+                    let late = Instant::now() > deadline;
+                    assert!(!late, "{what}: {why:?}\n{}", self.last_words());
+                }
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// If that one cannot take over, nothing happens.

@@ -68,7 +68,7 @@ impl Keeper {
     }
 
     fn keep(&mut self, mut lease: Lease, stop: &AtomicBool) -> bool {
-        for _ in 0..self.rng.u8(..4) {
+        for _ in 0..self.rng.u8(..8) {
             thread::sleep(lease.ttl / 3);
             let asked = Instant::now();
             match self.keep_alive(lease.id) {

@@ -209,7 +209,7 @@ fn a_member_that_lost_its_disk_is_replaced() {
     let story = Story::begin(&cluster, 4);
     story.under_load(&mut cluster, |cluster| {
         for lost in cluster.members() {
-            cluster.replace(lost);
+            cluster.replace(lost, lost == 1);
         }
     });
     story.judge(&cluster);

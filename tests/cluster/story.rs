@@ -32,7 +32,7 @@ const EXCUSED: &[&str] = &["future revision", "too many requests", "not leader",
 
 /// Some know one member only, the others all of them.
 const ROVING: u64 = 3;
-const KEEPERS: u64 = 2;
+const KEEPERS: u64 = 4;
 
 /// They go elsewhere after this time, as etcd's robustness tests do; what becomes of their call nobody knows.
 const HASTE: Duration = Duration::from_millis(200);
