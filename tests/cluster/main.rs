@@ -50,10 +50,10 @@ fn by_chance(test: &str, members: usize, rounds: u64) {
 
 #[test]
 fn three_members_through_faults_by_chance() {
-    by_chance("three_members_through_faults_by_chance", 3, 9);
+    by_chance("three_members_through_faults_by_chance", 3, 8);
 }
 
 #[test]
 fn five_members_through_faults_by_chance() {
-    by_chance("five_members_through_faults_by_chance", 5, 5);
+    by_chance("five_members_through_faults_by_chance", 5, 4);
 }

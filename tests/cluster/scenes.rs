@@ -1,7 +1,7 @@
 //! Faults that are to have a certain end, one by one.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -200,6 +200,28 @@ fn a_cut_off_leader_serves_only_what_may_be_stale() {
     cluster.heal();
     let revision = cluster.boards[leader].client().get(b"k").expect("it serves").revision;
     cluster.assert_equal_at(revision);
+}
+
+/// It has forgotten its votes: it may not come back as who it was.
+#[test]
+fn a_member_that_lost_its_disk_is_refused_under_its_old_id() {
+    let Some(mut cluster) = Cluster::start(3, Knobs::plain(&QUICK)) else { return };
+    let lost = cluster.all_but(cluster.leader())[0];
+    cluster.boards[lost].kill();
+    fs::remove_dir_all(cluster.boards[lost].data_dir()).expect("it is there");
+    cluster.boards[lost].launch();
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = cluster.boards[lost].ended() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it runs\n{}", cluster.last_words());
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert!(!status.success(), "{status}");
+    let words = cluster.boards[lost].log_tail();
+    assert!(words.contains("has already been bootstrapped"), "{words}");
+    until_written(&cluster.addresses_but(lost), PATIENCE).expect("there is a majority");
 }
 
 /// The board comes back under a new id, as an operator would do it.
