@@ -222,7 +222,7 @@ fn what_is_refused_and_in_which_words() {
         ("--data-dir=", "--data-dir: empty"),
         ("--config-file=", "--config-file: empty"),
         ("--listen-client-urls=", "--listen-client-urls: no URL: clients could not be served"),
-        ("--listen-client-urls=foo", "--listen-client-urls: URL scheme must be http: foo"),
+        ("--listen-client-urls=foo", "--listen-client-urls: URL scheme must be http or https: foo"),
         (
             "--listen-client-urls=http://a.example:1",
             "--listen-client-urls: expected IP in URL for binding (http://a.example:1)",
@@ -233,7 +233,7 @@ fn what_is_refused_and_in_which_words() {
         ),
         (
             "--listen-metrics-urls=https://127.0.0.1:1",
-            "--listen-metrics-urls: TLS is not in this version of Solder: use http: https://127.0.0.1:1",
+            "--listen-metrics-urls: TLS for clients is not in this version of Solder: use http: https://127.0.0.1:1",
         ),
         (
             "--advertise-client-urls=http://0.0.0.0:1",
@@ -241,8 +241,17 @@ fn what_is_refused_and_in_which_words() {
         ),
         ("--initial-advertise-peer-urls=", "--initial-advertise-peer-urls: no URL"),
         (
-            "--initial-cluster=default=http://a:1,b=http://b:1",
-            "--initial-cluster: a cluster of more than one member is not in this version of Solder",
+            "--initial-cluster=default=http://localhost:2380,b=http://localhost:2380",
+            "--initial-cluster: http://localhost:2380 is named twice",
+        ),
+        (
+            "--initial-advertise-peer-urls=http://0.0.0.0:1",
+            "--initial-advertise-peer-urls: http://0.0.0.0:1 is no address that others can call",
+        ),
+        (
+            "--listen-peer-urls=https://10.0.0.7:2380",
+            "https://10.0.0.7:2380 needs --peer-cert-file, --peer-key-file and --peer-trusted-ca-file: peers prove to each other \
+             who they are",
         ),
         (
             "--initial-cluster=b=http://b:1",
@@ -253,10 +262,6 @@ fn what_is_refused_and_in_which_words() {
             "--initial-cluster: its URLs are not those of --initial-advertise-peer-urls",
         ),
         ("--initial-cluster=x", "--initial-cluster: \"x\" does not have the form NAME=URL"),
-        (
-            "--initial-cluster-state=existing",
-            "--initial-cluster-state: joining a cluster is not in this version of Solder: leave it out",
-        ),
         ("--initial-cluster-state=old", "--initial-cluster-state: \"old\" is none of new, existing"),
         ("--heartbeat-interval=0", "--heartbeat-interval: 0 is too small, the least is 1"),
         ("--heartbeat-interval=1s", "--heartbeat-interval: \"1s\" is not a whole number"),
@@ -299,15 +304,11 @@ fn what_is_refused_and_in_which_words() {
             "--config-file=none.toml",
             "/srv/none.toml: cannot read the configuration file: No such file or directory (os error 2)",
         ),
-        (
-            "--force-new-cluster",
-            "--force-new-cluster: force-new-cluster is not in this version of Solder: leave it out",
-        ),
         ("--discovery=http://x", "--discovery: discovery is not in this version of Solder: leave it out"),
         ("--cert-file=x", "--cert-file: TLS is not in this version of Solder: leave it out"),
         (
             "--peer-client-cert-auth",
-            "--peer-client-cert-auth: TLS is not in this version of Solder: leave it out",
+            "--peer-cert-file is missing: --peer-cert-file, --peer-key-file, --peer-trusted-ca-file belong together",
         ),
         (
             "--unsafe-no-fsync",
@@ -343,7 +344,7 @@ fn what_changes_nothing_is_taken() {
 #[test]
 fn what_is_not_needed_is_taken_with_a_warning() {
     let line = "--snapshot-count=5 --logger zap --pre-vote -experimental-compaction-batch-limit 3 \
-                --listen-peer-urls http://10.0.0.7:2380";
+                --raft-read-timeout 5s";
     let variables = "SOLDER_MAX_WALS=3 SOLDER_DATADIR=x SOLDER_ENDPOINTS=x SOLDER_RUNNER=x";
     let settings = resolve(line, &machine(variables)).expect("taken");
     assert_eq!(
@@ -353,9 +354,9 @@ fn what_is_not_needed_is_taken_with_a_warning() {
             "--snapshot-count is ignored: there are no snapshot files between log and database",
             "SOLDER_MAX_WALS is ignored: the log's files are reused",
             "--pre-vote is ignored: it is always on",
+            "--raft-read-timeout is ignored: silent links are noticed in 5 s",
             "--logger is ignored: the log goes to standard error, one line an event",
             "--experimental-compaction-batch-limit is ignored: see flush-pages-max",
-            "--listen-peer-urls has no effect: there are no peers in this version of Solder",
         ]
     );
 }

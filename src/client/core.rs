@@ -102,10 +102,22 @@ impl Client {
 
     /// Opens a stream at the first endpoint that answers.
     pub async fn stream(&self, path: &str, body: &[u8]) -> Result<Stream, ClientError> {
+        self.stream_with(path, &[], body).await
+    }
+
+    /// A stream that ends when its member has lost its leader, so that it can be gone on with elsewhere.
+    pub async fn led_stream(&self, path: &str, body: &[u8]) -> Result<Stream, ClientError> {
+        self.stream_with(path, &[("Grpc-Metadata-hasleader", "true")], body).await
+    }
+
+    async fn stream_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Stream, ClientError> {
         let mut connection = self.connect().await?;
-        // A stream whose leader is lost is of no use: rather be told, and go elsewhere.
-        let headers = [("Grpc-Metadata-hasleader", "true")];
-        let request = Request { method: "POST", path, headers: &headers, body };
+        let request = Request { method: "POST", path, headers, body };
         // etcd sends the head of an answer with its first message, which may be long in coming.
         let status =
             connection.ask(&request).await.map_err(|error| broken(&connection, &error, Effect::None))?;

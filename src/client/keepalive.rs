@@ -58,7 +58,7 @@ impl<'a> KeepAlive<'a> {
     pub async fn once(&self) -> Result<LeaseKeepAliveResponse, ClientError> {
         let request = rpc::encode(&LeaseKeepAliveRequest { id: self.lease });
         let exchange = async {
-            let mut stream = self.client.stream("/v3/lease/keepalive", &request).await?;
+            let mut stream = self.client.led_stream("/v3/lease/keepalive", &request).await?;
             let silent = ClientError::Broken {
                 endpoint: stream.endpoint().to_string(),
                 what: "it did not answer".into(),

@@ -81,7 +81,7 @@ impl<'a> Watch<'a> {
             if self.progress {
                 rpc::encode_into(&WatchRequest::Progress(WatchProgressRequest {}), &mut body);
             }
-            self.stream = Some(self.client.stream("/v3/watch", &body).await?);
+            self.stream = Some(self.client.led_stream("/v3/watch", &body).await?);
             self.progress = false;
             self.repeats = self.told;
         }

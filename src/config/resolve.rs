@@ -259,8 +259,8 @@ fn peer_tls(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<Op
         if texts.iter().all(String::is_empty) && !wanted {
             return Ok(None);
         }
-        let what = format!("missing: {} belong together", KEYS.map(|key| format!("--{key}")).join(", "));
-        return Err(reading.error(KEYS[lacking], what));
+        let all = KEYS.map(|key| format!("--{key}")).join(", ");
+        return Err(ConfigError(format!("--{} is missing: {all} belong together", KEYS[lacking])));
     }
     let [cert, key, trusted_ca] = texts.map(|text| surroundings.directory.join(text));
     Ok(Some(PeerTls { cert, key, trusted_ca }))

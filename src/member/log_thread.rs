@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    logging::Seldom,
     replica::Append,
     types::{Index, Membership},
     wal::{Disk, Record, Wal, WalError},
@@ -55,6 +56,7 @@ impl<D: Disk + Send> Log for LogOf<D> {
             appends: Vec::new(),
             gather: Gather::default(),
             has_room: true,
+            room_told: Seldom::default(),
             ended: false,
         };
         thread.run();
@@ -71,6 +73,7 @@ struct LogThread<D> {
     appends: Vec<Append>,
     gather: Gather,
     has_room: bool,
+    room_told: Seldom,
     ended: bool,
 }
 
@@ -172,8 +175,13 @@ impl<D: Disk> LogThread<D> {
         }
         self.has_room = lack.is_none();
         match lack {
-            Some(error) => log::warn!("{error}, writing goes on by itself then"),
-            None => log::info!("the log has room again"),
+            Some(error) => {
+                // On a disk that is full to the brim room comes and goes.
+                if let Some(left_out) = self.room_told.may(Instant::now()) {
+                    log::warn!("{error}, writing goes on by itself then{left_out}");
+                }
+            }
+            None => log::debug!("the log has room again"),
         }
         self.inbox.send(Report::LogRoom(self.has_room));
     }

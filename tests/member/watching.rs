@@ -413,9 +413,9 @@ fn a_lease_takes_its_keys_with_it_when_its_time_is_over() {
 fn a_lease_that_is_kept_alive_stays_and_nothing_is_written_for_that() {
     let dir = tempfile::tempdir().unwrap();
     with(quick(dir.path()), |member, _| async move {
+        introduced(&member).await;
         let (short, long) = (grant(&member, 1).await, grant(&member, 1000).await);
         put_with(&member, "a", short).await;
-        introduced(&member).await;
         let before = member.figures().proposals_committed;
         for _ in 0..8 {
             Timer::after(Duration::from_millis(250)).await;

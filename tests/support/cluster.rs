@@ -50,9 +50,13 @@ impl Cluster {
         cluster
     }
 
-    /// Each tells its own once it serves; etcd serves once it has told it.
+    /// Each tells its own once it serves; etcd serves once it has told it. Seen by all, for each knows its own before.
     fn wait_for_names(&self, size: usize) {
-        self.client(0).until(PATIENCE, |client| {
+        (0..size).for_each(|place| self.wait_for_names_at(place, size));
+    }
+
+    fn wait_for_names_at(&self, place: usize, size: usize) {
+        self.client(place).until(PATIENCE, |client| {
             let list = client.call("/v3/cluster/member/list", &json!({"linearizable": true}))?;
             let members = list["members"].as_array().into_iter().flatten();
             let named = members.filter(|member| member.get("name").is_some()).count();
