@@ -25,7 +25,7 @@ use crate::{
 
 use super::{Member, range};
 
-/// What is compared at one time. Compactions are minutes apart, and a comparison takes seconds; who is further behind is
+/// Of each kind, what is compared at one time. Compactions are minutes apart, and a comparison takes seconds; who is further behind is
 /// compared at the next one.
 const SUBJECTS_MAX: usize = 16;
 
@@ -86,19 +86,20 @@ pub(super) enum Verdict {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Digests {
-    heard: BTreeMap<DigestOf, BTreeMap<NodeId, u32>>,
+    heard: [BTreeMap<DigestOf, BTreeMap<NodeId, u32>>; 2],
 }
 
 impl Digests {
     pub(super) fn hear(&mut self, of: DigestOf, from: NodeId, hash: u32) {
-        self.heard.entry(of).or_default().insert(from, hash);
-        while self.heard.len() > SUBJECTS_MAX {
-            self.heard.pop_first();
+        let heard = &mut self.heard[kind(of)];
+        heard.entry(of).or_default().insert(from, hash);
+        while heard.len() > SUBJECTS_MAX {
+            heard.pop_first();
         }
     }
 
     pub(super) fn judge(&self, of: DigestOf, me: NodeId, voters: &BTreeSet<NodeId>) -> Verdict {
-        let Some(heard) = self.heard.get(&of) else { return Verdict::Nothing };
+        let Some(heard) = self.heard[kind(of)].get(&of) else { return Verdict::Nothing };
         let Some(own) = heard.get(&me) else { return Verdict::Nothing };
         let said: Vec<u32> = voters.iter().filter_map(|voter| heard.get(voter).copied()).collect();
         let majority = voters.len() / 2 + 1;
@@ -109,6 +110,11 @@ impl Digests {
             _ => Verdict::Nothing,
         }
     }
+}
+
+/// They would push each other out.
+fn kind(of: DigestOf) -> usize {
+    matches!(of, DigestOf::Keys { .. }).into()
 }
 
 #[cfg(test)]
@@ -143,6 +149,14 @@ mod tests {
             let of = DigestOf::Keys { revision: Revision(revision), compacted: Revision(revision) };
             digests.hear(of, NodeId(1), 0);
         }
-        assert_eq!(digests.heard.len(), SUBJECTS_MAX);
+        assert_eq!(digests.heard[1].len(), SUBJECTS_MAX);
+        digests.hear(AT, NodeId(1), 5);
+        digests.hear(AT, NodeId(2), 6);
+        let voters = [NodeId(1), NodeId(2)].into();
+        assert_eq!(
+            digests.judge(AT, NodeId(1), &voters),
+            Verdict::NobodyKnows,
+            "the other kind has its own room"
+        );
     }
 }

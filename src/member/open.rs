@@ -281,8 +281,13 @@ pub(super) fn open_log<D: Disk>(
     Ok((wal, boot))
 }
 
-/// A fresh store: what all begin with who found a cluster together, or nothing yet, for who joins one.
+/// A fresh store: what all begin with who found a cluster together, or nothing yet, for who joins one. A first start that was
+/// cut off once the board was somebody is gone on with: the settings may be a founder's by now, who this board is not.
 fn found(options: &Options, identity: &Identity, store: &mut Store) -> Result<(), StoreError> {
+    let founder = founder(options);
+    if (founder.cluster, founder.member) != (identity.cluster, identity.member) {
+        return store.init(identity.cluster, Membership::default());
+    }
     let (membership, rows) = founding(options);
     store.init_with(identity.cluster, membership, &rows)
 }

@@ -52,7 +52,7 @@ pub(super) struct Desk {
     at_work: usize,
     waker: Option<Waker>,
     asked: HashMap<u64, Rc<Slot<Reply>>>,
-    next: u64,
+    next: Option<u64>,
 }
 
 impl Desk {
@@ -112,8 +112,9 @@ impl Engine {
         let slot = Slot::new();
         let number = {
             let mut desk = self.desk.borrow_mut();
-            desk.next += 1;
-            let number = desk.next;
+            // From anywhere: what was asked before a restart may yet be answered.
+            let number = *desk.next.get_or_insert_with(|| fastrand::u64(..));
+            desk.next = Some(number.wrapping_add(1));
             desk.asked.insert(number, slot.clone());
             number
         };

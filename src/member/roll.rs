@@ -53,6 +53,11 @@ impl Roll {
         self.rows.get(&id)
     }
 
+    /// Is there a row of anybody else?
+    pub(super) fn knows_others(&self, me: NodeId) -> bool {
+        self.rows.keys().any(|id| *id != me)
+    }
+
     /// Also of one that is about to be a member.
     fn newest(&self, id: NodeId) -> Option<&MemberRow> {
         self.rows.get(&id).or(self.coming.get(&id))

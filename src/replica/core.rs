@@ -172,6 +172,7 @@ impl Replica {
         self.node.tick();
         self.waiting.expire(self.now_tick, effects);
         self.place();
+        self.reads.retain(|id| self.waiting.has(id));
         self.reads.tick();
         self.ask_again();
         self.sender.tick(&mut self.node, effects);
@@ -264,14 +265,15 @@ impl Replica {
         }
     }
 
-    /// For certain. Nobody to lead is no reason to give up before the time is over; for the rest there is one.
+    /// For certain. Nobody to lead, and a leader without room, are no reason to give up before the time is over: clients of the
+    /// leader itself wait for that, too.
     fn refused(&mut self, id: ProposalId, error: Error, effects: &mut Vec<Effect>) {
         let is_leaderless = matches!(error, Error::NoLeader | Error::NotLeader | Error::LeaderChanged);
-        if is_leaderless && self.waiting.is_read(id) {
+        if is_leaderless && (self.reads.is_out(id) || self.waiting.is_read(id)) {
             self.reads.refused(id);
             return;
         }
-        if is_leaderless && self.unplaced.hold_again(id) {
+        if (is_leaderless || error == Error::TooManyRequests) && self.unplaced.hold_again(id) {
             return;
         }
         self.unplaced.forget(id);

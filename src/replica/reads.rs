@@ -40,6 +40,11 @@ impl Reads {
         first
     }
 
+    /// What nobody waits for any more need not be asked. (A question keeps its name.)
+    pub(super) fn retain(&mut self, is_awaited: impl Fn(ProposalId) -> bool) {
+        self.next.retain(|id| is_awaited(*id));
+    }
+
     pub(super) fn tick(&mut self) {
         if let Some(question) = &mut self.out {
             question.age_ticks += 1;
@@ -63,7 +68,7 @@ impl Reads {
         }
     }
 
-    fn is_out(&self, id: ProposalId) -> bool {
+    pub(super) fn is_out(&self, id: ProposalId) -> bool {
         self.out.as_ref().is_some_and(|question| question.reads.first() == Some(&id))
     }
 

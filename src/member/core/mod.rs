@@ -321,10 +321,11 @@ impl Core {
 
     /// Whatever was acknowledged to anybody has been applied here: there is nobody else who could have acknowledged it, and
     /// of what was acknowledged in earlier terms all has been applied once anything of this one is. So a read need not wait
-    /// for what is committed and, while the card is full, cannot be applied.
+    /// for what is committed and, while the card is full, cannot be applied. (Whoever was removed may have acknowledged what
+    /// came before that: its row goes when its removal is applied.)
     fn answers_alone(&self) -> bool {
         let node = self.replica.node();
-        let is_alone = node.membership().members().eq([node.id()]);
+        let is_alone = node.membership().members().eq([node.id()]) && !self.roll.knows_others(node.id());
         is_alone && self.is_leader() && node.term_at(node.applied_index()) == Some(node.term())
     }
 
