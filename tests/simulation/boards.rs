@@ -123,7 +123,8 @@ impl Board {
     }
 
     /// What clients can see of the store, as text.
-    pub(super) fn content(&self) -> Result<String, String> {
+    /// While a command is half done, the keys that a lease holds may show it: then they are left out.
+    pub(super) fn content(&self, with_held_keys: bool) -> Result<String, String> {
         let store = &self.running.as_ref().ok_or("it is not running")?.store;
         let mut text = format!(
             "revision {} compacted {} members {:?}\n",
@@ -143,7 +144,8 @@ impl Board {
             }
         }
         for (id, lease) in store.leases().map_err(|e| show(&e))? {
-            let keys = store.lease_keys(id, None, 1000).map_err(|e| show(&e))?;
+            let rows = if with_held_keys { 1000 } else { 0 };
+            let keys = store.lease_keys(id, None, rows).map_err(|e| show(&e))?;
             text += &format!("lease {id} {lease:?} {keys:?}\n");
         }
         let mut hash = store.hash_at(store.revision()).map_err(|e| show(&e))?;
