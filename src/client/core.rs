@@ -7,7 +7,7 @@ use futures_lite::FutureExt as _;
 
 use super::{
     ClientError, Endpoint, Keepalive, Stream,
-    connection::{Connection, Request},
+    connection::{Connection, JSON, Request},
 };
 use crate::rpc::{self, Failure, Message, Value};
 
@@ -117,7 +117,7 @@ impl Client {
         body: &[u8],
     ) -> Result<Stream, ClientError> {
         let mut connection = self.connect().await?;
-        let request = Request { method: "POST", path, headers, body };
+        let request = Request { method: "POST", path, headers, content_type: JSON, body };
         // etcd sends the head of an answer with its first message, which may be long in coming.
         let status =
             connection.ask(&request).await.map_err(|error| broken(&connection, &error, Effect::None))?;
@@ -138,7 +138,7 @@ impl Client {
         body: &[u8],
         effect: Effect,
     ) -> Result<Vec<u8>, ClientError> {
-        let request = Request { method: "POST", path, headers: &[], body };
+        let request = Request { method: "POST", path, headers: &[], content_type: JSON, body };
         let status = connection.ask(&request).await.map_err(|error| broken(connection, &error, effect))?;
         let mut answer = Vec::new();
         read_body(connection, &mut answer, self.options.answer_bytes_max, effect).await?;
@@ -182,7 +182,7 @@ impl Client {
 }
 
 /// Without Rust's `(os error 111)`.
-fn reason(error: &std::io::Error) -> String {
+pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -42,7 +42,9 @@ mod engine;
 mod figures;
 mod flush_thread;
 mod gather;
+mod hardware;
 mod inbox;
+mod invitations;
 mod leases;
 mod log_thread;
 mod mailbox;
@@ -53,10 +55,12 @@ mod options;
 mod owed;
 mod parts;
 mod pins;
+mod place;
 mod pulse;
 mod questions;
 mod quota;
 mod range;
+mod reception;
 mod refound;
 mod reply;
 mod requests;
@@ -65,6 +69,7 @@ mod roll;
 mod snapshots;
 mod store_thread;
 mod threads;
+mod tokens;
 mod watches;
 
 use std::rc::Rc;
@@ -83,14 +88,18 @@ pub use self::{
     defragment::defragment,
     engine::Failure,
     figures::{Figures, Histogram},
+    hardware::Hardware,
+    invitations::{Autopilot, Invitation, InviteError, Invited, Invitee, Reach},
     leases::TimeToLive,
     members::is_peer_url,
-    open::{OpenError, Opened, open},
-    options::{AutoCompaction, Members, Options, REQUEST_TIMEOUT, Start},
+    open::{Claim, OpenError, Opened, claim, open},
+    options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
+    place::{address_outward, address_towards},
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},
     snapshots::SnapshotReader,
+    tokens::Role,
     watches::{WatchEvent, WatchId, WatchMessage, WatchNews, WatchRequest, WatchStream},
 };
 

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use super::{Autopilot, Hardware, Reach};
 use crate::{
     lease, store,
-    types::{Bugs, ClusterId, NodeId},
+    types::{Bugs, Bytes, ClusterId, NodeId},
     wal,
 };
 
@@ -61,6 +62,11 @@ pub struct Options {
     /// The shortest TTL follows from `election`.
     pub lease: lease::Options,
     pub bugs: Bugs,
+    /// How others reach this board once they are invited. `None`: their URLs and certificates are the operator's business.
+    pub reach: Option<Reach>,
+    /// What a cluster that boards join by themselves begins with.
+    pub autopilot: Autopilot,
+    pub hardware: Hardware,
 }
 
 /// Names and peer URLs.
@@ -76,6 +82,20 @@ pub enum Start {
     Together(Members),
     /// As a member that the cluster has been told of.
     Join { cluster: ClusterId, member: NodeId },
+    /// A cluster of this member at first, which others are to join before it takes writes.
+    Formed(Formation),
+}
+
+/// How a cluster begins that boards form together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formation {
+    /// By which they have found each other.
+    pub token: String,
+    /// How many they are to be.
+    pub size: u32,
+    /// Of the founder: the hash of its public key, and what tells its hardware.
+    pub key: Bytes,
+    pub board: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +137,9 @@ impl Options {
             slow_request: Duration::from_millis(100),
             lease: lease::Options::default(),
             bugs: Bugs::default(),
+            reach: None,
+            autopilot: Autopilot::default(),
+            hardware: Hardware::here(),
         }
     }
 

@@ -59,7 +59,7 @@ impl Roll {
     }
 
     /// Also of one that is about to be a member.
-    fn newest(&self, id: NodeId) -> Option<&MemberRow> {
+    pub(super) fn newest(&self, id: NodeId) -> Option<&MemberRow> {
         self.rows.get(&id).or(self.coming.get(&id))
     }
 
@@ -94,7 +94,7 @@ impl Roll {
     }
 
     /// For boards that ask. A member whose row this build cannot read is told with an empty one.
-    fn entries(&self, membership: &Membership) -> Vec<RollEntry> {
+    pub(super) fn entries(&self, membership: &Membership) -> Vec<RollEntry> {
         let entry = |id| RollEntry {
             id,
             is_learner: membership.learners.contains(&id),

@@ -78,6 +78,9 @@ impl MemberRow {
 }
 
 impl ClusterRow {
+    /// In `forming`: so many boards never come. The founder is not ready yet to let the others in.
+    pub const FORMING_BEGINS: u32 = u32::MAX;
+
     /// Heartbeat and election, in milliseconds, if they are settled.
     pub fn timeouts_ms(&self) -> Option<(u32, u32)> {
         Some((self.heartbeat_ms, self.election_ms))
