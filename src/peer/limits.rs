@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::types::{ClusterId, NodeId};
 
-use super::TlsFiles;
+use super::Tls;
 
 /// Who this board is.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Options {
     /// Of this board's data.
     pub incarnation: u64,
     /// Needed for `https` listeners and peers.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Tls>,
     pub limits: Limits,
     /// Certificates ask it, and nothing else.
     pub wall_clock: fn() -> SystemTime,

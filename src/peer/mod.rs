@@ -32,6 +32,7 @@
 
 mod accept;
 mod ask;
+mod authority;
 mod backoff;
 mod clock;
 mod connection;
@@ -41,7 +42,9 @@ mod figures;
 mod frame;
 mod greeting;
 mod handshake;
+mod identity;
 mod inbox;
+mod join;
 mod judge;
 mod lane;
 mod limits;
@@ -61,16 +64,23 @@ mod validity;
 
 use std::collections::BTreeSet;
 
-use crate::{replica::PeerMessage, types::NodeId};
+use crate::{
+    replica::PeerMessage,
+    types::{Bytes, NodeId},
+};
 
 pub use self::{
     ask::{Asker, RollCall, RollEntry},
-    credentials::TlsFiles,
+    credentials::{Tls, TlsFiles},
     figures::{PeerFigures, RoundTrips, Totals},
     frame::{BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
     greeting::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
         VERSIONS,
+    },
+    identity::BoardTls,
+    join::{
+        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception,
     },
     limits::{Limits, Options},
     listener::PeerListener,
@@ -116,4 +126,9 @@ pub struct MemberAddress {
     pub is_kept: bool,
     /// Of its data, as it has published it; 0: it has not yet. Who greets with another is refused.
     pub incarnation: u64,
+    /// SHA-256 of its public key. Who has not shown that very key is not this member, on whatever connection. Empty: files
+    /// or nothing say who it is.
+    pub key: Bytes,
+    /// It may have the authority's key.
+    pub votes: bool,
 }

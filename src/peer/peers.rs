@@ -64,6 +64,11 @@ impl Peers {
         self.shared.inbox.take(into, waker);
     }
 
+    /// Who lets boards in. Without one a joiner is told to come later.
+    pub fn set_reception(&self, reception: Rc<dyn Reception>) {
+        *self.shared.reception.borrow_mut() = Some(reception);
+    }
+
     /// The list of members as it is now: new ones are dialled, those that are gone are told and cut, others keep their
     /// connections, also if they have another address.
     pub fn set_members(&self, roster: Roster) {

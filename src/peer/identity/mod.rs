@@ -1,0 +1,238 @@
+//! Who a board is, without anybody's files: its own key, and what its cluster's authority said of it.
+//!
+//! ```text
+//! data-dir/tls  0700
+//!   member.key  made here, never leaves the board       member.crt  the authority's word that this is a member's key
+//!   ca.crt      the authority of the cluster            ca.key      its key; voters have it, so that any can let in
+//!
+//!   make --> a key --.-- found --> an authority, and the own certificate from it     (the founder)
+//!                    '-- keep ---> what a member answered: ca.crt, member.crt        (all others)
+//! ```
+//!
+//! - All are PEM, 0600, and written whole: beside, synced, renamed, the folder synced. A step that was cut off is done again.
+//! - Certificates have no end and one name, `member.solder.internal`: a member is known by the hash of its public key, which
+//!   stands in the list of members, and not by a host or a date. Removal is a matter of that list.
+//! - The authority only says that a key was let in. It is what a member with an older list goes by.
+//!
+//! Here you will not find: clocks; who may have which file.
+
+mod certificates;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use rcgen::KeyPair;
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+
+use crate::types::Bytes;
+
+use self::{certificates::Authority, files::Folder};
+
+pub(super) use self::certificates::{NAME, shown_key};
+
+/// SHA-256 of a public key (SubjectPublicKeyInfo, DER).
+pub(super) type KeyHash = [u8; 32];
+
+/// See the module.
+pub struct BoardTls {
+    folder: Folder,
+    key: KeyPair,
+    ca: Option<CertificateDer<'static>>,
+    certificate: Option<CertificateDer<'static>>,
+    authority: Option<KeyPair>,
+}
+
+/// Those of a board's files that a connection needs.
+pub(super) struct Paths {
+    pub(super) key: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) ca: PathBuf,
+}
+
+impl Paths {
+    pub(super) fn of(folder: &Path) -> Paths {
+        let path = |name| folder.join(name);
+        Paths { key: path(MEMBER_KEY), certificate: path(MEMBER_CERTIFICATE), ca: path(CA_CERTIFICATE) }
+    }
+}
+
+const MEMBER_KEY: &str = "member.key";
+const MEMBER_CERTIFICATE: &str = "member.crt";
+const CA_CERTIFICATE: &str = "ca.crt";
+const CA_KEY: &str = "ca.key";
+
+impl BoardTls {
+    /// What is in `folder`; `None`: no key was made there yet. Errors, here and below: one line that names the file and says
+    /// what to do.
+    pub fn open(folder: &Path) -> Result<Option<BoardTls>, String> {
+        let folder = Folder::new(folder);
+        let Some(key) = folder.key(MEMBER_KEY)? else {
+            let rest = [MEMBER_CERTIFICATE, CA_CERTIFICATE, CA_KEY];
+            return match rest.iter().find(|name| folder.has(name)) {
+                None => Ok(None),
+                Some(name) => Err(folder.advise(format!("it has {name}, and no {MEMBER_KEY}"))),
+            };
+        };
+        let board = BoardTls {
+            key,
+            ca: folder.certificate(CA_CERTIFICATE)?,
+            certificate: folder.certificate(MEMBER_CERTIFICATE)?,
+            authority: folder.key(CA_KEY)?,
+            folder,
+        };
+        board.check().map_err(|wrong| board.folder.advise(wrong))?;
+        Ok(Some(board))
+    }
+
+    /// The same, with a key made now if there is none.
+    pub fn make(folder: &Path) -> Result<BoardTls, String> {
+        if let Some(board) = BoardTls::open(folder)? {
+            return Ok(board);
+        }
+        let folder = Folder::new(folder);
+        let key = certificates::new_key()?;
+        folder.create()?;
+        folder.keep_key(MEMBER_KEY, key.serialized_der())?;
+        Ok(BoardTls { folder, key, ca: None, certificate: None, authority: None })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match (&self.ca, &self.authority) {
+            (Some(ca), Some(authority)) => fits(ca, authority)?,
+            (None, _) if self.certificate.is_some() => {
+                return Err(format!("it has {MEMBER_CERTIFICATE}, and no {CA_CERTIFICATE}"));
+            }
+            _ => {}
+        }
+        match (&self.ca, &self.certificate) {
+            (Some(ca), Some(certificate)) => certificates::check(ca, certificate, &self.public_key())
+                .map_err(|wrong| format!("{MEMBER_CERTIFICATE} {wrong}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// SubjectPublicKeyInfo, DER.
+    pub fn public_key(&self) -> Bytes {
+        certificates::public_key(&self.key).into()
+    }
+
+    /// SHA-256 of the public key: what the list of members knows this board by.
+    pub fn key_hash(&self) -> Bytes {
+        hash(&self.public_key())
+    }
+
+    /// It was let in somewhere, or has founded.
+    pub fn has_certificate(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    pub fn has_authority_key(&self) -> bool {
+        self.ca.is_some() && self.authority.is_some()
+    }
+
+    /// SHA-256 of the authority's certificate.
+    pub fn pin(&self) -> Option<Bytes> {
+        self.ca.as_ref().map(|ca| hash(ca))
+    }
+
+    /// The authority's certificate, DER.
+    pub fn ca(&self) -> Option<Bytes> {
+        self.ca.as_ref().map(|ca| Bytes::from(ca.as_ref()))
+    }
+
+    /// Makes the authority, and this board its first member. What was begun is gone on with.
+    pub fn found(&mut self) -> Result<(), String> {
+        if self.ca.is_some() && self.authority.is_none() {
+            return Err(format!(
+                "{} is of a cluster that another board founded: to found one here, remove the folder",
+                self.folder.path(CA_CERTIFICATE).display()
+            ));
+        }
+        if self.authority.is_none() {
+            let key = certificates::new_key()?;
+            self.folder.keep_key(CA_KEY, key.serialized_der())?;
+            self.authority = Some(key);
+        }
+        if let (None, Some(key)) = (&self.ca, &self.authority) {
+            let ca = certificates::of_authority(key)?;
+            self.folder.keep_certificate(CA_CERTIFICATE, &ca)?;
+            self.ca = Some(ca);
+        }
+        if self.certificate.is_none() {
+            let certificate = CertificateDer::from(self.certify(&self.public_key())?.to_vec());
+            self.folder.keep_certificate(MEMBER_CERTIFICATE, &certificate)?;
+            self.certificate = Some(certificate);
+        }
+        Ok(())
+    }
+
+    /// A certificate (DER) for who holds the private part of this key. It takes the authority's key.
+    pub fn certify(&self, public_key: &[u8]) -> Result<Bytes, String> {
+        let (Some(ca), Some(key)) = (&self.ca, &self.authority) else {
+            return Err(format!(
+                "this board does not have the key of the cluster's authority ({}): only voters have",
+                self.folder.path(CA_KEY).display()
+            ));
+        };
+        Authority { ca, key }.sign(public_key).map(Bytes::from)
+    }
+
+    /// What a newcomer was given (DER), checked. What it had of another authority goes: its data went before.
+    pub fn keep(&mut self, ca: &[u8], certificate: &[u8]) -> Result<(), String> {
+        let (ca, certificate) = (CertificateDer::from(ca.to_vec()), CertificateDer::from(certificate.to_vec()));
+        certificates::check(&ca, &certificate, &self.public_key())
+            .map_err(|wrong| format!("the certificate that this board was given {wrong}"))?;
+        if self.ca.as_ref() != Some(&ca) {
+            self.forget()?;
+            self.folder.keep_certificate(CA_CERTIFICATE, &ca)?;
+            self.ca = Some(ca);
+        }
+        self.folder.keep_certificate(MEMBER_CERTIFICATE, &certificate)?;
+        self.certificate = Some(certificate);
+        Ok(())
+    }
+
+    /// What came from an authority, in an order of which each step leaves files that fit each other.
+    fn forget(&mut self) -> Result<(), String> {
+        for name in [MEMBER_CERTIFICATE, CA_KEY, CA_CERTIFICATE] {
+            self.folder.remove(name)?;
+        }
+        (self.certificate, self.authority, self.ca) = (None, None, None);
+        Ok(())
+    }
+
+    /// To be told to another voter (PKCS #8, DER). `None`: it is not here.
+    pub fn authority_key(&self) -> Option<Bytes> {
+        self.ca.as_ref().and(self.authority.as_ref()).map(|key| Bytes::from(key.serialized_der()))
+    }
+
+    /// As another voter told it, checked against `ca.crt`.
+    pub fn keep_authority_key(&mut self, key: &[u8]) -> Result<(), String> {
+        let ca = self.ca.as_ref().ok_or("this board has no authority's certificate that a key could fit")?;
+        let key = certificates::read_key(key)
+            .map_err(|error| format!("what another voter told as the authority's key cannot be read: {error}"))?;
+        fits(ca, &key)?;
+        self.folder.keep_key(CA_KEY, key.serialized_der())?;
+        self.authority = Some(key);
+        Ok(())
+    }
+}
+
+fn fits(ca: &CertificateDer<'_>, authority: &KeyPair) -> Result<(), String> {
+    match certificates::shown_key(ca) {
+        Ok(key) if key == key_hash(&certificates::public_key(authority)) => Ok(()),
+        Ok(_) => Err(format!("{CA_KEY} is not the key of {CA_CERTIFICATE}")),
+        Err(error) => Err(format!("{CA_CERTIFICATE} cannot be read: {error}")),
+    }
+}
+
+pub(super) fn key_hash(public_key: &[u8]) -> KeyHash {
+    let mut hash = KeyHash::default();
+    hash.copy_from_slice(digest(&SHA256, public_key).as_ref());
+    hash
+}
+
+fn hash(bytes: &[u8]) -> Bytes {
+    Bytes::from(&key_hash(bytes))
+}
