@@ -122,14 +122,14 @@ pub(super) const KEYS: &[Key] = &[
         "Settings in TOML, under the names of the flags; flags and environment variables go \
          before it",
     ),
-    used("name", MEMBER, "NAME", "default", "Human-readable name of this member"),
+    used("name", MEMBER, "NAME", "", "Human-readable name of this member; default: the host's name"),
     used(
         "data-dir",
         MEMBER,
         "DIR",
         "",
         "Directory of all that this member keeps; default: systemd's StateDirectory, else \
-         NAME.solder",
+         NAME.solder, and default.solder without a name",
     ),
     used(
         "listen-client-urls",
@@ -162,6 +162,22 @@ pub(super) const KEYS: &[Key] = &[
         "TOKEN",
         "etcd-cluster",
         "Keeps clusters apart that began with the same members",
+    ),
+    used(
+        "discovery",
+        CLUSTER,
+        "URL",
+        "",
+        "How a board without data becomes a member: what 'solder invite' or 'solder discovery new' has \
+         printed; with data it only tells where members may be",
+    ),
+    used("voters", CLUSTER, "N", "5", "Members that vote at most, in a cluster that boards join by themselves"),
+    used(
+        "replace-after",
+        CLUSTER,
+        "DURATION",
+        "10m",
+        "Time after which a voter that is not reached is replaced, in such a cluster",
     ),
     used(
         "force-new-cluster",
@@ -319,7 +335,6 @@ pub(super) const KEYS: &[Key] = &[
         &[""],
         "clients all speak HTTP here: name the addresses in --listen-client-urls",
     ),
-    refused("discovery", &[""], NO_DISCOVERY),
     refused("discovery-srv", &[""], NO_DISCOVERY),
     refused("discovery-srv-name", &[""], NO_DISCOVERY),
     refused("discovery-token", &[""], NO_DISCOVERY),
@@ -379,7 +394,7 @@ pub(super) const KEYS: &[Key] = &[
     needless("socket-reuse-address", "it is always on").switch(),
     needless("raft-read-timeout", "silent links are noticed in 5 s"),
     needless("raft-write-timeout", "silent links are noticed in 5 s"),
-    needless("discovery-fallback", "there is no discovery in this version"),
+    needless("discovery-fallback", "there is no v2 proxy: who finds a cluster full joins it"),
     needless("discovery-dial-timeout", "there is no discovery in this version"),
     needless("discovery-request-timeout", "there is no discovery in this version"),
     needless("discovery-keepalive-time", "there is no discovery in this version"),

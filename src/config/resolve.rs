@@ -11,7 +11,20 @@ use super::{
     url::Url,
     written::{Source, Written},
 };
-use crate::{logging, types::limits, wal};
+use crate::{
+    join::JoinUrl,
+    logging,
+    member::{Autopilot, Reach},
+    peer::PeerUrl,
+    types::limits,
+    wal,
+};
+
+/// etcd's.
+const DEFAULT_NAME: &str = "default";
+
+/// Where boards that join by themselves listen for each other.
+const LISTEN_PEERS: &str = "https://0.0.0.0:2380";
 
 pub(super) fn settings(
     written: &Written,
@@ -22,21 +35,31 @@ pub(super) fn settings(
     let mut reading = Reading { written, report: Report::new() };
     let reading = &mut reading;
 
-    let name = name(reading)?;
+    let (name, is_default_name) = name(reading, surroundings)?;
+    let discovery = discovery(reading)?;
     let data_dir = data_dir(reading, &name, surroundings)?;
     let listen_client = listen(reading, "listen-client-urls")?;
     if listen_client.is_empty() {
         return Err(reading.error("listen-client-urls", "no URL: clients could not be served"));
     }
     let listen_peer = listen_peer(reading)?;
+    let is_fixed = ["initial-advertise-peer-urls", "initial-cluster"].iter().any(|key| reading.is_given(key));
     let (advertise_peer_urls, initial_cluster) = members(reading, &name)?;
     let peer_tls = peer_tls(reading, surroundings)?;
-    let all = listen_peer.iter().chain(initial_cluster.values().flatten());
+    if discovery.is_some() {
+        check_discovery(reading, peer_tls.is_some())?;
+    }
+    let listened = listen_peer.iter().filter(|_| discovery.is_none());
+    let all = listened.chain(initial_cluster.values().flatten());
     if let Some(url) = all.filter(|url| url.starts_with("https:")).find(|_| peer_tls.is_none()) {
         return Err(ConfigError(format!(
             "{url} needs --peer-cert-file, --peer-key-file and --peer-trusted-ca-file: peers prove to each other who they are"
         )));
     }
+    let reach = match peer_tls {
+        None => Some(reach(reading, &listen_peer, is_fixed.then_some(&advertise_peer_urls), discovery.as_ref())?),
+        Some(_) => None,
+    };
     let (heartbeat_interval, election_timeout) = intervals(reading)?;
     let budget = budget(reading, surroundings)?;
     let settings = Settings {
@@ -50,6 +73,10 @@ pub(super) fn settings(
             "initial-cluster-state",
             &[("new", ClusterState::New), ("existing", ClusterState::Existing)],
         )?,
+        discovery,
+        reach,
+        autopilot: autopilot(reading)?,
+        is_default_name,
         force_new_cluster: reading.switch("force-new-cluster")?,
         peer_tls,
         cluster_token: reading.text("initial-cluster-token"),
@@ -102,16 +129,86 @@ fn refuse_what_cannot_be(written: &Written, warnings: &mut Vec<String>) -> Resul
     Ok(())
 }
 
-fn name(reading: &mut Reading<'_>) -> Result<String, ConfigError> {
+/// And whether nobody chose it. Where members name each other it is etcd's default, else the host's name.
+fn name(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<(String, bool), ConfigError> {
     let name = reading.text("name");
+    if !reading.is_given("name") {
+        let host = surroundings.hostname.split('.').next().unwrap_or_default();
+        let is_usable = !host.is_empty() && !host.chars().any(|c| ",=/".contains(c) || c.is_control());
+        let (name, how) = match is_usable && !reading.is_given("initial-cluster") {
+            true => (host, "the host's name"),
+            false => (DEFAULT_NAME, "default"),
+        };
+        reading.derive("name", name, how);
+        return Ok((name.to_owned(), true));
+    }
     if name.is_empty() {
         return Err(reading.error("name", "a member needs a name"));
     }
     // It is part of --initial-cluster and of the data directory's name.
     match name.chars().find(|c| ",=/".contains(*c) || c.is_control()) {
         Some(c) => Err(reading.error("name", format!("{name:?} has a {c:?} in it"))),
-        None => Ok(name),
+        None => Ok((name, false)),
     }
+}
+
+fn discovery(reading: &mut Reading<'_>) -> Result<Option<JoinUrl>, ConfigError> {
+    let text = reading.text("discovery");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // The secret is not to be read in reports.
+    reading.derive("discovery", text.split('#').next().unwrap_or_default(), reading.source("discovery").to_string());
+    JoinUrl::parse(&text).map(Some).map_err(|error| reading.error("discovery", error))
+}
+
+/// It says by itself what else would have to be said.
+fn check_discovery(reading: &Reading<'_>, has_files: bool) -> Result<(), ConfigError> {
+    if reading.is_given("initial-cluster") {
+        return Err(ConfigError(
+            "both --discovery and --initial-cluster: multiple discovery or bootstrap flags are set, choose one".into(),
+        ));
+    }
+    if has_files {
+        return Err(ConfigError(
+            "--discovery makes this board's keys by itself: leave out --peer-cert-file, --peer-key-file and \
+             --peer-trusted-ca-file"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Once others are invited, peers are listened for in the whole network unless addresses are given, and always by TLS.
+fn reach(
+    reading: &Reading<'_>,
+    listen_peer: &[String],
+    advertised: Option<&Vec<String>>,
+    discovery: Option<&JoinUrl>,
+) -> Result<Reach, ConfigError> {
+    let given: Vec<&str> = match reading.is_given("listen-peer-urls") {
+        true => listen_peer.iter().map(String::as_str).collect(),
+        false => vec![LISTEN_PEERS],
+    };
+    let secured = |url: &&str| PeerUrl::parse(&url.replacen("http://", "https://", 1));
+    let listen = given.iter().map(secured).collect::<Result<Vec<_>, _>>().map_err(ConfigError)?;
+    let advertised = advertised.into_iter().flatten();
+    let fixed_urls = advertised.map(|url| url.replacen("http://", "https://", 1)).collect();
+    Ok(Reach { listen, fixed_urls, hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts) })
+}
+
+fn autopilot(reading: &mut Reading<'_>) -> Result<Autopilot, ConfigError> {
+    const VOTERS_MOST: i64 = 9;
+    let replace_after = reading.duration("replace-after", Duration::from_secs(1))?;
+    let default = Autopilot::default();
+    Ok(Autopilot {
+        voters_max: reading.number("voters", 1..=VOTERS_MOST)? as u32,
+        replace_after_s: u32::try_from(replace_after.as_secs()).unwrap_or(u32::MAX),
+        learners_max: match reading.is_given("max-learners") {
+            true => reading.number("max-learners", 1..=1000)? as u32,
+            false => default.learners_max,
+        },
+    })
 }
 
 fn data_dir(
@@ -131,7 +228,9 @@ fn data_dir(
     let state = surroundings.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
     let (path, how) = match state.filter(|state| !state.is_empty()) {
         Some(state) => (PathBuf::from(state), "STATE_DIRECTORY"),
-        None => (surroundings.directory.join(format!("{name}.solder")), "default"),
+        None if reading.is_given("name") => (surroundings.directory.join(format!("{name}.solder")), "default"),
+        // As it was before boards were called by their hosts' names.
+        None => (surroundings.directory.join(format!("{DEFAULT_NAME}.solder")), "default"),
     };
     reading.derive("data-dir", path.display().to_string(), how);
     Ok(path)

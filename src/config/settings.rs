@@ -2,11 +2,17 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::logging;
+use crate::{
+    join::JoinUrl,
+    logging,
+    member::{Autopilot, Reach},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub name: String,
+    /// Nobody chose it: where it is taken, another will do.
+    pub is_default_name: bool,
     pub data_dir: PathBuf,
     pub listen_client: Vec<SocketAddr>,
     /// For /metrics and /health alone, beside those of clients.
@@ -18,6 +24,11 @@ pub struct Settings {
     /// Names and peer URLs of all that begin together, this one among them; or of those that are there, to join them.
     pub initial_cluster: BTreeMap<String, Vec<String>>,
     pub cluster_state: ClusterState,
+    /// How a board without data becomes a member.
+    pub discovery: Option<JoinUrl>,
+    /// How others reach this board once they are invited.
+    pub reach: Option<Reach>,
+    pub autopilot: Autopilot,
     /// The surviving data is to become a cluster of this member alone.
     pub force_new_cluster: bool,
     /// For https peer URLs.

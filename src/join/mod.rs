@@ -14,17 +14,20 @@
 //! | `url` | what a URL says |
 //! | `service` | a discovery service, as a client sees it |
 //! | `newcomer` | the way from no data to an id |
+//! | `formation` | what the founder must not forget |
 //!
 //! - It may be cut off anywhere and begun again: the key is made first, and says who the board is. It is never two boards.
 //! - What passes is waited for, with a line now and then; what does not ends it, with one line that says what to do.
 //!
 //! Here you will not find: how a secret is proven (`peer`), who is let in (`member`).
 
+mod formation;
 mod newcomer;
 mod service;
 mod url;
 
 pub use self::{
+    formation::Founding,
     newcomer::{Begun, Newcomer, begin},
     url::{JoinUrl, Way},
 };

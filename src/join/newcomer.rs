@@ -3,13 +3,14 @@
 use std::{
     collections::VecDeque,
     net::IpAddr,
+    path::Path,
     time::{Duration, Instant},
 };
 
 use async_io::Timer;
 
 use super::{
-    JoinUrl, Way,
+    Founding, JoinUrl, Way,
     service::{Board, Registered, Service, ServiceError},
 };
 use crate::{
@@ -38,6 +39,8 @@ pub struct Newcomer<'a> {
     pub reach: &'a Reach,
     pub client_urls: &'a [String],
     pub hardware: &'a Hardware,
+    /// Where its keys are.
+    pub folder: &'a Path,
 }
 
 /// How it begins.
@@ -152,7 +155,6 @@ impl Joining<'_> {
 
     /// This board is the first: the cluster is its to make.
     fn found(&self, me: &Board, size: u32, tls: &mut BoardTls) -> Result<Begun, String> {
-        tls.found()?;
         let newcomer = &self.newcomer;
         let formation = Formation {
             token: newcomer.url.token.clone(),
@@ -160,6 +162,8 @@ impl Joining<'_> {
             key: tls.key_hash(),
             board: newcomer.hardware.mark(newcomer.reach.port()),
         };
+        Founding { formation: formation.clone(), secret: newcomer.url.secret }.keep(newcomer.folder)?;
+        tls.found()?;
         let peer_urls = me.urls.iter().map(ToString::to_string).collect();
         log::info!("this board founds the cluster, of {size}");
         Ok(Begun { name: newcomer.name.into(), peer_urls, start: Start::Formed(formation) })

@@ -138,7 +138,7 @@ fn form(what: &str) -> String {
 }
 
 /// Exactly so many bytes.
-fn from_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
+pub(super) fn from_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
     let digits = text.as_bytes();
     let mut bytes = [0; BYTES];
     if digits.len() != 2 * BYTES {

@@ -16,6 +16,7 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -25,7 +26,7 @@ use std::{
 use async_io::Timer;
 
 use crate::{
-    peer::{PeerFigures, Peers},
+    peer::{BoardTls, PeerFigures, Peers},
     replica::PeerMessage,
     types::{Bytes, Command, Error, MembershipChange, NodeId},
 };
@@ -38,6 +39,7 @@ use super::{
     inbox::Inbox,
     open::{Opened, TRANSFER_PIECE_BYTES},
     pulse::{Beats, Pulse},
+    reception,
     questions::Desk,
     reply::{Query, Slot},
     store_thread::{self, StoreJob},
@@ -108,9 +110,11 @@ pub(super) struct Engine {
     peers: RefCell<Option<Peers>>,
     pub(super) desk: RefCell<Desk>,
     pub(super) checks: Checks,
+    /// What boards that join trust; made when the first one is invited.
+    pub(super) trust: RefCell<Option<BoardTls>>,
     beats: Beats,
     /// Held as long as anything of the member lives.
-    _dir: DataDir,
+    dir: DataDir,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +129,7 @@ impl Engine {
     pub(super) fn start(opened: Opened, peers: Option<Peers>) -> Rc<Engine> {
         let inbox = Arc::new(Inbox::default());
         let beats = Beats::new();
-        let Opened { options, identity, mut replica, store, roll, leases, backend, log, dir } = opened;
+        let Opened { options, identity, mut replica, store, roll, leases, backend, log, trust, dir } = opened;
         let header = Header {
             cluster: identity.cluster,
             member: identity.member,
@@ -161,9 +165,27 @@ impl Engine {
             peers: RefCell::new(peers),
             desk: RefCell::default(),
             checks: Checks::default(),
+            trust: RefCell::new(trust),
             beats,
-            _dir: dir,
+            dir,
         })
+    }
+
+    /// Boards that want to join are heard from now on.
+    pub(super) fn receive(self: &Rc<Engine>) {
+        if let Some(peers) = &*self.peers.borrow() {
+            peers.set_reception(reception::desk(self));
+        }
+    }
+
+    /// Errors: this member has none, as one that is about to stop.
+    pub(super) fn with_peers<T>(&self, act: impl FnOnce(&Peers) -> Result<T, String>) -> Result<T, String> {
+        let peers = self.peers.borrow();
+        act(peers.as_ref().ok_or("this member has no peers, or is stopping")?)
+    }
+
+    pub(super) fn tls_dir(&self) -> PathBuf {
+        self.dir.tls()
     }
 
     /// To be done in the next turn.

@@ -70,6 +70,8 @@ pub struct Reach {
     pub listen: Vec<PeerUrl>,
     /// The URLs to tell; empty: found out, and told anew when they change.
     pub fixed_urls: Vec<String>,
+    /// Where members may be, when they are not where they were.
+    pub hints: Vec<PeerUrl>,
 }
 
 impl Reach {

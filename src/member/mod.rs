@@ -32,6 +32,7 @@
 //! Here you will not find: sockets, HTTP, who may do what.
 
 mod advice;
+mod authority;
 mod bootstrap;
 mod compactor;
 mod core;
@@ -41,6 +42,7 @@ mod directory;
 mod engine;
 mod figures;
 mod flush_thread;
+mod forming;
 mod gather;
 mod hardware;
 mod inbox;
@@ -49,6 +51,7 @@ mod leases;
 mod log_thread;
 mod mailbox;
 mod members;
+mod mover;
 mod news;
 mod open;
 mod options;
@@ -92,6 +95,7 @@ pub use self::{
     invitations::{Autopilot, Invitation, InviteError, Invited, Invitee, Reach},
     leases::TimeToLive,
     members::is_peer_url,
+    mover::resolve,
     open::{Claim, OpenError, Opened, claim, open},
     options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
     place::{address_outward, address_towards},

@@ -11,7 +11,6 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::Arc,
 };
 
@@ -30,12 +29,14 @@ use crate::{
 
 use super::{
     AutoCompaction, Autopilot, Failure, Formation, Member, Options,
+    authority,
     bootstrap::plain,
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
     leases::Leases,
     log_thread::{Log, LogOf},
+    mover,
     options::{DEFAULT_NAME, DEFAULT_PEER_URL, Members, Start},
     questions,
     refound::refound,
@@ -437,6 +438,12 @@ pub(super) fn replica_options(options: &Options, id: NodeId) -> replica::Options
 pub(super) const TRANSFER_PIECE_BYTES: u64 = 256 << 10;
 
 impl Opened {
+    /// Of a board that joined by itself, or lets others in.
+    #[must_use]
+    pub fn with_trust(self, trust: Option<BoardTls>) -> Opened {
+        Opened { trust, ..self }
+    }
+
     /// Which cluster, which member of it, and which incarnation of that.
     pub fn ids(&self) -> (ClusterId, NodeId, u64) {
         (self.identity.cluster, self.identity.member, self.identity.incarnation)
@@ -451,9 +458,11 @@ impl Opened {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
         let engine = Engine::start(self, peers);
+        engine.receive();
         let member = Member::new(engine.clone());
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
-        (member, future::or(engine::run(engine), clerk))
+        let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }
 }

@@ -14,7 +14,7 @@ use futures_lite::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    peer::{BoardTls, JoinAnswer, JoinRequest, LocalFuture, PeerUrl, Reception, RollCall},
+    peer::{BoardTls, JoinAnswer, JoinRequest, LocalBoxFuture, PeerUrl, Reception, RollCall},
     types::{Bytes, Error, MemberRow, Membership, MembershipChange, NodeId},
 };
 
@@ -30,19 +30,21 @@ const URLS_MAX: usize = 8;
 pub(super) struct Desk(pub(super) Weak<Engine>);
 
 impl Reception for Desk {
-    fn secret<'a>(&'a self, token: &'a str) -> LocalFuture<'a, Result<[u8; 16], String>> {
+    fn secret(&self, token: &str) -> LocalBoxFuture<'_, Result<[u8; 16], String>> {
+        let token = token.to_owned();
         async move {
-            let kept = self.member()?.token(token).await;
+            let kept = self.member()?.token(&token).await;
             let kept = kept.map_err(|error| format!("the cluster cannot look at the token now: {error}"))?;
-            kept.and_then(|kept| kept.token.secret()).ok_or_else(|| unknown(token))
+            kept.and_then(|kept| kept.token.secret()).ok_or_else(|| unknown(&token))
         }
         .boxed_local()
     }
 
-    fn admit<'a>(&'a self, token: &'a str, request: JoinRequest) -> LocalFuture<'a, JoinAnswer> {
+    fn admit(&self, token: &str, request: JoinRequest) -> LocalBoxFuture<'_, JoinAnswer> {
+        let token = token.to_owned();
         async move {
             match self.member() {
-                Ok(member) => member.admit(token, &request).await,
+                Ok(member) => member.admit(&token, &request).await,
                 Err(why) => JoinAnswer::Later { why },
             }
         }
@@ -198,7 +200,7 @@ impl Member {
 
     fn welcome(&self, member: NodeId, name: String, request: &JoinRequest) -> JoinAnswer {
         let trust = self.engine.trust.borrow();
-        let made = trust.as_ref().map(|tls| (tls.authority(), tls.certify(&request.public_key)));
+        let made = trust.as_ref().map(|tls| (tls.ca(), tls.certify(&request.public_key)));
         match made {
             Some((Some(ca), Ok(certificate))) => {
                 let cluster = self.engine.identity.cluster;

@@ -16,6 +16,8 @@ pub(super) struct Roll {
     pub(super) cluster: ClusterRow,
     /// Of members that were added by entries that are not applied yet: they may be needed for these to be.
     coming: BTreeMap<NodeId, MemberRow>,
+    /// Where members were found that are not where their rows say.
+    hints: BTreeMap<NodeId, PeerUrl>,
 }
 
 impl Roll {
@@ -33,8 +35,11 @@ impl Roll {
 
     /// All rows are these now.
     pub(super) fn update(&mut self, rows: &[(NodeId, Bytes)]) {
-        let coming = mem::take(&mut self.coming);
-        *self = Roll::new(rows);
+        let (coming, mut hints) = (mem::take(&mut self.coming), mem::take(&mut self.hints));
+        let before = mem::replace(self, Roll::new(rows));
+        // Who has told where it is need not be guessed at.
+        hints.retain(|id, _| before.row(*id).map(|row| &row.peer_urls) == self.row(*id).map(|row| &row.peer_urls));
+        self.hints = hints;
         self.coming = coming.into_iter().filter(|(id, _)| !self.rows.contains_key(id)).collect();
     }
 
@@ -47,6 +52,11 @@ impl Roll {
         {
             self.coming.extend(MemberRow::decode(info).map(|row| (*id, row)));
         }
+    }
+
+    /// False: that was known.
+    pub(super) fn heard_of(&mut self, id: NodeId, url: PeerUrl) -> bool {
+        self.rows.contains_key(&id) && self.hints.insert(id, url.clone()) != Some(url)
     }
 
     pub(super) fn row(&self, id: NodeId) -> Option<&MemberRow> {
@@ -110,7 +120,7 @@ impl Roll {
         let address = |id| MemberAddress {
             id,
             incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
-            urls: self.newest(id).map_or_else(Vec::new, urls),
+            urls: self.newest(id).map_or_else(Vec::new, urls).into_iter().chain(self.hints.get(&id).cloned()).collect(),
             is_kept: votes(me) && votes(id),
         };
         let is_going = |id: &NodeId| self.rows.contains_key(id);

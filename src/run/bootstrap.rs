@@ -17,7 +17,7 @@ use smol::LocalExecutor;
 use crate::{
     config::{ClusterState, Settings},
     member::{self, Options, Start},
-    peer::{Asker, PeerUrl, RollCall},
+    peer::{Asker, PeerUrl, RollCall, Tls},
 };
 
 use super::options::tls_files;
@@ -79,7 +79,7 @@ impl Asking {
         others: Vec<Vec<PeerUrl>>,
         executor: Rc<LocalExecutor<'static>>,
     ) -> Result<Asking, String> {
-        let asker = Rc::new(Asker::new(tls_files(settings), SystemTime::now)?);
+        let asker = Rc::new(Asker::new(tls_files(settings).map(Tls::Files), SystemTime::now)?);
         Ok(Asking { asker, others, executor })
     }
 

@@ -51,6 +51,8 @@ pub fn member(settings: &Settings) -> member::Options {
             ..store::LmdbOptions::default()
         },
         slow_request: settings.slow_request,
+        reach: settings.reach.clone(),
+        autopilot: settings.autopilot,
         ..defaults
     }
 }
@@ -64,10 +66,10 @@ fn start(settings: &Settings) -> member::Start {
 
 /// Who calls, and what it may cost.
 pub(super) fn peers(
-    settings: &Settings,
+    tls: Option<peer::Tls>,
     (cluster, member, incarnation): (ClusterId, NodeId, u64),
 ) -> peer::Options {
-    peer::Options { tls: tls_files(settings), ..peer::Options::new(cluster, member, incarnation) }
+    peer::Options { tls, ..peer::Options::new(cluster, member, incarnation) }
 }
 
 pub(super) fn tls_files(settings: &Settings) -> Option<peer::TlsFiles> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    peer::{PeerEvent, Refusal, Roster},
+    peer::{PeerEvent, PeerUrl, Refusal, Roster},
     replica::{Event, PeerMessage},
     types::NodeId,
 };
@@ -62,6 +62,13 @@ impl Core {
             Some((since, why)) if since.elapsed() >= LAST_WORDS => Err(why.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// A member was found elsewhere than its row says. False: that was known.
+    pub(in crate::member) fn heard_of(&mut self, id: NodeId, url: PeerUrl) -> bool {
+        let is_news = self.roll.heard_of(id, url);
+        self.roster_is_old |= is_news;
+        is_news
     }
 
     /// Who the members are, if that is not what was told last.
