@@ -79,6 +79,10 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    pub(super) fn told(code: Code, message: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+
     const fn fixed(code: Code, message: &'static str) -> Refusal {
         Refusal { code, message: Cow::Borrowed(message) }
     }

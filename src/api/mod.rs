@@ -21,6 +21,7 @@ mod errors;
 mod events;
 mod keys;
 mod kv;
+mod invite;
 mod lease;
 mod line;
 mod lines;
@@ -269,6 +270,9 @@ impl Api {
             Unary::MemberList => answer.message(&cluster::list(self, take(body)?).await?),
             Unary::ClusterSettings => answer.message(&cluster::settings(self, take(body)?).await?),
             Unary::ClusterSet => answer.message(&cluster::set_settings(self, take(body)?).await?),
+            Unary::Invite => answer.message(&invite::invite(self, take(body)?).await?),
+            Unary::InviteList => answer.message(&invite::list(self, take(body)?).await?),
+            Unary::InviteRevoke => answer.message(&invite::revoke(self, take(body)?).await?),
             Unary::Alarm => answer.message(&maintenance::alarm(self, take(body)?).await?),
             Unary::Status => answer.message(&maintenance::status(self, take(body)?).await?),
             Unary::Defragment => answer.message(&maintenance::defragment(self, take(body)?).await?),

@@ -20,6 +20,7 @@ mod flags;
 mod get;
 mod go;
 mod help;
+mod invite;
 mod lease;
 mod ls;
 mod member;

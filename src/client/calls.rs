@@ -6,6 +6,8 @@ use super::{
 };
 use crate::rpc::{
     AlarmRequest, AlarmResponse, ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse,
+    InviteListRequest, InviteListResponse, InviteRequest, InviteResponse, InviteRevokeRequest, InviteRevokeResponse,
+   
     CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse, DeleteRangeRequest,
     DeleteRangeResponse, HashKVRequest, HashKVResponse, LeaseGrantRequest, LeaseGrantResponse,
     LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
@@ -94,6 +96,19 @@ impl Client {
 
     pub async fn cluster_set(&self, request: &ClusterSetRequest) -> Answer<ClusterSettingsResponse> {
         self.call("/v3/cluster/settings/set", request, Write).await
+    }
+
+    /// Solder's own: a URL that lets boards in.
+    pub async fn invite(&self, request: &InviteRequest) -> Answer<InviteResponse> {
+        self.call("/v3/cluster/invite", request, Write).await
+    }
+
+    pub async fn invites(&self) -> Answer<InviteListResponse> {
+        self.call("/v3/cluster/invite/list", &InviteListRequest::default(), None).await
+    }
+
+    pub async fn invite_revoke(&self, request: &InviteRevokeRequest) -> Answer<InviteRevokeResponse> {
+        self.call("/v3/cluster/invite/revoke", request, Write).await
     }
 
     pub async fn status(&self) -> Answer<StatusResponse> {

@@ -27,6 +27,7 @@ mod cluster;
 mod enums;
 mod failure;
 mod kv;
+mod invite;
 mod lease;
 mod maintenance;
 mod number;
@@ -53,6 +54,10 @@ pub use kv::{
     CompactionRequest, CompactionResponse, Compare, CompareOperand, DeleteRangeRequest, DeleteRangeResponse,
     KeyValue, KeyValueAt, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader,
     ResponseOp, TxnRequest, TxnResponse,
+};
+pub use invite::{
+    InviteListRequest, InviteListResponse, InviteRequest, InviteResponse, InviteRevokeRequest,
+    InviteRevokeResponse, InviteStatus,
 };
 pub use lease::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,

@@ -42,6 +42,22 @@ pub(super) fn print(answer: &Answer<'_>, out: &mut Vec<u8>) -> bool {
             line!(out, "\"HeartbeatInterval\" : {}", settings.heartbeat_interval);
             line!(out, "\"ElectionTimeout\" : {}", settings.election_timeout);
         }
+        Answer::Invited(invited) => {
+            header(&invited.header, out);
+            line!(out, "\"URL\" : {:?}", invited.url);
+            line!(out, "\"ID\" : {:?}", invited.id);
+            line!(out, "\"TTL\" : {}", invited.ttl);
+        }
+        Answer::Invites(response) => {
+            header(&response.header, out);
+            for invite in &response.invites {
+                line!(out, "\"ID\" : {:?}", invite.id);
+                line!(out, "\"Replica\" : {}", invite.replica);
+                line!(out, "\"Uses\" : {}", invite.uses);
+                line!(out, "\"Used\" : {}", invite.used);
+                line!(out, "\"TTL\" : {}", invite.ttl);
+            }
+        }
         Answer::LeaderMoved { .. } | Answer::MemberChanged { .. } => return false,
     }
     true

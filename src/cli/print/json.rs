@@ -7,7 +7,7 @@ use super::{Answer, Done, Health, Style};
 use crate::{
     cli::go,
     rpc::{
-        AlarmResponse, DeleteRangeResponse, Event, EventType, HashKVResponse, KeyValue,
+        AlarmResponse, DeleteRangeResponse, Event, EventType, HashKVResponse, InviteStatus, KeyValue,
         LeaseTimeToLiveResponse, Member, MemberListResponse, PutResponse, RangeResponse, ResponseHeader,
         ResponseOp, StatusResponse, TxnResponse, WatchResponse,
     },
@@ -46,6 +46,23 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             .raw("heartbeatInterval", settings.heartbeat_interval)
             .raw("electionTimeout", settings.election_timeout)
             .end(),
+        Answer::Invited(invited) => with_header(&invited.header)
+            .text("url", &invited.url)
+            .text("id", &invited.id)
+            .raw("TTL", invited.ttl)
+            .end(),
+        Answer::Invites(response) => {
+            let one = |invite: &InviteStatus| {
+                Object::new()
+                    .text("id", &invite.id)
+                    .raw("replica", invite.replica)
+                    .raw("uses", invite.uses)
+                    .raw("used", invite.used)
+                    .raw("TTL", invite.ttl)
+                    .end()
+            };
+            with_header(&response.header).list("invites", response.invites.iter().map(one)).end()
+        }
         Answer::Members(response) if style.hex => members_hex(response),
         Answer::Members(response) => members(response),
         Answer::Health(all) => array(all.iter().map(health)),

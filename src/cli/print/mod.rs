@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::failure::{Failure, Status};
 use crate::rpc::{
-    AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, LeaseGrantResponse,
+    AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, InviteListResponse,
+    InviteResponse, LeaseGrantResponse,
     LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, Member,
     MemberListResponse, PutResponse, RangeResponse, ResponseHeader, StatusResponse, TxnResponse,
     WatchResponse,
@@ -51,6 +52,8 @@ pub(super) enum Answer<'a> {
     Members(&'a MemberListResponse),
     MemberChanged { done: Done<'a>, header: &'a Option<ResponseHeader>, members: &'a [Member] },
     ClusterSettings(&'a ClusterSettingsResponse),
+    Invited(&'a InviteResponse),
+    Invites(&'a InviteListResponse),
     Health(&'a [Health]),
     Status(&'a [(String, StatusResponse)]),
     Hashes(&'a [(String, HashKVResponse)]),

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use crate::{
-    cli::go,
+    cli::{go, invite},
     rpc::{Member, StatusResponse},
 };
 
@@ -56,6 +56,7 @@ pub(super) fn rows(answer: &Answer<'_>) -> Option<Rows> {
             ];
             (&["Hash", "Revision", "Total Keys", "Total Size"], vec![row])
         }
+        Answer::Invites(response) => (&["ID", "Role", "Used", "Left"], invite::rows(response)),
         Answer::ClusterSettings(settings) => {
             let row = [settings.heartbeat_interval, settings.election_timeout];
             (&["Heartbeat Interval", "Election Timeout"], vec![row.map(|ms| format!("{ms} ms")).to_vec()])
