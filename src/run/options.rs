@@ -67,12 +67,12 @@ pub(super) fn peers(
     settings: &Settings,
     (cluster, member, incarnation): (ClusterId, NodeId, u64),
 ) -> peer::Options {
-    peer::Options { tls: tls_files(settings), ..peer::Options::new(cluster, member, incarnation) }
+    peer::Options { tls: peer_tls(settings), ..peer::Options::new(cluster, member, incarnation) }
 }
 
-pub(super) fn tls_files(settings: &Settings) -> Option<peer::TlsFiles> {
+pub(super) fn peer_tls(settings: &Settings) -> Option<peer::Tls> {
     let config::PeerTls { cert, key, trusted_ca } = settings.peer_tls.clone()?;
-    Some(peer::TlsFiles { cert, key, trusted_ca })
+    Some(peer::Tls::Files(peer::TlsFiles { cert, key, trusted_ca }))
 }
 
 pub(super) fn http(settings: &Settings) -> http::Options {
