@@ -122,6 +122,8 @@ impl Roll {
             incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
             urls: self.newest(id).map_or_else(Vec::new, urls).into_iter().chain(self.hints.get(&id).cloned()).collect(),
             is_kept: votes(me) && votes(id),
+            key: self.newest(id).map_or_else(Bytes::new, |row| row.key.clone()),
+            votes: votes(id),
         };
         let is_going = |id: &NodeId| self.rows.contains_key(id);
         let going = membership.removed.iter().copied().filter(is_going);

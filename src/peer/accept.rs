@@ -16,7 +16,8 @@ use futures_lite::{
 };
 
 use super::{
-    Greeting, PeerListener, Purpose, ask,
+    Greeting, PeerListener, Purpose, ask, authority,
+    join::Joining,
     limits::BYE_TIMEOUT,
     session,
     shared::{Shared, read_greeting, write_greeting},
@@ -56,32 +57,47 @@ fn take_in(shared: &Rc<Shared>, socket: Async<TcpStream>, address: SocketAddr, i
 
 async fn serve(shared: Rc<Shared>, number: u64, socket: Async<TcpStream>, address: SocketAddr, is_tls: bool) {
     let met = or(meet(&shared, socket, is_tls), late(&shared)).await;
-    let met = match met {
-        // Who only asks is a stranger to the end.
-        Ok((stream, theirs)) if theirs.purpose == Purpose::Ask => {
-            or(ask::answer(&shared, stream, &theirs), pause()).await;
-            if let Some(task) = shared.strangers.borrow_mut().remove(number) {
-                task.detach();
-            }
-            return;
-        }
-        met => met,
-    };
-    // From here on it may stay without being one of the strangers.
-    if let Some(task) = shared.strangers.borrow_mut().remove(number) {
-        task.detach();
-    }
+    let leave = || no_stranger(&shared, number);
     match met {
-        Ok((stream, theirs)) => greeted(&shared, stream, theirs, address).await,
         Err(error) => {
+            leave();
             shared.counts.strangers_failed.add(1);
             shared.warn(&format!("a connection from {address} did not become a peer's: {error}"));
+        }
+        // From here on it may stay without being one of the strangers.
+        Ok((stream, theirs)) if Purpose::LANES.contains(&theirs.purpose) => {
+            leave();
+            greeted(&shared, stream, theirs, address).await;
+        }
+        // All others are strangers to the end, or until they say that they are not.
+        Ok((stream, theirs)) => {
+            match theirs.purpose {
+                Purpose::Join => {
+                    let joining = Joining { shared: &shared, theirs: &theirs, address };
+                    joining.run(stream, leave).await;
+                }
+                Purpose::Authority => {
+                    or(authority::answer(&shared, stream, &theirs), too_long(&shared)).await
+                }
+                _ => or(ask::answer(&shared, stream, &theirs), pause()).await,
+            }
+            leave();
         }
     }
 }
 
-async fn late(shared: &Shared) -> io::Result<(Stream, Greeting)> {
+fn no_stranger(shared: &Shared, number: u64) {
+    if let Some(task) = shared.strangers.borrow_mut().remove(number) {
+        task.detach();
+    }
+}
+
+async fn too_long(shared: &Shared) {
     Timer::after(shared.limits.greeting_timeout).await;
+}
+
+async fn late(shared: &Shared) -> io::Result<(Stream, Greeting)> {
+    too_long(shared).await;
     Err(io::Error::new(io::ErrorKind::TimedOut, "no greeting in time"))
 }
 
@@ -93,7 +109,7 @@ async fn meet(shared: &Shared, socket: Async<TcpStream>, is_tls: bool) -> io::Re
 }
 
 async fn greeted(shared: &Rc<Shared>, mut stream: Stream, theirs: Greeting, address: SocketAddr) {
-    let verdict = shared.judge(&theirs);
+    let verdict = shared.judge(&theirs, stream.shown());
     let mine = shared.greeting(theirs.from, theirs.purpose, verdict);
     if let Some(reason) = verdict {
         shared.counts.refused.add(1);

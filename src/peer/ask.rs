@@ -16,24 +16,20 @@ use std::{
 };
 
 use async_io::Timer;
-use futures_lite::{
-    future::or,
-    io::{AsyncReadExt, AsyncWriteExt},
-};
+use futures_lite::{future::or, io::AsyncWriteExt};
 use serde::{Deserialize, Serialize};
 use smol::lock::Semaphore;
 
 use crate::types::{Bytes, ClusterId, NodeId};
 
 use super::{
-    FRAME_HEADER_BYTES, Frame, Greeting, PeerUrl, Purpose, TlsFiles, VERSIONS, accept,
+    Frame, Greeting, PeerUrl, Purpose, Refusal, Tls, accept,
     clock::Clock,
-    credentials::Credentials,
     dial,
-    handshake::Handshaker,
+    handshake::{self, Handshaker},
     judge,
     limits::{LOOKUPS_MAX, ROLL_BYTES_MAX},
-    shared::{Shared, read_greeting, write_greeting},
+    shared::{Shared, nobody, read_frame, read_greeting, write_greeting},
     stream::Stream,
 };
 
@@ -65,10 +61,8 @@ pub struct Asker {
 
 impl Asker {
     /// Errors: one line that names the certificate's file and what is wrong with it.
-    pub fn new(tls: Option<TlsFiles>, wall_clock: fn() -> SystemTime) -> Result<Asker, String> {
-        let tls = tls.map(|files| Credentials::load(files, Clock(wall_clock))).transpose()?;
-        let tls = tls.map(Handshaker::start).transpose();
-        let tls = tls.map_err(|error| format!("the thread for handshakes cannot be started: {error}"))?;
+    pub fn new(tls: Option<Tls>, wall_clock: fn() -> SystemTime) -> Result<Asker, String> {
+        let tls = tls.map(|tls| Handshaker::start(tls, Clock(wall_clock))).transpose()?;
         Ok(Asker { tls, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) })
     }
 
@@ -91,7 +85,7 @@ impl Asker {
     async fn ask_at(&self, url: &PeerUrl, timeout: Duration) -> Result<RollCall, String> {
         let link = |error: io::Error| dial::explain(url, &error);
         let mut stream = self.connect(url, timeout).await.map_err(link)?;
-        let mine = greeting();
+        let mine = nobody(Purpose::Ask, ROLL_BYTES_MAX);
         write_greeting(&mut stream, &mine).await.map_err(link)?;
         let theirs = read_greeting(&mut stream).await.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
@@ -102,52 +96,24 @@ impl Asker {
         if let Some(reason) = judge::of_asking(&mine, &theirs) {
             return Err(format!("{url}: {}", reason.explain(&mine, &theirs)));
         }
-        read_answer(&mut stream).await.map_err(link)
+        match read_frame(&mut stream, ROLL_BYTES_MAX).await.map_err(link)? {
+            Frame::RollCall(told) => Ok(told),
+            _ => Err(format!("{url}: its answer cannot be read: it is no list of members")),
+        }
     }
 
     async fn connect(&self, url: &PeerUrl, timeout: Duration) -> io::Result<Stream> {
         let socket = dial::reach(&self.lookups, timeout, url).await?;
-        match &self.tls {
-            _ if !url.is_tls => Ok(Stream::Plain(socket)),
-            Some(tls) => Ok(Stream::Tls(Box::new(tls.connect(socket, &url.host).await?))),
-            None => Err(io::Error::other(
-                "https:// peer URLs need --peer-cert-file, --peer-key-file and --peer-trusted-ca-file",
-            )),
-        }
-    }
-}
-
-fn greeting() -> Greeting {
-    Greeting {
-        lowest: *VERSIONS.start(),
-        highest: *VERSIONS.end(),
-        purpose: Purpose::Ask,
-        verdict: None,
-        cluster: ClusterId(0),
-        from: NodeId(0),
-        to: NodeId(0),
-        frame_bytes_max: ROLL_BYTES_MAX,
-        incarnation: 0,
-    }
-}
-
-async fn read_answer(stream: &mut Stream) -> io::Result<RollCall> {
-    let bad = |what: &str| io::Error::other(format!("its answer cannot be read: {what}"));
-    let mut bytes = vec![0; FRAME_HEADER_BYTES];
-    stream.read_exact(&mut bytes).await?;
-    let length = Frame::length(&bytes, ROLL_BYTES_MAX).map_err(|error| bad(&error.to_string()))?;
-    bytes.resize(length.unwrap_or(FRAME_HEADER_BYTES), 0);
-    stream.read_exact(&mut bytes[FRAME_HEADER_BYTES..]).await?;
-    match Frame::decode(&bytes, ROLL_BYTES_MAX) {
-        Ok(Some((Frame::RollCall(told), _))) => Ok(told),
-        Ok(_) => Err(bad("it is no list of members")),
-        Err(error) => Err(bad(&error.to_string())),
+        handshake::secure(self.tls.as_ref(), socket, url).await
     }
 }
 
 /// The other side. Takes as long as the asker takes it to listen: whoever calls this bounds it.
 pub(super) async fn answer(shared: &Shared, mut stream: Stream, theirs: &Greeting) {
-    let verdict = judge::of_asking(&shared.greeting(theirs.from, Purpose::Ask, None), theirs);
+    let verdict = match shared.is_certified(stream.shown()) {
+        true => judge::of_asking(&shared.greeting(theirs.from, Purpose::Ask, None), theirs),
+        false => Some(Refusal::NoCertificate),
+    };
     let mut bytes = shared.greeting(theirs.from, Purpose::Ask, verdict).encode().to_vec();
     if verdict.is_none() {
         let told = Frame::RollCall(shared.roll_call());

@@ -5,13 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{frame::Bye, signal::Signal};
+use super::{frame::Bye, identity::KeyHash, signal::Signal};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) number: u64,
     pub(super) is_dialled: bool,
+    /// Of the certificate that the other side has shown.
+    pub(super) shown: Option<KeyHash>,
     /// The longest payload that the other side takes.
     pub(super) frame_bytes_max: u32,
     /// There is something to write.
@@ -27,10 +29,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(number: u64, is_dialled: bool, frame_bytes_max: u32) -> Connection {
+    pub(super) fn new(
+        number: u64,
+        is_dialled: bool,
+        frame_bytes_max: u32,
+        shown: Option<KeyHash>,
+    ) -> Connection {
         Connection {
             number,
             is_dialled,
+            shown,
             frame_bytes_max,
             work: Signal::new(),
             ending: Signal::new(),

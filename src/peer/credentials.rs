@@ -19,6 +19,7 @@ use rustls::{
 
 use super::{
     clock::Clock,
+    identity::Paths,
     trust::{self, Identity},
     validity::Validity,
 };
@@ -28,6 +29,27 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// When the end of a certificate is warned of: 30 days, 7 days and one day before, and after it.
 const WARN_BEFORE_S: [u64; 4] = [30 * 86_400, 7 * 86_400, 86_400, 0];
+
+/// What TLS goes by.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// What somebody has put there: an authority's word about hosts, until a date.
+    Files(TlsFiles),
+    /// The folder of [`super::BoardTls`], which has a certificate: an authority's word about keys, without an end.
+    Board(PathBuf),
+}
+
+impl Tls {
+    fn files(&self) -> TlsFiles {
+        match self {
+            Tls::Files(files) => files.clone(),
+            Tls::Board(folder) => {
+                let Paths { key, certificate, ca } = Paths::of(folder);
+                TlsFiles { cert: certificate, key, trusted_ca: ca }
+            }
+        }
+    }
+}
 
 /// In PEM, as etcd's flags of the same names want them.
 #[derive(Clone, Debug)]
@@ -51,6 +73,7 @@ struct Stamp {
 /// See the module.
 pub(super) struct Credentials {
     files: TlsFiles,
+    is_board: bool,
     clock: Clock,
     configs: Configs,
     /// Of the files when they were last looked at, whether they could be used or not.
@@ -65,14 +88,17 @@ pub(super) struct Credentials {
 pub(super) struct Configs {
     pub(super) server: Arc<ServerConfig>,
     pub(super) client: Arc<ClientConfig>,
+    /// They go by `Tls::Board`.
+    pub(super) is_board: bool,
 }
 
 impl Credentials {
     /// Errors: one line that names the file and what is wrong with it.
-    pub(super) fn load(files: TlsFiles, clock: Clock) -> Result<Credentials, String> {
+    pub(super) fn load(tls: Tls, clock: Clock) -> Result<Credentials, String> {
+        let (files, is_board) = (tls.files(), matches!(tls, Tls::Board(_)));
         let stamps = stamps(&files);
-        let (configs, ends) = load(&files, clock)?;
-        let mut credentials = Credentials { files, clock, configs, stamps, ends, warned: 0 };
+        let (configs, ends) = load(&files, is_board, clock)?;
+        let mut credentials = Credentials { files, is_board, clock, configs, stamps, ends, warned: 0 };
         credentials.warn_of_the_end();
         Ok(credentials)
     }
@@ -89,7 +115,7 @@ impl Credentials {
     }
 
     fn reload(&mut self) {
-        match load(&self.files, self.clock) {
+        match load(&self.files, self.is_board, self.clock) {
             Ok((configs, ends)) => {
                 (self.configs, self.ends, self.warned) = (configs, ends, 0);
                 log::info!("the certificates of peers were read again: {}", self.files.cert.display());
@@ -134,12 +160,18 @@ fn stamps(files: &TlsFiles) -> [Option<Stamp>; 3] {
     [&files.cert, &files.key, &files.trusted_ca].map(|path| fs::metadata(path).ok().map(stamp))
 }
 
-fn load(files: &TlsFiles, clock: Clock) -> Result<(Configs, Option<(u64, PathBuf)>), String> {
+type Loaded = (Configs, Option<(u64, PathBuf)>);
+
+fn load(files: &TlsFiles, is_board: bool, clock: Clock) -> Result<Loaded, String> {
     let chain = certificates(&files.cert)?;
     let authorities = certificates(&files.trusted_ca)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
         .map_err(|error| format!("no private key can be read from {}: {error}", files.key.display()))?;
+    // A board's have none.
     let ends = ends(&files.cert, &chain).chain(ends(&files.trusted_ca, &authorities)).min();
+    let ends = ends.filter(|_| !is_board);
+    // So that a newcomer sees the authority that its URL has the pin of.
+    let chain = if is_board { [chain, authorities.clone()].concat() } else { chain };
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         let added = roots.add(authority);
@@ -148,10 +180,11 @@ fn load(files: &TlsFiles, clock: Clock) -> Result<(Configs, Option<(u64, PathBuf
         })?;
     }
     let identity = Identity { chain, key, authorities: roots };
-    let (server, client) = trust::configs(identity, clock).map_err(|error| {
+    let configs = if is_board { trust::of_board(identity) } else { trust::configs(identity, clock) };
+    let (server, client) = configs.map_err(|error| {
         format!("{} and {} cannot be used together: {error}", files.cert.display(), files.key.display())
     })?;
-    Ok((Configs { server: Arc::new(server), client: Arc::new(client) }, ends))
+    Ok((Configs { server: Arc::new(server), client: Arc::new(client), is_board }, ends))
 }
 
 fn ends(path: &Path, certificates: &[CertificateDer<'_>]) -> impl Iterator<Item = (u64, PathBuf)> {
@@ -218,7 +251,8 @@ mod tests {
     #[test]
     fn the_end_is_warned_of_at_each_step_and_never_by_a_wrong_clock() {
         let dir = TempDir::new().expect("room");
-        let mut credentials = Credentials::load(files(&dir, 2060), Clock(now)).expect("good files");
+        let mut credentials =
+            Credentials::load(Tls::Files(files(&dir, 2060)), Clock(now)).expect("good files");
         let mut steps = Vec::new();
         for now_s in [
             5,
@@ -244,7 +278,8 @@ mod tests {
     fn files_that_cannot_be_used_are_read_once() {
         let dir = TempDir::new().expect("room");
         let files = files(&dir, 2060);
-        let mut credentials = Credentials::load(files.clone(), Clock(SystemTime::now)).expect("good files");
+        let mut credentials =
+            Credentials::load(Tls::Files(files.clone()), Clock(SystemTime::now)).expect("good files");
         let first = credentials.current().server;
         assert!(Arc::ptr_eq(&first, &credentials.current().server), "nothing changed");
         fs::write(&files.key, "half a ke").expect("room");

@@ -32,11 +32,13 @@ use super::{
 };
 
 /// Why an attempt failed.
-enum Trouble {
+pub(super) enum Trouble {
     Link(PeerUrl, io::Error),
     Late(PeerUrl),
     /// Who answers is to be told by its own attempts.
     Wiped(PeerUrl),
+    /// What it says, be it a refusal, is not that member's word.
+    WrongKey(PeerUrl),
     Refused {
         reason: Refusal,
         text: String,
@@ -51,6 +53,11 @@ impl fmt::Display for Trouble {
             Trouble::Wiped(url) => {
                 write!(f, "{url}: the board there has other data than this member had: was its disk wiped?")
             }
+            Trouble::WrongKey(url) => write!(
+                f,
+                "{url}: the board there has not shown the key that the list of members has for this member: does another \
+                 board live there?"
+            ),
             Trouble::Refused { text, .. } => f.write_str(text),
         }
     }
@@ -60,7 +67,8 @@ impl fmt::Display for Trouble {
 pub(super) fn explain(url: &PeerUrl, error: &io::Error) -> String {
     let advice = match url.is_tls && error.kind() == io::ErrorKind::InvalidData {
         true => {
-            "; both boards need certificates of one authority (--peer-trusted-ca-file), for the names in their URLs"
+            "; both boards need certificates of one authority: with --peer-trusted-ca-file, for the names in their URLs; \
+             without, both must have joined one cluster"
         }
         false => "",
     };
@@ -86,7 +94,7 @@ pub(super) async fn keep(shared: Rc<Shared>, peer: Rc<Peer>, purpose: Purpose) {
             }
             Err(trouble) => {
                 failed(&shared, &peer, lane, &trouble, &mut said);
-                if matches!(trouble, Trouble::Refused { .. } | Trouble::Wiped(_)) {
+                if matches!(trouble, Trouble::Refused { .. } | Trouble::Wiped(_) | Trouble::WrongKey(_)) {
                     backoff.hopeless();
                 }
             }
@@ -163,7 +171,8 @@ fn failed(shared: &Shared, peer: &Peer, lane: &Lane, trouble: &Trouble, said: &m
     }
 }
 
-async fn connect(
+/// Greeted, and welcome.
+pub(super) async fn connect(
     shared: &Shared,
     peer: &Peer,
     purpose: Purpose,
@@ -172,10 +181,10 @@ async fn connect(
     let link = |error| Trouble::Link(url.clone(), error);
     let reached = reach(&shared.lookups, shared.limits.silence_timeout, url).await;
     let socket = reached.map_err(link)?;
-    let mut stream = match url.is_tls {
-        true => shared.connect_tls(socket, &url.host).await.map_err(link)?,
-        false => Stream::Plain(socket),
-    };
+    let mut stream = shared.connect(socket, url).await.map_err(link)?;
+    if !peer.is_key(stream.shown()) {
+        return Err(Trouble::WrongKey(url.clone()));
+    }
     let mine = shared.greeting(peer.id, purpose, None);
     write_greeting(&mut stream, &mine).await.map_err(link)?;
     let theirs = read_greeting(&mut stream).await.map_err(link)?;

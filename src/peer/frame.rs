@@ -11,16 +11,17 @@
 //!                                    variant 1: Ping
 //! ```
 //!
-//! The order of variants and fields is a format: add at the end, and only together with a new version of the greeting. TLS
+//! The order of variants and fields is a format: add at the end, and only together with a new version of the greeting, or for
+//! those only who have greeted as only newer builds can. TLS
 //! keeps chance and malice out by itself; the checksum is for plain TCP, whose own misses one error in 65 536.
 
 use std::{fmt, mem};
 
 use serde::{Deserialize, Serialize};
 
-use crate::replica::PeerMessage;
+use crate::{replica::PeerMessage, types::Bytes};
 
-use super::RollCall;
+use super::{JoinFrame, RollCall};
 
 pub const FRAME_HEADER_BYTES: usize = 8;
 
@@ -39,6 +40,20 @@ pub enum Frame {
     Bye(Bye),
     /// To a board that asked; nothing follows.
     RollCall(RollCall),
+    /// Of a connection that joins. Boxed, because it is large and rare.
+    Join(Box<JoinFrame>),
+    /// To a voter that asked; nothing follows.
+    AuthorityKey(AuthorityKey),
+}
+
+/// PKCS #8, DER. Shown nowhere.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityKey(pub Bytes);
+
+impl fmt::Debug for AuthorityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthorityKey({} bytes)", self.0.len())
+    }
 }
 
 /// Why a connection ends in order.
@@ -56,6 +71,8 @@ pub enum Bye {
     NotMember,
     /// What came could not be read.
     Malformed,
+    /// The receiver has another key by now than this connection was made with.
+    WrongKey,
 }
 
 /// Why bytes are no frame. The connection is of no use any more: where the next frame begins is not known.

@@ -7,7 +7,8 @@
 //! magic "SolderPe"; all numbers little endian; `length` is that of the whole greeting, 56 here; a later build may put more
 //! fields before the CRC, which is always last and covers all before it
 //! lowest, highest   protocol versions that the sender speaks; the highest that both speak is used
-//! purpose           0 urgent, 1 bulk, 2 ask: who is nobody yet (cluster, from and to are 0) wants to know the members
+//! purpose           0 urgent, 1 bulk, 2 ask: who is nobody yet (cluster, from and to are 0) wants to know the members,
+//!                   3 join: and wants to be one, 4 authority: a voter wants the key of the cluster's authority
 //! verdict           0 in the first greeting and in an answer that welcomes; else why the answer refuses
 //! frame_bytes_max   the longest payload of a frame that the sender takes
 //! incarnation       drawn with the sender's data directory: a board whose disk was wiped has another
@@ -62,6 +63,10 @@ pub enum Purpose {
     Bulk,
     /// One question, from a board that is no member yet: who are the members? See `ask`.
     Ask,
+    /// A board that is no member wants to become one. See `join`.
+    Join,
+    /// One question, from a voter: what is the key of the cluster's authority? See `authority`.
+    Authority,
 }
 
 impl Purpose {
@@ -73,6 +78,8 @@ impl Purpose {
             Purpose::Urgent => 0,
             Purpose::Bulk => 1,
             Purpose::Ask => 2,
+            Purpose::Join => 3,
+            Purpose::Authority => 4,
         }
     }
 }
@@ -83,6 +90,8 @@ impl fmt::Display for Purpose {
             Purpose::Urgent => "urgent",
             Purpose::Bulk => "bulk",
             Purpose::Ask => "asking",
+            Purpose::Join => "joining",
+            Purpose::Authority => "authority",
         })
     }
 }
@@ -105,6 +114,16 @@ pub enum Refusal {
     Busy,
     /// The caller has lost what its id stands for: its data directory is another than that of the member of this id.
     WipedDisk,
+    /// One of the two is another board than the list of members says: it has not shown the key that stands there.
+    WrongKey,
+    /// The caller has shown no certificate of the cluster's authority.
+    NoCertificate,
+    /// Joining needs TLS.
+    Plain,
+    /// The caller may not have what it asks for: it does not vote.
+    NotVoter,
+    /// The called does not have what it is asked for.
+    NoAuthority,
     /// A reason that only newer builds know.
     Unknown(u8),
 }
@@ -120,6 +139,11 @@ impl Refusal {
             Refusal::SameMember => 6,
             Refusal::Busy => 7,
             Refusal::WipedDisk => 8,
+            Refusal::WrongKey => 9,
+            Refusal::NoCertificate => 10,
+            Refusal::Plain => 11,
+            Refusal::NotVoter => 12,
+            Refusal::NoAuthority => 13,
             Refusal::Unknown(code) => code,
         }
     }
@@ -135,6 +159,11 @@ impl Refusal {
             6 => Refusal::SameMember,
             7 => Refusal::Busy,
             8 => Refusal::WipedDisk,
+            9 => Refusal::WrongKey,
+            10 => Refusal::NoCertificate,
+            11 => Refusal::Plain,
+            12 => Refusal::NotVoter,
+            13 => Refusal::NoAuthority,
             code => Refusal::Unknown(code),
         })
     }
@@ -180,6 +209,25 @@ impl Refusal {
                  existing",
                 caller.from, caller.from
             ),
+            Refusal::WrongKey => format!(
+                "who calls as member {} has not shown the key that the list of members has for it: it is another board, or its \
+                 tls folder is: put back the one that it had, or clear its data directory and let it join anew",
+                caller.from
+            ),
+            Refusal::NoCertificate => format!(
+                "member {} takes only who shows a certificate of its cluster: reach it at an https:// peer URL, as a board that \
+                 has joined with the URL of `solder invite`",
+                called.from
+            ),
+            Refusal::Plain => {
+                "joining needs TLS: use a URL that `solder invite` has printed, with https://".into()
+            }
+            Refusal::NotVoter => {
+                format!("member {} does not vote, as member {} knows", caller.from, called.from)
+            }
+            Refusal::NoAuthority => {
+                format!("member {} does not have the authority's key itself", called.from)
+            }
             Refusal::Unknown(code) => {
                 format!("member {} refuses for reason {code}, which only newer builds know", called.from)
             }
@@ -257,6 +305,8 @@ impl Greeting {
             0 => Purpose::Urgent,
             1 => Purpose::Bulk,
             2 => Purpose::Ask,
+            3 => Purpose::Join,
+            4 => Purpose::Authority,
             code => return Err(BadGreeting::Purpose(code)),
         };
         let (lowest, highest) = (number(&fields[10..12]) as u16, number(&fields[12..14]) as u16);

@@ -11,6 +11,10 @@ pub(super) struct Known<'a> {
     pub(super) is_member: bool,
     /// Of the data that the caller's id stands for; 0: not known.
     pub(super) incarnation: u64,
+    /// The caller has shown the key that the list has for its id, or the list has none.
+    pub(super) is_key: bool,
+    /// The caller has shown a certificate, or this board takes who has none.
+    pub(super) is_certified: bool,
     pub(super) removed: &'a BTreeSet<NodeId>,
     pub(super) takes_guests: bool,
     pub(super) has_room_for_guests: bool,
@@ -22,14 +26,22 @@ impl Known<'_> {
     }
 }
 
+/// What the list of members says of who asks for the authority's key.
+pub(super) struct Voter {
+    pub(super) has_key: bool,
+    pub(super) votes: bool,
+}
+
 /// The dialled judges the dialler.
 pub(super) fn of_caller(mine: &Greeting, theirs: &Greeting, known: &Known<'_>) -> Option<Refusal> {
     let refusal = match () {
         () if mine.common_version(theirs).is_none() => Refusal::Version,
+        () if !known.is_certified => Refusal::NoCertificate,
         () if theirs.cluster != mine.cluster => Refusal::OtherCluster,
         () if theirs.to != mine.from => Refusal::WrongMember,
         () if theirs.from == mine.from => Refusal::SameMember,
         () if known.removed.contains(&theirs.from) => Refusal::Removed,
+        () if !known.is_key => Refusal::WrongKey,
         () if known.is_other(theirs.incarnation) => Refusal::WipedDisk,
         () if known.is_member => return None,
         () if !known.takes_guests || theirs.from == NodeId(0) => Refusal::NotMember,
@@ -48,6 +60,22 @@ pub(super) fn of_called(mine: &Greeting, theirs: &Greeting) -> Option<Refusal> {
         () if theirs.from != mine.to || theirs.to != mine.from => Some(Refusal::WrongMember),
         () if theirs.purpose != mine.purpose => Some(Refusal::WrongMember),
         () => None,
+    }
+}
+
+/// The dialled judges a voter that asks for the authority's key: only who has shown the key of a member that votes gets it.
+pub(super) fn of_voter(
+    caller: Option<Refusal>,
+    voter: Option<&Voter>,
+    has_authority: bool,
+) -> Option<Refusal> {
+    match (caller, voter) {
+        (Some(refusal), _) => Some(refusal),
+        (None, None) => Some(Refusal::NotMember),
+        (None, Some(voter)) if !voter.has_key => Some(Refusal::WrongKey),
+        (None, Some(voter)) if !voter.votes => Some(Refusal::NotVoter),
+        (None, Some(_)) if !has_authority => Some(Refusal::NoAuthority),
+        (None, Some(_)) => None,
     }
 }
 
@@ -88,7 +116,15 @@ mod tests {
     ) -> Option<Refusal> {
         let incarnation = if is_member { MINE.incarnation } else { 0 };
         let removed = BTreeSet::from([NodeId(9)]);
-        let known = Known { is_member, incarnation, removed: &removed, takes_guests, has_room_for_guests };
+        let known = Known {
+            is_member,
+            incarnation,
+            is_key: true,
+            is_certified: true,
+            removed: &removed,
+            takes_guests,
+            has_room_for_guests,
+        };
         of_caller(&MINE, &theirs, &known)
     }
 

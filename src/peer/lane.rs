@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn connection(number: u64, is_dialled: bool) -> Rc<Connection> {
-        Rc::new(Connection::new(number, is_dialled, 0))
+        Rc::new(Connection::new(number, is_dialled, 0, None))
     }
 
     #[test]

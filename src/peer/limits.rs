@@ -52,6 +52,9 @@ pub struct Limits {
     /// From the first byte of a connection, its dialling included, until both sides have greeted. A handshake takes a
     /// board of the smallest kind half a second, and others may be before it.
     pub greeting_timeout: Duration,
+    /// From a joiner's greeting until it is told what became of it: an entry or two go through the log, which may just be
+    /// electing.
+    pub join_timeout: Duration,
     /// What the other board's system has not acknowledged for so long is lost, with its connection. A link may well be away
     /// for a second or two, and a new handshake costs more than a little patience; but TCP repeats itself ever more
     /// rarely, so after a long break a new connection is there sooner than the old one.
@@ -71,6 +74,7 @@ impl Default for Limits {
             strangers_max: 32,
             guests_max: 8,
             greeting_timeout: Duration::from_secs(5),
+            join_timeout: Duration::from_secs(20),
             silence_timeout: Duration::from_secs(5),
             redial_max: Duration::from_secs(2),
             beat: Duration::from_secs(10),
@@ -102,6 +106,15 @@ pub(super) const BYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest list of members that is told to who asks: a row is some 200 bytes, a removed id at most 10.
 pub(super) const ROLL_BYTES_MAX: u32 = 1 << 20;
+
+/// What a joiner says of itself: some names and URLs, and a key of 91 bytes.
+pub(super) const JOIN_BYTES_MAX: u32 = 16 << 10;
+
+/// Joiners that have proven themselves and wait to be let in. Members enter one at a time anyhow; the others ask again.
+pub(super) const JOINERS_MAX: usize = 16;
+
+/// A P-256 key is 138 bytes of PKCS #8.
+pub(super) const AUTHORITY_BYTES_MAX: u32 = 1 << 10;
 
 /// A connection that lives for so long was a good one: the next attempt need not wait.
 pub(super) const STEADY: Duration = Duration::from_secs(1);

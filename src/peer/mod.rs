@@ -79,9 +79,7 @@ pub use self::{
         VERSIONS,
     },
     identity::BoardTls,
-    join::{
-        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception,
-    },
+    join::{JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception},
     limits::{Limits, Options},
     listener::PeerListener,
     peers::Peers,
@@ -118,7 +116,7 @@ pub struct Roster {
     pub takes_guests: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberAddress {
     pub id: NodeId,
     pub urls: Vec<PeerUrl>,

@@ -19,13 +19,18 @@ use std::{
 
 use smol::Task;
 
-use crate::{raft::Message, replica::PeerMessage, types::NodeId};
+use crate::{
+    raft::Message,
+    replica::PeerMessage,
+    types::{Bytes, NodeId},
+};
 
 use super::{
     PeerFigures, PeerUrl, Purpose,
     connection::Connection,
     figures::{Count, RoundTrips},
     frame::{Bye, wire_bytes},
+    identity::KeyHash,
     lane::Lane,
     limits::URGENT_BYTES_MAX,
 };
@@ -37,6 +42,10 @@ pub(super) struct Peer {
     pub(super) is_kept: Cell<bool>,
     /// Of its data directory, once it is known; 0 before. It never changes: a board whose disk was wiped gets another id.
     pub(super) incarnation: Cell<u64>,
+    /// SHA-256 of its public key, by the list of members; empty: files or nothing say who it is.
+    key: RefCell<Bytes>,
+    /// By the list of members.
+    pub(super) votes: Cell<bool>,
     /// In no list of members that this board has seen.
     pub(super) is_guest: Cell<bool>,
     lanes: [Lane; 2],
@@ -73,6 +82,8 @@ impl Peer {
             urls: RefCell::default(),
             is_kept: Cell::new(false),
             incarnation: Cell::new(0),
+            key: RefCell::default(),
+            votes: Cell::new(false),
             is_guest: Cell::new(false),
             lanes: Purpose::LANES.map(|purpose| Lane::new(purpose, me < id, queue_bytes_max)),
             dialling: RefCell::default(),
@@ -101,6 +112,29 @@ impl Peer {
             self.incarnation.set(greeted);
         }
         self.incarnation.get() == greeted
+    }
+
+    /// By the list of members. What was made with another ends.
+    pub(super) fn set_key(&self, listed: Bytes) {
+        if *self.key.borrow() == listed {
+            return;
+        }
+        *self.key.borrow_mut() = listed;
+        for connection in self.connections() {
+            if !self.is_key(connection.shown) {
+                connection.end(Bye::WrongKey);
+            }
+        }
+    }
+
+    /// Does who has shown this pass for it? Where the list has no key, all do.
+    pub(super) fn is_key(&self, shown: Option<KeyHash>) -> bool {
+        let key = self.key.borrow();
+        key.is_empty() || shown.is_some_and(|shown| shown[..] == key[..])
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        !self.key.borrow().is_empty()
     }
 
     pub(super) fn lane(&self, purpose: Purpose) -> &Lane {

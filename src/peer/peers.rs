@@ -1,17 +1,20 @@
 //! What a member holds of all this.
 
-use std::{collections::BTreeSet, rc::Rc, task::Waker};
+use std::{cell::RefCell, collections::BTreeSet, future::Future, rc::Rc, task::Waker, time::SystemTime};
 
 use async_io::Timer;
 use futures_lite::future::or;
 use smol::{LocalExecutor, Task};
 
-use crate::{replica::PeerMessage, types::NodeId};
+use crate::{
+    replica::PeerMessage,
+    types::{Bytes, NodeId},
+};
 
 use super::{
-    MemberAddress, Options, PeerEvent, PeerFigures, PeerListener, Purpose, Roster, Totals, accept,
+    MemberAddress, Options, PeerEvent, PeerFigures, PeerListener, Purpose, Reception, Roster, Tls, Totals,
+    accept, authority,
     clock::Clock,
-    credentials::Credentials,
     dial,
     frame::Bye,
     handshake::Handshaker,
@@ -23,8 +26,9 @@ use super::{
 /// See the floor. Stays on the thread of its executor; what it started ends with it.
 pub struct Peers {
     shared: Rc<Shared>,
-    /// Accepting, and the beat.
-    tasks: Vec<Task<()>>,
+    accepting: RefCell<Vec<Task<()>>>,
+    wall_clock: fn() -> SystemTime,
+    _beat: Task<()>,
 }
 
 impl Peers {
@@ -35,20 +39,47 @@ impl Peers {
         executor: Rc<LocalExecutor<'static>>,
         rng: fastrand::Rng,
     ) -> Result<Peers, String> {
-        let tls = options.tls.map(|files| Credentials::load(files, Clock(options.wall_clock))).transpose()?;
-        if tls.is_none() && listeners.iter().any(|listener| listener.is_tls) {
-            return Err("--listen-peer-urls with https:// needs --peer-cert-file, --peer-key-file and \
-                        --peer-trusted-ca-file"
-                .into());
-        }
-        let tls = tls.map(Handshaker::start).transpose();
-        let tls = tls.map_err(|error| format!("the thread for handshakes cannot be started: {error}"))?;
+        let tls = start_tls(options.tls, options.wall_clock, &listeners)?;
         let ids = (options.cluster, options.member, options.incarnation);
         let shared = Rc::new(Shared::new(ids, options.limits, tls, executor.clone(), rng));
-        let accepting = listeners.into_iter().map(|listener| accept::accept(shared.clone(), listener));
-        let mut tasks: Vec<Task<()>> = accepting.map(|accepting| executor.spawn(accepting)).collect();
-        tasks.push(executor.spawn(beat(shared.clone())));
-        Ok(Peers { shared, tasks })
+        let beat = executor.spawn(beat(shared.clone()));
+        let peers =
+            Peers { shared, accepting: RefCell::default(), wall_clock: options.wall_clock, _beat: beat };
+        peers.accept(listeners);
+        Ok(peers)
+    }
+
+    fn accept(&self, listeners: Vec<PeerListener>) {
+        let accepting = |listener| {
+            let accepting = accept::accept(self.shared.clone(), listener);
+            self.shared.executor.spawn(accepting)
+        };
+        *self.accepting.borrow_mut() = listeners.into_iter().map(accepting).collect();
+    }
+
+    /// Takes connections at these, and no others, and goes by `tls`, from now on. Connections that stand go on. Reads files.
+    /// Errors: as for `start`; then all is as before.
+    pub fn listen(&self, listeners: Vec<PeerListener>, tls: Option<Tls>) -> Result<(), String> {
+        self.shared.set_tls(start_tls(tls, self.wall_clock, &listeners)?);
+        self.accept(listeners);
+        // What could not be reached before may be now.
+        for peer in self.shared.peers.borrow().values() {
+            Purpose::LANES.iter().for_each(|purpose| peer.lane(*purpose).again.raise());
+        }
+        Ok(())
+    }
+
+    /// Takes no more connections, until `listen`: the ports are free once this returns, for addresses that overlap.
+    pub async fn close_listeners(&self) {
+        let accepting = self.accepting.take();
+        for task in accepting {
+            task.cancel().await;
+        }
+    }
+
+    /// Of the other voters in turn: what `BoardTls::keep_authority_key` wants. Errors: what each says.
+    pub fn ask_authority_key(&self) -> impl Future<Output = Result<Bytes, String>> + use<> {
+        authority::ask(self.shared.clone())
     }
 
     /// To the member that it names. Never waits; a message may always be lost, and is if nobody has that id.
@@ -105,6 +136,8 @@ impl Peers {
         let was_guest = peer.is_guest.replace(false);
         peer.is_kept.set(member.is_kept);
         peer.set_incarnation(member.incarnation);
+        peer.set_key(member.key);
+        peer.votes.set(member.votes);
         let has_moved = peer.urls.replace(member.urls) != *peer.urls.borrow();
         if is_new || has_moved {
             warn_of_plain(&peer);
@@ -132,8 +165,8 @@ impl Peers {
     }
 
     /// Says goodbye to all, and waits until they have heard it, a second at most.
-    pub async fn stop(mut self) {
-        self.tasks.clear();
+    pub async fn stop(self) {
+        self.accepting.borrow_mut().clear();
         self.end_all();
         let gone = async {
             while self.is_connected() {
@@ -149,6 +182,8 @@ impl Peers {
     fn end_all(&self) {
         self.shared.is_stopping.set(true);
         self.shared.strangers.borrow_mut().clear();
+        // It may well hold this.
+        self.shared.reception.borrow_mut().take();
         for peer in self.shared.peers.borrow().values() {
             peer.end(Bye::Stopping);
         }
@@ -164,6 +199,19 @@ impl Drop for Peers {
     fn drop(&mut self) {
         self.end_all();
     }
+}
+
+fn start_tls(
+    tls: Option<Tls>,
+    wall_clock: fn() -> SystemTime,
+    listeners: &[PeerListener],
+) -> Result<Option<Handshaker>, String> {
+    if tls.is_none() && listeners.iter().any(|listener| listener.is_tls) {
+        return Err("--listen-peer-urls with https:// needs --peer-cert-file, --peer-key-file and \
+                    --peer-trusted-ca-file"
+            .into());
+    }
+    tls.map(|tls| Handshaker::start(tls, Clock(wall_clock))).transpose()
 }
 
 fn warn_of_plain(peer: &Peer) {

@@ -60,7 +60,7 @@ pub(super) async fn run(
     is_dialled: bool,
     theirs: Greeting,
 ) {
-    let connection = shared.connection(is_dialled, &theirs);
+    let connection = shared.connection(is_dialled, &theirs, stream.shown());
     let lane = peer.lane(theirs.purpose);
     let session = Session { shared: &shared, peer: &peer, lane, connection: &connection };
     session.begin(&theirs);
@@ -98,6 +98,7 @@ impl Session<'_> {
             () if self.shared.is_stopping.get() => Some(Bye::Stopping),
             () if self.shared.removed.borrow().contains(&self.peer.id) => Some(Bye::Removed),
             () if !is_known => Some(Bye::NotMember),
+            () if !self.peer.is_key(self.connection.shown) => Some(Bye::WrongKey),
             () => None,
         }
     }
@@ -310,13 +311,13 @@ impl Session<'_> {
                     Purpose::Urgent => {
                         took.into_iter().for_each(|took| self.peer.round_trips.borrow_mut().add(took));
                     }
-                    // Questions have no lane.
-                    Purpose::Bulk | Purpose::Ask => self.peer.bulk_arrived(number),
+                    // All others have no lane.
+                    _ => self.peer.bulk_arrived(number),
                 }
             }
             Frame::Bye(why) => return Err(End::Said(why)),
             // Nobody has asked.
-            Frame::RollCall(_) => return Err(End::Foreign),
+            Frame::RollCall(_) | Frame::Join(_) | Frame::AuthorityKey(_) => return Err(End::Foreign),
             Frame::Message(_) => unreachable!("taken by `received`"),
         }
         Ok(())

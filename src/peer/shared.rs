@@ -3,8 +3,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    io,
+    fmt, io,
     net::TcpStream,
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::Instant,
@@ -17,13 +18,14 @@ use smol::{LocalExecutor, Task, lock::Semaphore};
 use crate::types::{ClusterId, NodeId};
 
 use super::{
-    GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Limits, PeerEvent, Purpose, Refusal, RollCall,
-    RollEntry, Totals, VERSIONS,
+    FRAME_HEADER_BYTES, Frame, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Limits, PeerEvent, PeerUrl,
+    Purpose, Reception, Refusal, RollCall, RollEntry, Totals, VERSIONS,
     connection::Connection,
     figures::Count,
-    handshake::Handshaker,
+    handshake::{self, Handshaker},
+    identity::KeyHash,
     inbox::Inbox,
-    judge::{self, Known},
+    judge::{self, Known, Voter},
     limits::{LOOKUPS_MAX, WARN_EVERY},
     peer::Peer,
     strangers::Strangers,
@@ -37,7 +39,10 @@ pub(super) struct Shared {
     incarnation: u64,
     pub(super) limits: Limits,
     pub(super) executor: Rc<LocalExecutor<'static>>,
-    pub(super) tls: Option<Handshaker>,
+    tls: RefCell<Option<Rc<Handshaker>>>,
+    pub(super) reception: RefCell<Option<Rc<dyn Reception>>>,
+    /// That have proven themselves and wait.
+    pub(super) joiners: Cell<usize>,
     pub(super) inbox: Inbox,
     pub(super) peers: RefCell<BTreeMap<NodeId, Rc<Peer>>>,
     pub(super) removed: RefCell<BTreeSet<NodeId>>,
@@ -75,7 +80,9 @@ impl Shared {
             me,
             incarnation,
             executor,
-            tls,
+            tls: RefCell::new(tls.map(Rc::new)),
+            reception: RefCell::default(),
+            joiners: Cell::new(0),
             inbox: Inbox::new(limits.inbox_bytes_max),
             peers: RefCell::default(),
             removed: RefCell::default(),
@@ -107,17 +114,48 @@ impl Shared {
         }
     }
 
-    pub(super) fn judge(&self, theirs: &Greeting) -> Option<Refusal> {
+    /// `shown`: the key of the certificate that the caller has.
+    pub(super) fn judge(&self, theirs: &Greeting, shown: Option<KeyHash>) -> Option<Refusal> {
         let peers = self.peers.borrow();
+        let peer = peers.get(&theirs.from);
         let known = Known {
-            is_member: peers.contains_key(&theirs.from),
-            incarnation: peers.get(&theirs.from).map_or(0, |peer| peer.incarnation.get()),
+            is_member: peer.is_some(),
+            incarnation: peer.map_or(0, |peer| peer.incarnation.get()),
+            is_key: peer.is_none_or(|peer| peer.is_key(shown)),
+            is_certified: self.is_certified(shown),
             removed: &self.removed.borrow(),
             takes_guests: self.takes_guests.get(),
             has_room_for_guests: peers.values().filter(|peer| peer.is_guest.get()).count()
                 < self.limits.guests_max,
         };
         judge::of_caller(&self.greeting(theirs.from, theirs.purpose, None), theirs, &known)
+    }
+
+    /// Who asks for the authority's key.
+    pub(super) fn judge_voter(
+        &self,
+        theirs: &Greeting,
+        shown: Option<KeyHash>,
+        has_authority: bool,
+    ) -> Option<Refusal> {
+        let peer = self.peer(theirs.from).filter(|peer| !peer.is_guest.get());
+        let voter = peer.map(|peer| Voter { has_key: peer.has_key(), votes: peer.votes.get() });
+        judge::of_voter(self.judge(theirs, shown), voter.as_ref(), has_authority)
+    }
+
+    /// Where boards go by their keys, whoever has none of the cluster may only join.
+    pub(super) fn is_certified(&self, shown: Option<KeyHash>) -> bool {
+        shown.is_some() || self.board().is_none()
+    }
+
+    /// The folder of this board's identity, if it goes by that.
+    pub(super) fn board(&self) -> Option<PathBuf> {
+        self.tls.borrow().as_ref().and_then(|tls| tls.board().map(PathBuf::from))
+    }
+
+    /// From now on; what is under way goes on with what it began with.
+    pub(super) fn set_tls(&self, tls: Option<Handshaker>) {
+        *self.tls.borrow_mut() = tls.map(Rc::new);
     }
 
     /// As this board knows it.
@@ -149,10 +187,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn connection(&self, is_dialled: bool, theirs: &Greeting) -> Rc<Connection> {
+    pub(super) fn connection(
+        &self,
+        is_dialled: bool,
+        theirs: &Greeting,
+        shown: Option<KeyHash>,
+    ) -> Rc<Connection> {
         let number = self.next_connection.get();
         self.next_connection.set(number + 1);
-        Rc::new(Connection::new(number, is_dialled, theirs.frame_bytes_max))
+        Rc::new(Connection::new(number, is_dialled, theirs.frame_bytes_max, shown))
     }
 
     /// A member does not want this board. What does not go away by itself is told, once.
@@ -179,16 +222,13 @@ impl Shared {
     }
 
     pub(super) async fn accept_tls(&self, socket: Async<TcpStream>) -> io::Result<Stream> {
-        Ok(Stream::Tls(Box::new(self.handshaker()?.accept(socket).await?)))
+        let tls = self.tls.borrow().clone().ok_or_else(handshake::no_tls)?;
+        Ok(Stream::Tls(Box::new(tls.accept(socket).await?)))
     }
 
-    pub(super) async fn connect_tls(&self, socket: Async<TcpStream>, host: &str) -> io::Result<Stream> {
-        Ok(Stream::Tls(Box::new(self.handshaker()?.connect(socket, host).await?)))
-    }
-
-    fn handshaker(&self) -> io::Result<&Handshaker> {
-        let advice = "https:// peer URLs need --peer-cert-file, --peer-key-file and --peer-trusted-ca-file";
-        self.tls.as_ref().ok_or_else(|| io::Error::other(advice))
+    pub(super) async fn connect(&self, socket: Async<TcpStream>, url: &PeerUrl) -> io::Result<Stream> {
+        let tls = self.tls.borrow().clone();
+        handshake::secure(tls.as_deref(), socket, url).await
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -213,4 +253,41 @@ pub(super) async fn read_greeting(stream: &mut Stream) -> io::Result<Greeting> {
 pub(super) async fn write_greeting(stream: &mut Stream, greeting: &Greeting) -> io::Result<()> {
     stream.write_all(&greeting.encode()).await?;
     stream.flush().await
+}
+
+/// One frame, where nothing else is expected.
+pub(super) async fn read_frame(stream: &mut Stream, bytes_max: u32) -> io::Result<Frame> {
+    let bad = |what: &dyn fmt::Display| io::Error::other(format!("its answer cannot be read: {what}"));
+    let mut bytes = vec![0; FRAME_HEADER_BYTES];
+    stream.read_exact(&mut bytes).await?;
+    let length = Frame::length(&bytes, bytes_max).map_err(|error| bad(&error))?;
+    bytes.resize(length.unwrap_or(FRAME_HEADER_BYTES), 0);
+    stream.read_exact(&mut bytes[FRAME_HEADER_BYTES..]).await?;
+    match Frame::decode(&bytes, bytes_max) {
+        Ok(Some((frame, _))) => Ok(frame),
+        Ok(None) => Err(bad(&"it is shorter than it says")),
+        Err(error) => Err(bad(&error)),
+    }
+}
+
+pub(super) async fn write_frame(stream: &mut Stream, frame: &Frame, bytes_max: u32) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes, bytes_max).map_err(|error| io::Error::other(error.to_string()))?;
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+/// The greeting of who is no member.
+pub(super) fn nobody(purpose: Purpose, frame_bytes_max: u32) -> Greeting {
+    Greeting {
+        lowest: *VERSIONS.start(),
+        highest: *VERSIONS.end(),
+        purpose,
+        verdict: None,
+        cluster: ClusterId(0),
+        from: NodeId(0),
+        to: NodeId(0),
+        frame_bytes_max,
+        incarnation: 0,
+    }
 }

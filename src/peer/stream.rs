@@ -10,13 +10,44 @@ use std::{
 
 use async_io::Async;
 use futures_lite::io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsStream;
 use rustix::net::sockopt;
 
-use super::{handshake::Secured, limits::SEND_BUFFER_BYTES};
+use super::{handshake::Secured, identity::KeyHash, limits::SEND_BUFFER_BYTES};
 
 pub(super) enum Stream {
     Plain(Async<TcpStream>),
     Tls(Box<Secured>),
+}
+
+impl Stream {
+    /// The key of the certificate that the other side has shown, and proven to hold.
+    pub(super) fn shown(&self) -> Option<KeyHash> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(secured) => secured.shown,
+        }
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
+    /// Bytes that both ends of this connection know, and nobody else; others for each label.
+    pub(super) fn exporter(&self, label: &[u8]) -> io::Result<[u8; 32]> {
+        let exported = match self {
+            Stream::Plain(_) => return Err(io::Error::other("a plain connection has no keys")),
+            Stream::Tls(secured) => match &secured.session {
+                TlsStream::Client(session) => {
+                    session.get_ref().1.export_keying_material([0; 32], label, None)
+                }
+                TlsStream::Server(session) => {
+                    session.get_ref().1.export_keying_material([0; 32], label, None)
+                }
+            },
+        };
+        exported.map_err(io::Error::other)
+    }
 }
 
 /// See `limits`. Frames are gathered before they are written, so nothing is gained by waiting for more.
@@ -34,7 +65,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Stream::Tls(session) => Pin::new(session).poll_read(cx, buffer),
+            Stream::Tls(secured) => Pin::new(&mut secured.session).poll_read(cx, buffer),
         }
     }
 }
@@ -43,14 +74,14 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             Stream::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Stream::Tls(session) => Pin::new(session).poll_write(cx, bytes),
+            Stream::Tls(secured) => Pin::new(&mut secured.session).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Stream::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Stream::Tls(session) => Pin::new(session).poll_flush(cx),
+            Stream::Tls(secured) => Pin::new(&mut secured.session).poll_flush(cx),
         }
     }
 
@@ -58,7 +89,7 @@ impl AsyncWrite for Stream {
         match &mut *self {
             // The socket's own only flushes. With TLS the other side is told by the session.
             Stream::Plain(socket) => Poll::Ready(socket.get_ref().shutdown(Shutdown::Write)),
-            Stream::Tls(session) => Pin::new(session).poll_close(cx),
+            Stream::Tls(secured) => Pin::new(&mut secured.session).poll_close(cx),
         }
     }
 }

@@ -39,7 +39,7 @@ fn by_files(
 ) -> Result<Beginning, String> {
     options.start = bootstrap::start(settings, &options)?;
     let listen = settings.listen_peer.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
-    let tls = options::tls_files(settings).map(Tls::Files);
+    let tls = options::peer_tls(settings);
     Ok(Beginning { options, trust, tls, listen, founding: None })
 }
 

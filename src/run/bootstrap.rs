@@ -17,10 +17,10 @@ use smol::LocalExecutor;
 use crate::{
     config::{ClusterState, Settings},
     member::{self, Options, Start},
-    peer::{Asker, PeerUrl, RollCall, Tls},
+    peer::{Asker, PeerUrl, RollCall},
 };
 
-use super::options::tls_files;
+use super::options::peer_tls;
 
 /// A handshake takes a small board half a second, and the asked may be at its start.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -79,7 +79,7 @@ impl Asking {
         others: Vec<Vec<PeerUrl>>,
         executor: Rc<LocalExecutor<'static>>,
     ) -> Result<Asking, String> {
-        let asker = Rc::new(Asker::new(tls_files(settings).map(Tls::Files), SystemTime::now)?);
+        let asker = Rc::new(Asker::new(peer_tls(settings), SystemTime::now)?);
         Ok(Asking { asker, others, executor })
     }
 

@@ -72,9 +72,9 @@ pub(super) fn peers(
     peer::Options { tls, ..peer::Options::new(cluster, member, incarnation) }
 }
 
-pub(super) fn tls_files(settings: &Settings) -> Option<peer::TlsFiles> {
+pub(super) fn peer_tls(settings: &Settings) -> Option<peer::Tls> {
     let config::PeerTls { cert, key, trusted_ca } = settings.peer_tls.clone()?;
-    Some(peer::TlsFiles { cert, key, trusted_ca })
+    Some(peer::Tls::Files(peer::TlsFiles { cert, key, trusted_ca }))
 }
 
 pub(super) fn http(settings: &Settings) -> http::Options {

@@ -27,7 +27,7 @@ fn each_reason() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
         let removed = BTreeSet::from([NodeId(9)]);
-        let members = vec![MemberAddress { id: NodeId(2), urls: vec![], is_kept: false, incarnation: 0 }];
+        let members = vec![MemberAddress { id: NodeId(2), ..MemberAddress::default() }];
         let roster = Roster { members, removed, takes_guests: false, ..Roster::default() };
         one.peers.set_members(roster.clone());
         let good = greeting(2, 1);
@@ -88,8 +88,12 @@ fn boards_tell_each_other() {
 fn a_wrong_url() {
     run(|executor| async move {
         let (one, two) = (Board::start(&executor, 1), Board::start(&executor, 2));
-        let three =
-            MemberAddress { id: NodeId(3), urls: vec![two.url.clone()], is_kept: true, incarnation: 0 };
+        let three = MemberAddress {
+            id: NodeId(3),
+            urls: vec![two.url.clone()],
+            is_kept: true,
+            ..MemberAddress::default()
+        };
         one.peers.set_members(Roster { members: vec![three], ..Roster::default() });
         until("refused", || one.figures(3).dials_failed > 1).await;
         assert!(two.peers.totals().refused > 0 && !one.is_connected(3));
@@ -102,7 +106,12 @@ fn a_newer_build_is_told_by_its_dialler_too() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
         let listener = crate::raw::RawListener::bind();
-        let two = MemberAddress { id: NodeId(2), urls: vec![listener.url()], is_kept: true, incarnation: 0 };
+        let two = MemberAddress {
+            id: NodeId(2),
+            urls: vec![listener.url()],
+            is_kept: true,
+            ..MemberAddress::default()
+        };
         one.peers.set_members(Roster { members: vec![two], ..Roster::default() });
         let mut raw = listener.accept_silently().await;
         let theirs = raw.read_greeting().await;
@@ -117,7 +126,7 @@ fn a_newer_build_is_told_by_its_dialler_too() {
 fn a_wiped_disk() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
-        let member = |incarnation| MemberAddress { id: NodeId(2), urls: vec![], is_kept: false, incarnation };
+        let member = |incarnation| MemberAddress { id: NodeId(2), incarnation, ..MemberAddress::default() };
         let list = |incarnation| {
             one.peers.set_members(Roster { members: vec![member(incarnation)], ..Roster::default() });
         };

@@ -85,7 +85,8 @@ impl Board {
     }
 
     pub(crate) fn address(&self, is_kept: bool) -> MemberAddress {
-        MemberAddress { id: self.id, urls: vec![self.url.clone()], is_kept, incarnation: 0 }
+        let urls = vec![self.url.clone()];
+        MemberAddress { id: self.id, urls, is_kept, ..MemberAddress::default() }
     }
 
     /// Knows these and nobody else.

@@ -21,7 +21,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use smol::LocalExecutor;
-use solder::peer::{Options, Peers, Roster, TlsFiles};
+use solder::peer::{Options, Peers, Roster, Tls, TlsFiles};
 use tempfile::TempDir;
 
 use crate::{
@@ -78,7 +78,7 @@ impl Authority {
 
 fn with(id: u64, files: [PathBuf; 3]) -> Options {
     let [cert, key, trusted_ca] = files;
-    Options { tls: Some(TlsFiles { cert, key, trusted_ca }), ..options(id) }
+    Options { tls: Some(Tls::Files(TlsFiles { cert, key, trusted_ca })), ..options(id) }
 }
 
 /// One that is fit for the cluster of `authority`.

@@ -71,8 +71,7 @@ impl Authority<'_> {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let authority = authority()?;
-        let certificate =
-            params.signed_by(&key, &Issuer::from_params(&authority, self.key)).map_err(text)?;
+        let certificate = params.signed_by(&key, &Issuer::from_params(&authority, self.key)).map_err(text)?;
         check(self.ca, certificate.der(), public_key)
             .map_err(|wrong| format!("a certificate that was just made {wrong}"))?;
         Ok(certificate.der().to_vec())

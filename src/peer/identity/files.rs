@@ -54,7 +54,8 @@ impl Folder {
     pub(super) fn certificate(&self, name: &str) -> Result<Option<CertificateDer<'static>>, String> {
         let Some(pem) = self.read(name)? else { return Ok(None) };
         let read = CertificateDer::from_pem_slice(&pem).map_err(|error| error.to_string());
-        read.map(Some).map_err(|error| self.advise(format!("no certificate can be read from {name}: {error}")))
+        read.map(Some)
+            .map_err(|error| self.advise(format!("no certificate can be read from {name}: {error}")))
     }
 
     pub(super) fn key(&self, name: &str) -> Result<Option<KeyPair>, String> {

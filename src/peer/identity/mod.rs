@@ -180,7 +180,8 @@ impl BoardTls {
 
     /// What a newcomer was given (DER), checked. What it had of another authority goes: its data went before.
     pub fn keep(&mut self, ca: &[u8], certificate: &[u8]) -> Result<(), String> {
-        let (ca, certificate) = (CertificateDer::from(ca.to_vec()), CertificateDer::from(certificate.to_vec()));
+        let (ca, certificate) =
+            (CertificateDer::from(ca.to_vec()), CertificateDer::from(certificate.to_vec()));
         certificates::check(&ca, &certificate, &self.public_key())
             .map_err(|wrong| format!("the certificate that this board was given {wrong}"))?;
         if self.ca.as_ref() != Some(&ca) {
@@ -210,8 +211,9 @@ impl BoardTls {
     /// As another voter told it, checked against `ca.crt`.
     pub fn keep_authority_key(&mut self, key: &[u8]) -> Result<(), String> {
         let ca = self.ca.as_ref().ok_or("this board has no authority's certificate that a key could fit")?;
-        let key = certificates::read_key(key)
-            .map_err(|error| format!("what another voter told as the authority's key cannot be read: {error}"))?;
+        let key = certificates::read_key(key).map_err(|error| {
+            format!("what another voter told as the authority's key cannot be read: {error}")
+        })?;
         fits(ca, &key)?;
         self.folder.keep_key(CA_KEY, key.serialized_der())?;
         self.authority = Some(key);

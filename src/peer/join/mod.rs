@@ -33,8 +33,8 @@ use crate::types::{Bytes, ClusterId, NodeId};
 
 use super::RollCall;
 
+pub(super) use self::member::Joining;
 pub use self::newcomer::Joiner;
-pub(super) use self::member::{Joining, receive};
 
 /// What a join URL holds.
 #[derive(Clone, PartialEq, Eq)]
@@ -130,9 +130,15 @@ pub trait Reception {
 /// What is said on a connection that joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JoinFrame {
-    Proof { token: String, mac: Bytes },
+    Proof {
+        token: String,
+        mac: Bytes,
+    },
     /// In place of the member's proof, and so not proven itself.
-    Refused { reason: NoProof, why: String },
+    Refused {
+        reason: NoProof,
+        why: String,
+    },
     Request(JoinRequest),
     Answer(JoinAnswer),
 }

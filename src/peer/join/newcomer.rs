@@ -1,30 +1,23 @@
 //! The side that wants in.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{io, sync::Arc, time::Duration};
 
 use async_io::Timer;
 use futures_lite::{
     future::{self, or},
-    io::{AsyncWriteExt, AsyncReadExt},
+    io::AsyncWriteExt,
 };
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::ClientConfig;
 use smol::lock::Semaphore;
-
-use crate::types::Bytes;
 
 use super::{
     JoinAnswer, JoinError, JoinFrame, JoinRequest, NoProof, Pass,
     proof::{self, Role},
 };
 use crate::peer::{
-    Frame, Greeting, PeerUrl, Purpose, dial,
-    handshake::Thread,
-    identity::{self, NAME},
-    judge,
+    Frame, PeerUrl, Purpose, dial,
+    handshake::{Thread, no_thread},
+    identity, judge,
     limits::{JOIN_BYTES_MAX, LOOKUPS_MAX, ROLL_BYTES_MAX},
     shared::{nobody, read_frame, read_greeting, write_frame, write_greeting},
     stream::Stream,
@@ -40,8 +33,7 @@ pub struct Joiner {
 impl Joiner {
     /// Errors: one line; the system gives no thread.
     pub fn new() -> Result<Joiner, String> {
-        let thread = Thread::start(future::pending())
-            .map_err(|error| format!("the thread for handshakes cannot be started: {error}"))?;
+        let thread = Thread::start(future::pending()).map_err(no_thread)?;
         Ok(Joiner { thread, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) })
     }
 
@@ -62,8 +54,7 @@ impl Joiner {
 
     async fn connect(&self, url: &PeerUrl, config: ClientConfig, silence: Duration) -> io::Result<Stream> {
         let socket = dial::reach(&self.lookups, silence, url).await?;
-        let name = ServerName::try_from(NAME).expect("it is a name");
-        Ok(Stream::Tls(Box::new(self.thread.connect(socket, Arc::new(config), name).await?)))
+        Ok(Stream::Tls(Box::new(self.thread.connect(socket, Arc::new(config)).await?)))
     }
 }
 
@@ -129,7 +120,9 @@ impl Attempt<'_> {
         let mac = proof::prove(secret, Role::Newcomer, token, &exporter);
         self.say(stream, JoinFrame::Proof { token: token.clone(), mac }, JOIN_BYTES_MAX).await?;
         match self.hear(stream, JOIN_BYTES_MAX).await? {
-            JoinFrame::Proof { mac, .. } if proof::is_proven(secret, Role::Member, token, &exporter, &mac) => {
+            JoinFrame::Proof { mac, .. }
+                if proof::is_proven(secret, Role::Member, token, &exporter, &mac) =>
+            {
                 Ok(None)
             }
             JoinFrame::Proof { .. } => Err(JoinError::NotProven(format!(

@@ -36,13 +36,7 @@ pub(super) fn prove(secret: &[u8; 16], role: Role, token: &str, exporter: &Expor
 }
 
 /// Takes as long whatever is wrong.
-pub(super) fn is_proven(
-    secret: &[u8; 16],
-    role: Role,
-    token: &str,
-    exporter: &Exporter,
-    mac: &[u8],
-) -> bool {
+pub(super) fn is_proven(secret: &[u8; 16], role: Role, token: &str, exporter: &Exporter, mac: &[u8]) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     hmac::verify(&key, &said(role, token, exporter), mac).is_ok()
 }
