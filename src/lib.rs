@@ -8,6 +8,7 @@ pub mod http;
 pub mod join;
 pub mod lease;
 pub mod logging;
+pub mod mdns;
 pub mod member;
 pub mod peer;
 pub mod raft;

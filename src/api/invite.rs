@@ -12,7 +12,11 @@ use crate::{
 
 pub(super) async fn invite(api: &Api, request: rpc::InviteRequest) -> Result<rpc::InviteResponse, Fault> {
     if !(0..=limits::LEASE_TTL_MAX_S).contains(&request.ttl) {
-        return Err(Refusal::told(Code::InvalidArgument, "TTL: give seconds, or 0 for one that does not end").into());
+        return Err(Refusal::told(
+            Code::InvalidArgument,
+            "TTL: give seconds, or 0 for one that does not end",
+        )
+        .into());
     }
     let role = if request.replica { Role::Replica } else { Role::Auto };
     let wanted = Invitation { ttl_s: request.ttl, uses: request.uses, role };

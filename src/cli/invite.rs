@@ -73,7 +73,8 @@ fn advise(request: &InviteRequest, response: &InviteResponse) {
 }
 
 fn seconds(text: &str) -> Result<i64, Failure> {
-    let wrong = || Failure::bad_arguments(format_args!("--ttl: {text:?} is not a duration like 24h or 30m, nor 0"));
+    let wrong =
+        || Failure::bad_arguments(format_args!("--ttl: {text:?} is not a duration like 24h or 30m, nor 0"));
     if text == "0" {
         return Ok(0);
     }

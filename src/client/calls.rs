@@ -6,10 +6,9 @@ use super::{
 };
 use crate::rpc::{
     AlarmRequest, AlarmResponse, ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse,
-    InviteListRequest, InviteListResponse, InviteRequest, InviteResponse, InviteRevokeRequest, InviteRevokeResponse,
-   
     CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse, DeleteRangeRequest,
-    DeleteRangeResponse, HashKVRequest, HashKVResponse, LeaseGrantRequest, LeaseGrantResponse,
+    DeleteRangeResponse, HashKVRequest, HashKVResponse, InviteListRequest, InviteListResponse, InviteRequest,
+    InviteResponse, InviteRevokeRequest, InviteRevokeResponse, LeaseGrantRequest, LeaseGrantResponse,
     LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,

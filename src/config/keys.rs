@@ -171,7 +171,13 @@ pub(super) const KEYS: &[Key] = &[
         "How a board without data becomes a member: what 'solder invite' or 'solder discovery new' has \
          printed; with data it only tells where members may be",
     ),
-    used("voters", CLUSTER, "N", "5", "Members that vote at most, in a cluster that boards join by themselves"),
+    used(
+        "voters",
+        CLUSTER,
+        "N",
+        "5",
+        "Members that vote at most, in a cluster that boards join by themselves",
+    ),
     used(
         "replace-after",
         CLUSTER,

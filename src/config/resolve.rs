@@ -57,7 +57,9 @@ pub(super) fn settings(
         )));
     }
     let reach = match peer_tls {
-        None => Some(reach(reading, &listen_peer, is_fixed.then_some(&advertise_peer_urls), discovery.as_ref())?),
+        None => {
+            Some(reach(reading, &listen_peer, is_fixed.then_some(&advertise_peer_urls), discovery.as_ref())?)
+        }
         Some(_) => None,
     };
     let (heartbeat_interval, election_timeout) = intervals(reading)?;
@@ -158,7 +160,11 @@ fn discovery(reading: &mut Reading<'_>) -> Result<Option<JoinUrl>, ConfigError> 
         return Ok(None);
     }
     // The secret is not to be read in reports.
-    reading.derive("discovery", text.split('#').next().unwrap_or_default(), reading.source("discovery").to_string());
+    reading.derive(
+        "discovery",
+        text.split('#').next().unwrap_or_default(),
+        reading.source("discovery").to_string(),
+    );
     JoinUrl::parse(&text).map(Some).map_err(|error| reading.error("discovery", error))
 }
 
@@ -228,7 +234,9 @@ fn data_dir(
     let state = surroundings.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
     let (path, how) = match state.filter(|state| !state.is_empty()) {
         Some(state) => (PathBuf::from(state), "STATE_DIRECTORY"),
-        None if reading.is_given("name") => (surroundings.directory.join(format!("{name}.solder")), "default"),
+        None if reading.is_given("name") => {
+            (surroundings.directory.join(format!("{name}.solder")), "default")
+        }
         // As it was before boards were called by their hosts' names.
         None => (surroundings.directory.join(format!("{DEFAULT_NAME}.solder")), "default"),
     };

@@ -23,7 +23,7 @@ const FILE_NEW: &str = "formation.toml.new";
 #[derive(Clone, PartialEq, Eq)]
 pub struct Founding {
     pub formation: Formation,
-    pub secret: [u8; SECRET_BYTES],
+    pub secret: [u8; 16],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,7 +35,12 @@ struct Written {
 
 impl Founding {
     /// `None`: this board founds nothing. Errors, here and below: one line that names the file.
-    pub fn read(folder: &Path, tls: &BoardTls, hardware: &Hardware, port: u16) -> Result<Option<Founding>, String> {
+    pub fn read(
+        folder: &Path,
+        tls: &BoardTls,
+        hardware: &Hardware,
+        port: u16,
+    ) -> Result<Option<Founding>, String> {
         let path = folder.join(FILE);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -61,7 +66,8 @@ impl Founding {
             size: self.formation.size,
         };
         let text = toml::to_string(&written).map_err(|error| error.to_string())?;
-        write(folder, &text).map_err(|error| format!("{} cannot be written: {error}", folder.join(FILE).display()))
+        write(folder, &text)
+            .map_err(|error| format!("{} cannot be written: {error}", folder.join(FILE).display()))
     }
 
     /// The cluster knows it by now. What cannot be removed is removed next time.
@@ -96,7 +102,8 @@ mod tests {
         let hardware = Hardware::here();
         let read = || Founding::read(&folder, &tls, &hardware, 2380);
         assert!(read().expect("nothing wrong").is_none());
-        let formation = Formation { token: "t".into(), size: 3, key: tls.key_hash(), board: hardware.mark(2380) };
+        let formation =
+            Formation { token: "t".into(), size: 3, key: tls.key_hash(), board: hardware.mark(2380) };
         let founding = Founding { formation, secret: [7; SECRET_BYTES] };
         founding.keep(&folder).expect("room");
         assert!(read().expect("nothing wrong").is_some_and(|kept| kept == founding));

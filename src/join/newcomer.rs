@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use super::{
     service::{Board, Registered, Service, ServiceError},
 };
 use crate::{
+    mdns,
     member::{self, Formation, Hardware, Reach, Start, address_outward, address_towards},
     peer::{BoardTls, JoinAnswer, JoinError, JoinRequest, Joiner, Pass, PeerUrl},
     types::{Bytes, Command},
@@ -89,11 +90,25 @@ impl Joining<'_> {
                 self.by_service(&service, tls).await
             }
             Way::Members { hosts, pin } => self.by_members(hosts.clone(), Some(pin.clone()), tls).await,
-            Way::Neighbours { pin } => match crate::mdns::browse().await {
-                Ok(found) if found.is_empty() => Ok(Round::Wait("nobody in this network answers by mDNS".into())),
-                Ok(found) => self.by_members(found, Some(pin.clone()), tls).await,
-                Err(error) => Ok(Round::Wait(format!("the local network cannot be asked by mDNS: {error}"))),
-            },
+            Way::Neighbours { pin } => self.by_neighbours(pin, tls).await,
+        }
+    }
+
+    async fn by_neighbours(&self, pin: &Bytes, tls: &mut BoardTls) -> Result<Round, String> {
+        let Some(IpAddr::V4(from)) = address_outward() else {
+            return Ok(Round::Wait("this board has no address in a network yet".into()));
+        };
+        match mdns::browse(from).await {
+            Ok(found) if found.is_empty() => Ok(Round::Wait("nobody in this network answers by mDNS".into())),
+            Ok(found) => {
+                let url = |place: SocketAddr| PeerUrl {
+                    is_tls: true,
+                    host: place.ip().to_string(),
+                    port: place.port(),
+                };
+                self.by_members(found.into_iter().map(url).collect(), Some(pin.clone()), tls).await
+            }
+            Err(error) => Ok(Round::Wait(format!("the local network cannot be asked by mDNS: {error}"))),
         }
     }
 
@@ -170,7 +185,12 @@ impl Joining<'_> {
     }
 
     /// One member after the other, and those that they tell of.
-    async fn by_members(&self, urls: Vec<PeerUrl>, pin: Option<Bytes>, tls: &mut BoardTls) -> Result<Round, String> {
+    async fn by_members(
+        &self,
+        urls: Vec<PeerUrl>,
+        pin: Option<Bytes>,
+        tls: &mut BoardTls,
+    ) -> Result<Round, String> {
         let url = self.newcomer.url;
         let pass = Pass { token: url.token.clone(), secret: url.secret, pin };
         let (mut ahead, mut asked) = (VecDeque::from(urls), Vec::new());
@@ -220,7 +240,9 @@ impl Joining<'_> {
         let seen = seen.filter(|address| !address.is_loopback()).or_else(address_outward);
         let peer_urls = match seen {
             Some(address) => newcomer.reach.urls(address),
-            None if newcomer.reach.is_settled() => newcomer.reach.urls(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            None if newcomer.reach.is_settled() => {
+                newcomer.reach.urls(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
+            }
             None => return None,
         };
         Some(JoinRequest {

@@ -147,7 +147,9 @@ impl Service<'_> {
                 self.host_names(),
                 answer.status
             ),
-            code => format!("the discovery service at {} refuses: {message} ({code}) {cause}", self.host_names()),
+            code => {
+                format!("the discovery service at {} refuses: {message} ({code}) {cause}", self.host_names())
+            }
         }))
     }
 
@@ -211,7 +213,10 @@ mod tests {
             let answer = PlainAnswer { status, body: body.into() };
             service.read(&answer).map(|_| ()).expect_err("no answer")
         };
-        let ServiceError::Useless(unknown) = said(404, r#"{"errorCode":100,"message":"Key not found"}"#) else { panic!() };
+        let ServiceError::Useless(unknown) = said(404, r#"{"errorCode":100,"message":"Key not found"}"#)
+        else {
+            panic!()
+        };
         assert!(unknown.contains("does not know the token T"), "{unknown}");
         let ServiceError::Useless(other) = said(404, "404 page not found") else { panic!() };
         assert!(other.contains("is no discovery service"), "{other}");

@@ -19,8 +19,8 @@ use crate::{client::Endpoint, peer::PeerUrl, types::Bytes};
 const SERVICE_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
 
-pub const SECRET_BYTES: usize = 16;
-pub const PIN_BYTES: usize = 32;
+pub(super) const SECRET_BYTES: usize = 16;
+pub(super) const PIN_BYTES: usize = 32;
 
 /// More hosts than a cluster has voters are no help.
 const HOSTS_MAX: usize = 16;
@@ -30,7 +30,7 @@ const HOSTS_MAX: usize = 16;
 pub struct JoinUrl {
     pub way: Way,
     pub token: String,
-    pub secret: [u8; SECRET_BYTES],
+    pub secret: [u8; 16],
     /// The URL has no secret of its own: it is the token, which every service on the way has seen.
     pub is_open: bool,
 }
@@ -71,7 +71,8 @@ impl JoinUrl {
         match &self.way {
             Way::Members { hosts, .. } => hosts.clone(),
             Way::Service { hosts } => {
-                let peer = |host: &Endpoint| PeerUrl { is_tls: true, host: host.name().into(), port: PEER_PORT };
+                let peer =
+                    |host: &Endpoint| PeerUrl { is_tls: true, host: host.name().into(), port: PEER_PORT };
                 hosts.iter().map(peer).collect()
             }
             Way::Neighbours { .. } => Vec::new(),
@@ -83,7 +84,8 @@ fn service(hosts: &str, path: &str, fragment: &str) -> Result<JoinUrl, String> {
     let hosts = listed(hosts)?.map(|host| with_port(host, SERVICE_PORT).parse::<Endpoint>());
     let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
     let token = path.trim_end_matches('/');
-    let open = from_hex::<SECRET_BYTES>(token).ok_or_else(|| form("its token is not 32 hexadecimal digits"))?;
+    let open =
+        from_hex::<SECRET_BYTES>(token).ok_or_else(|| form("its token is not 32 hexadecimal digits"))?;
     let is_open = fragment.is_empty();
     let secret = match is_open {
         true => open,
@@ -111,7 +113,8 @@ fn invitation(path: &str, fragment: &str) -> Result<(String, [u8; SECRET_BYTES],
     let is_token = |token: &&str| token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit());
     let token = path.trim_end_matches('/').strip_prefix("join/").filter(is_token);
     let token = token.ok_or_else(|| form("its path is not /join/ and 16 hexadecimal digits"))?;
-    let (secret, pin) = fragment.split_once('.').ok_or_else(|| form("the secret and the pin behind # are missing"))?;
+    let (secret, pin) =
+        fragment.split_once('.').ok_or_else(|| form("the secret and the pin behind # are missing"))?;
     let secret = from_hex(secret).ok_or_else(|| form("its secret is not 32 hexadecimal digits"))?;
     let pin = from_hex::<PIN_BYTES>(pin).ok_or_else(|| form("its pin is not 64 hexadecimal digits"))?;
     Ok((token.to_ascii_lowercase(), secret, pin.to_vec().into()))
@@ -134,7 +137,9 @@ fn with_port(host: &str, port: u16) -> String {
 }
 
 fn form(what: &str) -> String {
-    format!("{what}: give the URL that `solder invite` or `solder discovery new` has printed, all of it, in quotes")
+    format!(
+        "{what}: give the URL that `solder invite` or `solder discovery new` has printed, all of it, in quotes"
+    )
 }
 
 /// Exactly so many bytes.

@@ -7,10 +7,7 @@ use async_io::Timer;
 
 use crate::types::{AutopilotChange, ClusterRow, Command, Error, LeaseId};
 
-use super::{
-    Formation, Member, Role,
-    tokens::Token,
-};
+use super::{Formation, Member, Role, tokens::Token};
 
 /// As long as a discovery service keeps its tokens: 7 days.
 const TOKEN_TTL_S: i64 = 7 * 24 * 3600;

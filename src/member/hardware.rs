@@ -21,7 +21,8 @@ pub struct Hardware(String);
 
 impl Hardware {
     pub fn here() -> Hardware {
-        let known = card(Path::new(NETWORK)).or_else(|| SERIALS.iter().find_map(|path| serial(Path::new(path))));
+        let known =
+            card(Path::new(NETWORK)).or_else(|| SERIALS.iter().find_map(|path| serial(Path::new(path))));
         Hardware(known.unwrap_or_default())
     }
 

@@ -148,7 +148,8 @@ impl Member {
 
     fn pin(&self) -> Result<String, InviteError> {
         let pin = self.engine.trust.borrow().as_ref().and_then(BoardTls::pin);
-        let pin = pin.ok_or_else(|| InviteError::Refused("this board has no authority's certificate".into()))?;
+        let pin =
+            pin.ok_or_else(|| InviteError::Refused("this board has no authority's certificate".into()))?;
         Ok(pin.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -214,11 +215,16 @@ impl Member {
             }
         });
         let tls = made.await.map_err(refused)?;
+        // The old door may be in the way of the new one, and nobody has gone through it: this board was alone.
+        self.engine.with_peers(|peers| Ok(peers.close_listeners())).map_err(refused)?.await;
         let listeners = self.reach()?.listen.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>();
         let listeners = listeners.map_err(refused)?;
         self.engine.with_peers(|peers| peers.listen(listeners, Some(Tls::Board(dir)))).map_err(refused)?;
         *self.engine.trust.borrow_mut() = Some(tls);
-        log::info!("peers are served at {}", self.reach()?.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        log::info!(
+            "peers are served at {}",
+            self.reach()?.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        );
         Ok(())
     }
 

@@ -24,6 +24,10 @@ impl Member {
         self.engine.identity.member
     }
 
+    pub fn name(&self) -> String {
+        self.engine.identity.name.clone()
+    }
+
     /// Does it only listen?
     pub fn is_learner(&self) -> bool {
         let id = self.id();
@@ -90,7 +94,7 @@ impl Member {
     }
 
     /// Of itself it knows more than the store does in the first moments.
-    fn members_here(&self) -> Vec<MemberInfo> {
+    pub(super) fn members_here(&self) -> Vec<MemberInfo> {
         let mut infos = self.engine.look(|core| core.roll.infos(core.replica.node().membership()));
         let options = &self.engine.options;
         if let Some(me) = infos.iter_mut().find(|info| info.id == self.id() && info.name.is_empty()) {
@@ -153,7 +157,7 @@ impl Member {
     }
 
     /// Drawn, and not made of a clock as etcd's: those of boards may say 1970.
-    fn new_id(&self, peer_urls: &[String]) -> NodeId {
+    pub(super) fn new_id(&self, peer_urls: &[String]) -> NodeId {
         let drawn = fastrand::u64(..).to_be_bytes();
         NodeId(id_of(peer_urls.iter().map(String::as_bytes).chain([&drawn[..]])))
     }
@@ -248,7 +252,7 @@ impl Member {
     }
 
     /// One change at a time, and none before the leader has committed in its term: that passes, so it is asked again.
-    async fn change_members(&self, change: MembershipChange, info: Bytes) -> Result<(), Error> {
+    pub(super) async fn change_members(&self, change: MembershipChange, info: Bytes) -> Result<(), Error> {
         let give_up = Instant::now() + self.engine.request_timeout();
         loop {
             match self.try_change(change, info.clone()).await {

@@ -28,8 +28,7 @@ use crate::{
 };
 
 use super::{
-    AutoCompaction, Autopilot, Failure, Formation, Member, Options,
-    authority,
+    AutoCompaction, Autopilot, Failure, Formation, Member, Options, authority,
     bootstrap::plain,
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},

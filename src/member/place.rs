@@ -4,10 +4,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Addresses of documentation: nobody has them, and every default route leads there.
-const ANYBODY: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-];
+const ANYBODY: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// The address of this board for `other`. `None`: there is no way there now.
 pub fn address_towards(other: IpAddr) -> Option<IpAddr> {
@@ -23,7 +21,11 @@ pub fn address_towards(other: IpAddr) -> Option<IpAddr> {
 
 /// The address that most others would see: where the default route begins, else the first that is no loopback.
 pub fn address_outward() -> Option<IpAddr> {
-    ANYBODY.into_iter().find_map(address_towards).filter(|address| !address.is_loopback()).or_else(neighbourly)
+    ANYBODY
+        .into_iter()
+        .find_map(address_towards)
+        .filter(|address| !address.is_loopback())
+        .or_else(neighbourly)
 }
 
 /// A network of boards may have no way out of it, and so no default route.
@@ -45,7 +47,7 @@ fn of_interface() -> Option<IpAddr> {
 }
 
 /// The host of a URL.
-pub fn as_host(address: IpAddr) -> String {
+pub(super) fn as_host(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),

@@ -247,7 +247,8 @@ fn names(request: &JoinRequest, key: &Bytes) -> Vec<String> {
 
 /// It comes from a board that knows the secret, and is not believed in everything.
 fn check(request: &JoinRequest) -> Result<(), String> {
-    let is_plain = |text: &str| !text.is_empty() && !text.chars().any(|c| ",=/".contains(c) || c.is_control());
+    let is_plain =
+        |text: &str| !text.is_empty() && !text.chars().any(|c| ",=/".contains(c) || c.is_control());
     if !is_plain(&request.name) || request.name.len() > NAME_BYTES_MAX {
         return Err(format!(
             "{:?} is no name of a member: at most {NAME_BYTES_MAX} bytes, without commas, slashes and equals signs",
@@ -258,7 +259,10 @@ fn check(request: &JoinRequest) -> Result<(), String> {
         return Err(format!("{:?} does not go behind a name", request.suffix));
     }
     let is_url = |url: &String| PeerUrl::parse(url).is_ok_and(|url| url.is_tls);
-    if request.peer_urls.is_empty() || request.peer_urls.len() > URLS_MAX || !request.peer_urls.iter().all(is_url) {
+    if request.peer_urls.is_empty()
+        || request.peer_urls.len() > URLS_MAX
+        || !request.peer_urls.iter().all(is_url)
+    {
         return Err(format!("{:?} are no peer URLs of a board: https://HOST:PORT", request.peer_urls));
     }
     if request.board.len() > 32 {

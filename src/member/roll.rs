@@ -38,7 +38,9 @@ impl Roll {
         let (coming, mut hints) = (mem::take(&mut self.coming), mem::take(&mut self.hints));
         let before = mem::replace(self, Roll::new(rows));
         // Who has told where it is need not be guessed at.
-        hints.retain(|id, _| before.row(*id).map(|row| &row.peer_urls) == self.row(*id).map(|row| &row.peer_urls));
+        hints.retain(|id, _| {
+            before.row(*id).map(|row| &row.peer_urls) == self.row(*id).map(|row| &row.peer_urls)
+        });
         self.hints = hints;
         self.coming = coming.into_iter().filter(|(id, _)| !self.rows.contains_key(id)).collect();
     }
@@ -120,7 +122,12 @@ impl Roll {
         let address = |id| MemberAddress {
             id,
             incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
-            urls: self.newest(id).map_or_else(Vec::new, urls).into_iter().chain(self.hints.get(&id).cloned()).collect(),
+            urls: self
+                .newest(id)
+                .map_or_else(Vec::new, urls)
+                .into_iter()
+                .chain(self.hints.get(&id).cloned())
+                .collect(),
             is_kept: votes(me) && votes(id),
             key: self.newest(id).map_or_else(Bytes::new, |row| row.key.clone()),
             votes: votes(id),

@@ -92,7 +92,7 @@ impl Member {
     }
 
     pub(super) async fn token(&self, id: &str) -> Result<Option<Kept>, Error> {
-        let found = self.read_tokens(KeyRange::single(token_key(id))).await?;
+        let found = self.read_tokens(KeyRange::single(token_key(id).as_bytes())).await?;
         Ok(found.into_iter().next())
     }
 
@@ -127,7 +127,8 @@ impl Member {
                 Err(error) => return Err(error),
             }
         }
-        let ranges = [KeyRange::single(token_key(id)), KeyRange::prefix(used_key(id, "").as_bytes())];
+        let ranges =
+            [KeyRange::single(token_key(id).as_bytes()), KeyRange::prefix(used_key(id, "").as_bytes())];
         let delete = |range| TxnOp::DeleteRange(crate::types::DeleteRangeRequest { range, prev_kv: false });
         self.change(Vec::new(), ranges.map(delete).into()).await?;
         Ok(true)

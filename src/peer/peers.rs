@@ -70,10 +70,12 @@ impl Peers {
     }
 
     /// Takes no more connections, until `listen`: the ports are free once this returns, for addresses that overlap.
-    pub async fn close_listeners(&self) {
+    pub fn close_listeners(&self) -> impl Future<Output = ()> + use<> {
         let accepting = self.accepting.take();
-        for task in accepting {
-            task.cancel().await;
+        async {
+            for task in accepting {
+                task.cancel().await;
+            }
         }
     }
 

@@ -26,8 +26,8 @@ mod bytes;
 mod cluster;
 mod enums;
 mod failure;
-mod kv;
 mod invite;
+mod kv;
 mod lease;
 mod maintenance;
 mod number;
@@ -50,14 +50,14 @@ pub use enums::{
     SortTarget,
 };
 pub use failure::{Failure, StreamMessage};
+pub use invite::{
+    InviteListRequest, InviteListResponse, InviteRequest, InviteResponse, InviteRevokeRequest,
+    InviteRevokeResponse, InviteStatus,
+};
 pub use kv::{
     CompactionRequest, CompactionResponse, Compare, CompareOperand, DeleteRangeRequest, DeleteRangeResponse,
     KeyValue, KeyValueAt, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader,
     ResponseOp, TxnRequest, TxnResponse,
-};
-pub use invite::{
-    InviteListRequest, InviteListResponse, InviteRequest, InviteResponse, InviteRevokeRequest,
-    InviteRevokeResponse, InviteStatus,
 };
 pub use lease::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,

@@ -19,6 +19,7 @@ mod signals;
 mod watchdog;
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     rc::Rc,
     time::{Duration, Instant},
@@ -32,9 +33,9 @@ use crate::{
     api::{Api, Monitor},
     config::Settings,
     http::{self, Handler, Listener},
-    logging,
-    member::{self, Member},
-    join::Founding,
+    join::{Founding, Way},
+    logging, mdns,
+    member::{self, Member, Reach, address_outward},
     peer::{PeerListener, Peers},
 };
 
@@ -64,12 +65,8 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
     let tls_dir = claim.tls_dir();
     let opened = claim.open(options).map_err(|error| error.to_string())?.with_trust(trust);
     let executor = Rc::new(LocalExecutor::new());
-    let peers = Peers::start(
-        options::peers(tls, opened.ids()),
-        listeners,
-        executor.clone(),
-        fastrand::Rng::new(),
-    )?;
+    let peers =
+        Peers::start(options::peers(tls, opened.ids()), listeners, executor.clone(), fastrand::Rng::new())?;
     let (member, engine) = opened.start(Some(peers));
     let founding = founding.map(|founding| executor.spawn(form(member.clone(), founding, tls_dir)));
     let serving = executor.spawn(doors.serve(member, settings.clone(), executor.clone(), begun));
@@ -122,11 +119,13 @@ impl Doors {
             executor.spawn(open_door(self.metrics, open, monitor, executor.clone(), stop.clone())),
         ];
         let watchdog = executor.spawn(watchdog::watch(member.clone()));
+        let speaking =
+            is_to_be_found(&settings).then(|| executor.spawn(speak(member.clone(), settings.clone())));
         let announcing = executor.spawn(announce(member.clone(), settings, at, begun));
         signals::wait().await;
         notify::stopping();
         log::info!("stopping: answering what is under way");
-        drop((watchdog, announcing));
+        drop((watchdog, announcing, speaking));
         stop.ask();
         for door in doors {
             door.await;
@@ -160,6 +159,20 @@ async fn until_ready(member: &Member) {
         log::debug!("not ready yet: {error}");
         Timer::after(NOT_READY_PAUSE).await;
     }
+}
+
+fn is_to_be_found(settings: &Settings) -> bool {
+    settings.discovery.as_ref().is_some_and(|url| matches!(url.way, Way::Neighbours { .. }))
+}
+
+/// Tells the local network that there is a member here, if it asks.
+async fn speak(member: Member, settings: Settings) {
+    let port = settings.reach.as_ref().map_or(0, Reach::port);
+    let address = || match address_outward() {
+        Some(IpAddr::V4(address)) => Some(address),
+        _ => None,
+    };
+    mdns::announce(&member.name(), port, address).await
 }
 
 /// Says that clients are served, once they are.

@@ -13,10 +13,9 @@ use std::time::Duration;
 use super::failure::{Failure, Status};
 use crate::rpc::{
     AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, InviteListResponse,
-    InviteResponse, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, Member,
-    MemberListResponse, PutResponse, RangeResponse, ResponseHeader, StatusResponse, TxnResponse,
-    WatchResponse,
+    InviteResponse, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
+    LeaseTimeToLiveResponse, Member, MemberListResponse, PutResponse, RangeResponse, ResponseHeader,
+    StatusResponse, TxnResponse, WatchResponse,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,7 +53,11 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             line!(out, "election-timeout {} ms", settings.election_timeout);
         }
         Answer::Invited(invited) => line!(out, "{}", invited.url),
-        Answer::Invites(_) | Answer::Members(_) | Answer::Status(_) | Answer::Hashes(_) | Answer::Snapshot(_) => {
+        Answer::Invites(_)
+        | Answer::Members(_)
+        | Answer::Status(_)
+        | Answer::Hashes(_)
+        | Answer::Snapshot(_) => {
             let Some((_, rows)) = rows::rows(answer) else { return false };
             rows.iter().for_each(|row| line!(out, "{}", row.join(", ")));
         }
