@@ -269,6 +269,7 @@ impl Api {
             Unary::MemberList => answer.message(&cluster::list(self, take(body)?).await?),
             Unary::ClusterSettings => answer.message(&cluster::settings(self, take(body)?).await?),
             Unary::ClusterSet => answer.message(&cluster::set_settings(self, take(body)?).await?),
+            Unary::ClusterRoles => answer.message(&cluster::roles(self, take(body)?).await?),
             Unary::Alarm => answer.message(&maintenance::alarm(self, take(body)?).await?),
             Unary::Status => answer.message(&maintenance::status(self, take(body)?).await?),
             Unary::Defragment => answer.message(&maintenance::defragment(self, take(body)?).await?),

@@ -83,6 +83,7 @@ pub(super) enum Unary {
     MemberList,
     ClusterSettings,
     ClusterSet,
+    ClusterRoles,
     Alarm,
     Status,
     Defragment,
@@ -143,6 +144,7 @@ static CALLS: &[Row] = &[
     // Solder's own.
     unary("/v3/cluster/settings", Unary::ClusterSettings, CLUSTER, "Settings"),
     unary("/v3/cluster/settings/set", Unary::ClusterSet, CLUSTER, "SetSettings"),
+    unary("/v3/cluster/roles", Unary::ClusterRoles, CLUSTER, "Roles"),
     unary("/v3/maintenance/alarm", Unary::Alarm, MAINTENANCE, "Alarm"),
     unary("/v3/maintenance/status", Unary::Status, MAINTENANCE, "Status"),
     unary("/v3/maintenance/defragment", Unary::Defragment, MAINTENANCE, "Defragment"),

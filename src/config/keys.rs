@@ -199,8 +199,22 @@ pub(super) const KEYS: &[Key] = &[
         "Refuse changes of members that would lose the quorum",
     )
     .switch(),
-    used("max-learners", CLUSTER, "N", "1", "Learners in the cluster at one time")
+    used("max-learners", CLUSTER, "N", "1", "Learners in the cluster at one time; with --voters 100")
         .or("experimental-max-learners"),
+    used(
+        "voters",
+        CLUSTER,
+        "N",
+        "0",
+        "A cluster that this board founds chooses its voters by itself, so many at most; 0: people do",
+    ),
+    used(
+        "replace-after",
+        CLUSTER,
+        "DURATION",
+        "10m",
+        "With --voters: a voter that cannot be reached for so long is replaced by a learner",
+    ),
     used(
         "quota-backend-bytes",
         STORE,

@@ -56,7 +56,9 @@ pub(super) fn settings(
         heartbeat_interval,
         election_timeout,
         strict_reconfig_check: reading.switch("strict-reconfig-check")?,
-        learners_max: reading.number("max-learners", 1..=1000)? as usize,
+        learners_max: learners_max(reading)?,
+        voters: reading.number("voters", 0..=limits::VOTERS_MAX.into())? as u32,
+        replace_after: replace_after(reading)?,
         quota_bytes: quota(reading, &budget, &data_dir, surroundings)?,
         auto_compaction: auto_compaction(reading)?,
         request_bytes_max: reading.bytes("max-request-bytes", 1..=limits::COMMAND_BYTES_MAX as i64)? as usize,
@@ -73,6 +75,26 @@ pub(super) fn settings(
         data_dir,
     };
     Ok((settings, std::mem::take(&mut reading.report)))
+}
+
+/// etcd's one at a time, where people promote them. Where the cluster does, it needs two to begin with, and all may stay.
+fn learners_max(reading: &mut Reading<'_>) -> Result<usize, ConfigError> {
+    let given = reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())?;
+    let is_chosen =
+        reading.is_given("max-learners") || reading.number("voters", 0..=limits::VOTERS_MAX.into())? == 0;
+    if is_chosen {
+        return Ok(given as usize);
+    }
+    reading.derive("max-learners", i64::from(limits::LEARNERS_WITH_AUTOPILOT), "--voters");
+    Ok(limits::LEARNERS_WITH_AUTOPILOT as usize)
+}
+
+fn replace_after(reading: &mut Reading<'_>) -> Result<Duration, ConfigError> {
+    let given = reading.duration("replace-after", Duration::from_secs(limits::REPLACE_AFTER_S_MIN.into()))?;
+    match given <= Duration::from_secs(limits::REPLACE_AFTER_S_MAX.into()) {
+        true => Ok(given),
+        false => Err(reading.error("replace-after", "more than 30 days")),
+    }
 }
 
 /// Those that are not built, or never will be; and a warning for each that is not needed.

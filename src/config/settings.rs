@@ -27,6 +27,9 @@ pub struct Settings {
     pub election_timeout: Duration,
     pub strict_reconfig_check: bool,
     pub learners_max: usize,
+    /// How many vote at most, for a cluster that this board founds. 0: people say who votes.
+    pub voters: u32,
+    pub replace_after: Duration,
     /// `None`: writes go on until disk or map are full.
     pub quota_bytes: Option<u64>,
     pub auto_compaction: Option<AutoCompaction>,

@@ -62,6 +62,7 @@ mod reply;
 mod requests;
 mod restore;
 mod roll;
+mod settings;
 mod snapshots;
 mod store_thread;
 mod threads;
@@ -90,6 +91,7 @@ pub use self::{
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},
+    settings::{ClusterSettings, ClusterSettingsChange, MemberRole},
     snapshots::SnapshotReader,
     watches::{WatchEvent, WatchId, WatchMessage, WatchNews, WatchRequest, WatchStream},
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     lease, store,
-    types::{Bugs, ClusterId, NodeId},
+    types::{AutopilotChange, Bugs, ClusterId, NodeId},
     wal,
 };
 
@@ -29,6 +29,8 @@ pub struct Options {
     pub client_urls: Vec<String>,
     /// Learners at one time.
     pub learners_max: usize,
+    /// What a board that founds a cluster alone settles for it. `None`: people say who votes.
+    pub autopilot: Option<AutopilotChange>,
     /// Members are added and removed only where those that are there can be reached.
     pub strict_reconfig: bool,
     /// One tick.
@@ -99,6 +101,7 @@ impl Options {
             force_new_cluster: false,
             client_urls: vec!["http://localhost:2379".into()],
             learners_max: 1,
+            autopilot: None,
             strict_reconfig: true,
             heartbeat: Duration::from_millis(100),
             election,

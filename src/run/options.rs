@@ -6,7 +6,7 @@ use crate::{
     api,
     config::{self, Settings},
     http, member, peer, store,
-    types::{ClusterId, NodeId},
+    types::{AutopilotChange, ClusterId, NodeId},
 };
 
 /// Files, sockets between threads and the like, beside connections.
@@ -27,6 +27,7 @@ pub fn member(settings: &Settings) -> member::Options {
         start: start(settings),
         force_new_cluster: settings.force_new_cluster,
         learners_max: settings.learners_max,
+        autopilot: autopilot(settings),
         strict_reconfig: settings.strict_reconfig_check,
         heartbeat: settings.heartbeat_interval,
         election: settings.election_timeout,
@@ -53,6 +54,15 @@ pub fn member(settings: &Settings) -> member::Options {
         slow_request: settings.slow_request,
         ..defaults
     }
+}
+
+fn autopilot(settings: &Settings) -> Option<AutopilotChange> {
+    (settings.voters > 0).then(|| AutopilotChange {
+        voters_max: Some(settings.voters),
+        replace_after_s: Some(settings.replace_after.as_secs() as u32),
+        learners_max: Some(settings.learners_max as u32),
+        forming: None,
+    })
 }
 
 fn start(settings: &Settings) -> member::Start {
