@@ -1,6 +1,7 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod api;
+pub mod autopilot;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -95,7 +95,8 @@ impl Refusal {
         Refusal::fixed(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
     pub(super) const NO_SETTINGS: Refusal = Refusal::fixed(
         Code::InvalidArgument,
-        "nothing is to be set: give heartbeatInterval, electionTimeout or both, in milliseconds",
+        "nothing is to be set: give heartbeatInterval, electionTimeout (in milliseconds), voters, replaceAfter (in seconds) \
+         or maxLearners",
     );
     pub(super) const LEARNER: Refusal =
         Refusal::fixed(Code::Unavailable, "etcdserver: rpc not supported for learner");
@@ -179,7 +180,8 @@ fn code_of(error: &Error) -> Code {
         | Error::TooManyOps
         | Error::DuplicateKey
         | Error::RequestTooLarge
-        | Error::BadTimeouts { .. } => Code::InvalidArgument,
+        | Error::BadTimeouts { .. }
+        | Error::OutOfRange { .. } => Code::InvalidArgument,
         Error::Compacted(_) | Error::FutureRevision | Error::LeaseTtlTooLarge => Code::OutOfRange,
         Error::NoSpace | Error::TooManyLeases | Error::TooManyAlarms | Error::TooManyRequests => {
             Code::ResourceExhausted
@@ -198,6 +200,7 @@ fn code_of(error: &Error) -> Code {
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
         Error::NoLeader
         | Error::NotReady
+        | Error::Founding { .. }
         | Error::LeaderChanged
         | Error::Timeout
         | Error::TransferTimeout
@@ -249,6 +252,12 @@ mod tests {
             ),
             (Error::NoSpace.into(), 8, 429, "etcdserver: mvcc: database space exceeded"),
             (Error::Corrupt.into(), 15, 500, "etcdserver: corrupt cluster"),
+            (
+                Error::Founding { missing: 1, size: 3 }.into(),
+                14,
+                503,
+                "etcdserver: not ready: waiting for 1 more of 3 boards",
+            ),
             (Error::LeaseNotFound.into(), 5, 404, "etcdserver: requested lease not found"),
             (Error::LeaseExists.into(), 9, 400, "etcdserver: lease already exists"),
             (Error::Timeout.into(), 14, 503, "etcdserver: request timed out"),

@@ -273,6 +273,7 @@ impl Api {
             Unary::Invite => answer.message(&invite::invite(self, take(body)?).await?),
             Unary::InviteList => answer.message(&invite::list(self, take(body)?).await?),
             Unary::InviteRevoke => answer.message(&invite::revoke(self, take(body)?).await?),
+            Unary::ClusterRoles => answer.message(&cluster::roles(self, take(body)?).await?),
             Unary::Alarm => answer.message(&maintenance::alarm(self, take(body)?).await?),
             Unary::Status => answer.message(&maintenance::status(self, take(body)?).await?),
             Unary::Defragment => answer.message(&maintenance::defragment(self, take(body)?).await?),

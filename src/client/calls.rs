@@ -5,11 +5,12 @@ use super::{
     core::Effect::{None, Write},
 };
 use crate::rpc::{
-    AlarmRequest, AlarmResponse, ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse,
-    CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse, DeleteRangeRequest,
-    DeleteRangeResponse, HashKVRequest, HashKVResponse, InviteListRequest, InviteListResponse, InviteRequest,
-    InviteResponse, InviteRevokeRequest, InviteRevokeResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
+    AlarmRequest, AlarmResponse, ClusterRolesRequest, ClusterRolesResponse, ClusterSetRequest,
+    ClusterSettingsRequest, ClusterSettingsResponse, CompactionRequest, CompactionResponse,
+    DefragmentRequest, DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKVRequest,
+    HashKVResponse, InviteListRequest, InviteListResponse, InviteRequest, InviteResponse,
+    InviteRevokeRequest, InviteRevokeResponse, LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
@@ -91,6 +92,11 @@ impl Client {
     /// Solder's own: what holds for all members.
     pub async fn cluster_settings(&self) -> Answer<ClusterSettingsResponse> {
         self.call("/v3/cluster/settings", &ClusterSettingsRequest::default(), None).await
+    }
+
+    /// Solder's own: why members are what they are.
+    pub async fn cluster_roles(&self) -> Answer<ClusterRolesResponse> {
+        self.call("/v3/cluster/roles", &ClusterRolesRequest::default(), None).await
     }
 
     pub async fn cluster_set(&self, request: &ClusterSetRequest) -> Answer<ClusterSettingsResponse> {

@@ -172,20 +172,6 @@ pub(super) const KEYS: &[Key] = &[
          printed; with data it only tells where members may be",
     ),
     used(
-        "voters",
-        CLUSTER,
-        "N",
-        "5",
-        "Members that vote at most, in a cluster that boards join by themselves",
-    ),
-    used(
-        "replace-after",
-        CLUSTER,
-        "DURATION",
-        "10m",
-        "Time after which a voter that is not reached is replaced, in such a cluster",
-    ),
-    used(
         "force-new-cluster",
         CLUSTER,
         "BOOL",
@@ -221,8 +207,29 @@ pub(super) const KEYS: &[Key] = &[
         "Refuse changes of members that would lose the quorum",
     )
     .switch(),
-    used("max-learners", CLUSTER, "N", "1", "Learners in the cluster at one time")
-        .or("experimental-max-learners"),
+    used(
+        "max-learners",
+        CLUSTER,
+        "N",
+        "1",
+        "Learners in the cluster at one time; where it chooses its voters 100",
+    )
+    .or("experimental-max-learners"),
+    used(
+        "voters",
+        CLUSTER,
+        "N",
+        "5",
+        "Voters, at most, that a cluster chooses by itself: one that boards join by a URL, and any if this is \
+         given to who founds it; 0: people do",
+    ),
+    used(
+        "replace-after",
+        CLUSTER,
+        "DURATION",
+        "10m",
+        "In such a cluster: a voter that cannot be reached for so long is replaced by a learner",
+    ),
     used(
         "quota-backend-bytes",
         STORE,

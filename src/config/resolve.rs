@@ -85,7 +85,8 @@ pub(super) fn settings(
         heartbeat_interval,
         election_timeout,
         strict_reconfig_check: reading.switch("strict-reconfig-check")?,
-        learners_max: reading.number("max-learners", 1..=1000)? as usize,
+        learners_max: learners_max(reading)?,
+        is_autopilot_from_the_first: reading.is_given("voters"),
         quota_bytes: quota(reading, &budget, &data_dir, surroundings)?,
         auto_compaction: auto_compaction(reading)?,
         request_bytes_max: reading.bytes("max-request-bytes", 1..=limits::COMMAND_BYTES_MAX as i64)? as usize,
@@ -102,6 +103,25 @@ pub(super) fn settings(
         data_dir,
     };
     Ok((settings, std::mem::take(&mut reading.report)))
+}
+
+/// etcd's one at a time, where people promote them. Where the cluster does, it needs two to begin with, and all may stay.
+fn learners_max(reading: &mut Reading<'_>) -> Result<usize, ConfigError> {
+    let given = reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())?;
+    let is_chosen = reading.is_given("max-learners") || !reading.is_given("voters");
+    if is_chosen {
+        return Ok(given as usize);
+    }
+    reading.derive("max-learners", i64::from(limits::LEARNERS_WITH_AUTOPILOT), "--voters");
+    Ok(limits::LEARNERS_WITH_AUTOPILOT as usize)
+}
+
+fn replace_after(reading: &mut Reading<'_>) -> Result<Duration, ConfigError> {
+    let given = reading.duration("replace-after", Duration::from_secs(limits::REPLACE_AFTER_S_MIN.into()))?;
+    match given <= Duration::from_secs(limits::REPLACE_AFTER_S_MAX.into()) {
+        true => Ok(given),
+        false => Err(reading.error("replace-after", "more than 30 days")),
+    }
 }
 
 /// Those that are not built, or never will be; and a warning for each that is not needed.
@@ -204,15 +224,12 @@ fn reach(
 }
 
 fn autopilot(reading: &mut Reading<'_>) -> Result<Autopilot, ConfigError> {
-    const VOTERS_MOST: i64 = 9;
-    let replace_after = reading.duration("replace-after", Duration::from_secs(1))?;
-    let default = Autopilot::default();
     Ok(Autopilot {
-        voters_max: reading.number("voters", 1..=VOTERS_MOST)? as u32,
-        replace_after_s: u32::try_from(replace_after.as_secs()).unwrap_or(u32::MAX),
+        voters_max: reading.number("voters", 0..=limits::VOTERS_MAX.into())? as u32,
+        replace_after_s: replace_after(reading)?.as_secs() as u32,
         learners_max: match reading.is_given("max-learners") {
-            true => reading.number("max-learners", 1..=1000)? as u32,
-            false => default.learners_max,
+            true => reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())? as u32,
+            false => limits::LEARNERS_WITH_AUTOPILOT,
         },
     })
 }

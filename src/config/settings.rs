@@ -28,7 +28,10 @@ pub struct Settings {
     pub discovery: Option<JoinUrl>,
     /// How others reach this board once they are invited.
     pub reach: Option<Reach>,
+    /// What a cluster that this board founds is to look after by itself, once boards join it.
     pub autopilot: Autopilot,
+    /// From its founding on.
+    pub is_autopilot_from_the_first: bool,
     /// The surviving data is to become a cluster of this member alone.
     pub force_new_cluster: bool,
     /// For https peer URLs.

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::url::{SECRET_BYTES, from_hex};
+use super::url::from_hex;
 use crate::{
     member::{Formation, Hardware},
     peer::BoardTls,
@@ -104,7 +104,7 @@ mod tests {
         assert!(read().expect("nothing wrong").is_none());
         let formation =
             Formation { token: "t".into(), size: 3, key: tls.key_hash(), board: hardware.mark(2380) };
-        let founding = Founding { formation, secret: [7; SECRET_BYTES] };
+        let founding = Founding { formation, secret: [7; 16] };
         founding.keep(&folder).expect("room");
         assert!(read().expect("nothing wrong").is_some_and(|kept| kept == founding));
         fs::write(folder.join(FILE), "token = 1").expect("room");

@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{
     peer::{BoardTls, PeerListener, PeerUrl, Tls},
-    types::{AutopilotChange, Command, Error, LeaseId, NodeId},
+    types::{AutopilotChange, Command, Error, LeaseId, NodeId, limits},
 };
 
 use super::{
@@ -172,7 +172,7 @@ impl Member {
             self.tell_address(me).await?;
         }
         if cluster.voters_max == 0 {
-            let change = self.engine.options.autopilot.change();
+            let change = self.engine.options.joining.change();
             self.engine.propose(&Command::Autopilot(change)).await?;
         }
         Ok(())
@@ -256,12 +256,13 @@ pub struct Autopilot {
 
 impl Default for Autopilot {
     fn default() -> Autopilot {
-        Autopilot { voters_max: 5, replace_after_s: 600, learners_max: 100 }
+        Autopilot { voters_max: 5, replace_after_s: 600, learners_max: limits::LEARNERS_WITH_AUTOPILOT }
     }
 }
 
 impl Autopilot {
-    fn change(self) -> AutopilotChange {
+    #[must_use]
+    pub fn change(self) -> AutopilotChange {
         AutopilotChange {
             voters_max: Some(self.voters_max),
             replace_after_s: Some(self.replace_after_s),

@@ -10,10 +10,14 @@ use futures_lite::future;
 
 use crate::{
     peer::{PeerFigures, PeerUrl},
-    types::{Bytes, ClusterChange, Command, Error, MemberRow, MembershipChange, NodeId, limits},
+    replica::{Question, Reply},
+    types::{Bytes, ClusterChange, Command, Error, MemberRow, MembershipChange, NodeId, RoleChange},
 };
 
-use super::{Member, MemberInfo, engine::Ask, open::id_of, reply::Slot};
+use super::{
+    ClusterSettings, ClusterSettingsChange, Member, MemberInfo, MemberRole, core::autopilot, engine::Ask,
+    open::id_of, reply::Slot, settings::check_timeouts_ms,
+};
 
 /// etcd's `minNoLeaderPeriods`.
 const LEADERLESS_ELECTIONS: u32 = 3;
@@ -59,30 +63,57 @@ impl Member {
         self.engine.peer_figures()
     }
 
-    /// Heartbeat and election, in milliseconds, as all members use them.
-    pub async fn timeouts_ms(&self) -> Result<(u32, u32), Error> {
+    /// What holds for all members.
+    pub async fn cluster_settings(&self) -> Result<ClusterSettings, Error> {
         self.read_barrier().await?;
-        Ok(self.timeouts_here_ms())
+        Ok(self.settings_here())
     }
 
-    fn timeouts_here_ms(&self) -> (u32, u32) {
-        self.engine.look(|core| core.timeouts_ms())
+    fn settings_here(&self) -> ClusterSettings {
+        self.engine.look(|core| {
+            let row = &core.roll.cluster;
+            ClusterSettings {
+                timeouts_ms: core.timeouts_ms(),
+                voters_max: row.voters_max,
+                replace_after_s: row.replace_after_s,
+                learners_max: row.learners_max,
+            }
+        })
     }
 
     /// For all members, and at once. `None` stays as it is. What they are from now on.
     ///
-    /// Errors: `BadTimeouts`, before anything is proposed.
-    pub async fn set_timeouts_ms(
+    /// Errors: `BadTimeouts`, `OutOfRange`, before anything is proposed; `NotCapable` if a member does not know the setting.
+    pub async fn change_cluster_settings(
         &self,
-        heartbeat: Option<u32>,
-        election: Option<u32>,
-    ) -> Result<(u32, u32), Error> {
-        let known = self.timeouts_ms().await?;
-        let wanted = (heartbeat.unwrap_or(known.0), election.unwrap_or(known.1));
-        check_timeouts_ms(wanted.0, wanted.1)?;
-        let change = ClusterChange { timeouts_ms: Some(wanted), level: None };
-        self.propose(Command::UpdateCluster(change)).await?;
-        Ok(wanted)
+        change: ClusterSettingsChange,
+    ) -> Result<ClusterSettings, Error> {
+        let known = self.cluster_settings().await?;
+        let timeouts = change.timeouts_ms(known.timeouts_ms);
+        timeouts.map_or(Ok(()), |(heartbeat, election)| check_timeouts_ms(heartbeat, election))?;
+        let autopilot = change.autopilot(&known)?;
+        if let Some(change) = autopilot {
+            self.propose(Command::Autopilot(change)).await?;
+        }
+        if timeouts.is_some() {
+            self.propose(Command::UpdateCluster(ClusterChange { timeouts_ms: timeouts, level: None }))
+                .await?;
+        }
+        Ok(ClusterSettings { timeouts_ms: timeouts.unwrap_or(known.timeouts_ms), ..self.settings_here() })
+    }
+
+    /// Why each member is what it is, as the leader says, in the order of their ids. None: people say who votes.
+    pub async fn roles(&self) -> Result<Vec<MemberRole>, Error> {
+        self.read_barrier().await?;
+        if self.engine.look(|core| core.roll.cluster.voters_max == 0) {
+            return Ok(Vec::new());
+        }
+        let asked = self.ask_leader(Question::Roles, |member, question| async move {
+            member.answer_as_leader(question).await
+        });
+        let Reply::Roles(whys) = asked.await? else { return Err(Error::NotReady) };
+        let since_s = |id| self.engine.look(|core| core.roll.row(id).map_or(0, |row| row.since_s));
+        Ok(whys.into_iter().map(|(id, why)| MemberRole { id, since_s: since_s(id), why }).collect())
     }
 
     /// In the order of their ids.
@@ -122,17 +153,38 @@ impl Member {
         if taken {
             return Err(Error::PeerUrlExists);
         }
-        if is_learner && learners >= self.engine.options.learners_max {
+        if is_learner && learners >= self.learners_max() {
             return Err(Error::TooManyLearners);
         }
         let id = self.new_id(&peer_urls);
-        let row = MemberRow { peer_urls, ..MemberRow::default() };
+        let row = MemberRow { peer_urls, since_s: self.since_s(), ..MemberRow::default() };
         let change =
             if is_learner { MembershipChange::AddLearner(id) } else { MembershipChange::AddVoter(id) };
         self.add(id, change, row.encode()).await?;
         let members = self.members_here();
         let added = MemberInfo { id, peer_urls: row.peer_urls, is_learner, ..MemberInfo::default() };
         Ok((added, members))
+    }
+
+    /// The cluster's, or where it has none this member's own.
+    pub(super) fn learners_max(&self) -> usize {
+        match self.engine.look(|core| core.roll.cluster.learners_max) {
+            0 => self.engine.options.learners_max,
+            settled => settled as usize,
+        }
+    }
+
+    /// Now, if all members read rows that say so.
+    fn since_s(&self) -> u64 {
+        if self.cluster_level() >= autopilot::LEVEL { autopilot::now_s() } else { 0 }
+    }
+
+    /// As entries that change a role say it.
+    fn role_change(&self) -> Bytes {
+        match self.since_s() {
+            0 => Bytes::default(),
+            since_s => RoleChange { since_s, why: String::new() }.encode(),
+        }
     }
 
     /// The second voter has to agree to being added, which it can only once it has been told that it is. So the first, without
@@ -176,7 +228,7 @@ impl Member {
         }
         self.known(id).await?;
         self.check_promotion(id)?;
-        self.change_members(MembershipChange::Promote(id), Bytes::default()).await?;
+        self.change_members(MembershipChange::Promote(id), self.role_change()).await?;
         Ok(self.members_here())
     }
 
@@ -281,36 +333,4 @@ pub fn is_peer_url(url: &str) -> bool {
 
 fn majority_of(voters: usize) -> usize {
     voters / 2 + 1
-}
-
-fn check_timeouts_ms(heartbeat: u32, election: u32) -> Result<(), Error> {
-    let fits = heartbeat > 0
-        && (1..=limits::ELECTION_MS_MAX).contains(&election)
-        && u64::from(election) >= u64::from(limits::HEARTBEATS_AN_ELECTION) * u64::from(heartbeat);
-    if fits { Ok(()) } else { Err(Error::BadTimeouts { heartbeat, election }) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_timeouts_fit() {
-        for (heartbeat, election) in [(1, 5), (100, 1000), (10_000, 50_000)] {
-            assert_eq!(check_timeouts_ms(heartbeat, election), Ok(()));
-        }
-        let text = |heartbeat, election| {
-            check_timeouts_ms(heartbeat, election).map_err(|error| error.to_string()).unwrap_err()
-        };
-        assert_eq!(text(0, 1000), "--heartbeat-interval must be >0 (set to 0ms)");
-        assert_eq!(text(100, 0), "--election-timeout must be >0 (set to 0ms)");
-        assert_eq!(
-            text(100, 50_001),
-            "--election-timeout[50001ms] is too long, and should be set less than 50000ms"
-        );
-        assert_eq!(
-            text(u32::MAX, 1000),
-            "--election-timeout[1000ms] should be at least as 5 times as --heartbeat-interval[4294967295ms]"
-        );
-    }
 }

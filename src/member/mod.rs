@@ -69,6 +69,7 @@ mod reply;
 mod requests;
 mod restore;
 mod roll;
+mod settings;
 mod snapshots;
 mod store_thread;
 mod threads;
@@ -102,6 +103,7 @@ pub use self::{
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},
+    settings::{ClusterSettings, ClusterSettingsChange, MemberRole},
     snapshots::SnapshotReader,
     tokens::Role,
     watches::{WatchEvent, WatchId, WatchMessage, WatchNews, WatchRequest, WatchStream},

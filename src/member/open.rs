@@ -367,7 +367,7 @@ fn formed(options: &Options, formation: &Formation) -> (Membership, Vec<(NodeId,
         board: formation.board.clone(),
         ..MemberRow::default()
     };
-    let Autopilot { voters_max, replace_after_s, learners_max } = options.autopilot;
+    let Autopilot { voters_max, replace_after_s, learners_max } = options.joining;
     let level = Command::level_known();
     // What the others are to prove that they know is kept once this member leads; it counts them from then on.
     let forming = ClusterRow::FORMING_BEGINS;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use super::{Autopilot, Hardware, Reach};
 use crate::{
     lease, store,
-    types::{Bugs, Bytes, ClusterId, NodeId},
+    types::{AutopilotChange, Bugs, Bytes, ClusterId, NodeId},
     wal,
 };
 
@@ -30,6 +30,8 @@ pub struct Options {
     pub client_urls: Vec<String>,
     /// Learners at one time.
     pub learners_max: usize,
+    /// What a board that founds a cluster alone settles for it. `None`: people say who votes.
+    pub autopilot: Option<AutopilotChange>,
     /// Members are added and removed only where those that are there can be reached.
     pub strict_reconfig: bool,
     /// One tick.
@@ -65,7 +67,7 @@ pub struct Options {
     /// How others reach this board once they are invited. `None`: their URLs and certificates are the operator's business.
     pub reach: Option<Reach>,
     /// What a cluster that boards join by themselves begins with.
-    pub autopilot: Autopilot,
+    pub joining: Autopilot,
     pub hardware: Hardware,
 }
 
@@ -119,6 +121,7 @@ impl Options {
             force_new_cluster: false,
             client_urls: vec!["http://localhost:2379".into()],
             learners_max: 1,
+            autopilot: None,
             strict_reconfig: true,
             heartbeat: Duration::from_millis(100),
             election,
@@ -138,7 +141,7 @@ impl Options {
             lease: lease::Options::default(),
             bugs: Bugs::default(),
             reach: None,
-            autopilot: Autopilot::default(),
+            joining: Autopilot::default(),
             hardware: Hardware::here(),
         }
     }

@@ -54,8 +54,8 @@ impl Node {
         self.patience_ticks = self.patience_ticks.min(self.elapsed_ticks.saturating_add(wait_ticks));
     }
 
-    /// Who is no voter has no business to stand, and who catches up could not lead. But one whose removal is not known to
-    /// be committed must: nobody else may have a log long enough to be elected (thesis 4.2.2, figure 4.6). Its own vote
+    /// Who is no voter has no business to stand, and who catches up could not lead. But one whose removal or demotion is not
+    /// known to be committed must: nobody else may have a log long enough to be elected (thesis 4.2.2, figure 4.6). Its own vote
     /// does not count then.
     fn may_stand(&self) -> bool {
         !self.catching_up && self.members.may_be_voter(self.options.id)

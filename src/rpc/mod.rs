@@ -41,9 +41,10 @@ mod write;
 pub use auth::{AuthStatusRequest, AuthStatusResponse, AuthUserGetRequest};
 pub use bytes::base64;
 pub use cluster::{
-    ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse, Member, MemberAddRequest,
-    MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
-    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    ClusterRolesRequest, ClusterRolesResponse, ClusterSetRequest, ClusterSettingsRequest,
+    ClusterSettingsResponse, Member, MemberAddRequest, MemberAddResponse, MemberListRequest,
+    MemberListResponse, MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest,
+    MemberRemoveResponse, MemberRole, MemberUpdateRequest, MemberUpdateResponse,
 };
 pub use enums::{
     AlarmAction, AlarmType, CompareResult, CompareTarget, DowngradeAction, EventType, FilterType, SortOrder,

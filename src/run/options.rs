@@ -6,7 +6,7 @@ use crate::{
     api,
     config::{self, Settings},
     http, member, peer, store,
-    types::{ClusterId, NodeId},
+    types::{AutopilotChange, ClusterId, NodeId},
 };
 
 /// Files, sockets between threads and the like, beside connections.
@@ -27,6 +27,7 @@ pub fn member(settings: &Settings) -> member::Options {
         start: start(settings),
         force_new_cluster: settings.force_new_cluster,
         learners_max: settings.learners_max,
+        autopilot: autopilot(settings),
         strict_reconfig: settings.strict_reconfig_check,
         heartbeat: settings.heartbeat_interval,
         election: settings.election_timeout,
@@ -52,9 +53,14 @@ pub fn member(settings: &Settings) -> member::Options {
         },
         slow_request: settings.slow_request,
         reach: settings.reach.clone(),
-        autopilot: settings.autopilot,
+        joining: settings.autopilot,
         ..defaults
     }
+}
+
+fn autopilot(settings: &Settings) -> Option<AutopilotChange> {
+    let voters_max = settings.autopilot.voters_max;
+    (settings.is_autopilot_from_the_first && voters_max > 0).then(|| settings.autopilot.change())
 }
 
 fn start(settings: &Settings) -> member::Start {

@@ -55,6 +55,18 @@ pub enum Error {
         heartbeat: u32,
         election: u32,
     },
+    /// A setting of the cluster.
+    OutOfRange {
+        name: &'static str,
+        given: u32,
+        least: u32,
+        most: u32,
+    },
+    /// The cluster is being founded by so many boards together, of which so many are missing.
+    Founding {
+        missing: u32,
+        size: u32,
+    },
     /// The change would leave no voter.
     NotEnoughStartedMembers,
 }
@@ -116,6 +128,12 @@ impl fmt::Display for Error {
                 f.write_str("etcdserver: request timed out, leader transfer took too long")
             }
             Self::BadTimeouts { heartbeat, election } => bad_timeouts(f, *heartbeat, *election),
+            Self::OutOfRange { name, given, least, most } => {
+                write!(f, "{name} is {given}, and can be {least} to {most}")
+            }
+            Self::Founding { missing, size } => {
+                write!(f, "etcdserver: not ready: waiting for {missing} more of {size} boards")
+            }
             Self::NotEnoughStartedMembers => {
                 f.write_str("etcdserver: re-configuration failed due to not enough started members")
             }

@@ -45,3 +45,19 @@ pub const ELECTION_MS_MAX: u32 = 50_000;
 
 /// So many heartbeats fit into an election, as etcd wants it: one or two may be lost.
 pub const HEARTBEATS_AN_ELECTION: u32 = 5;
+
+/// Voters that a cluster chooses by itself: with nine, four may fail; with more, each write waits for more disks than anybody
+/// has a use for. etcd's advice is seven.
+pub const VOTERS_MAX: u32 = 9;
+
+/// How soon a voter is replaced: not before a link that is cut is known to be, and a restart of the board is over.
+pub const REPLACE_AFTER_S_MIN: u32 = 5;
+
+/// And how late: 30 days.
+pub const REPLACE_AFTER_S_MAX: u32 = 30 * 86_400;
+
+/// Learners in a cluster: each costs the leader the sending of everything.
+pub const LEARNERS_MAX: u32 = 1000;
+
+/// Where the cluster itself says who votes, and nothing was said about learners.
+pub const LEARNERS_WITH_AUTOPILOT: u32 = 100;

@@ -27,7 +27,7 @@ pub use command::{
 pub use entry::{Entry, EntryId, HardState, Payload};
 pub use error::Error;
 pub use id::{ClusterId, Index, KeyRev, LeaseId, NodeId, ProposalId, Revision, Term};
-pub use member::{ClusterRow, MemberRow};
+pub use member::{ClusterRow, MemberRow, RoleChange};
 pub use membership::{Membership, MembershipChange};
 pub use outcome::{DeleteOutcome, Outcome, PutOutcome, RangeAt, TxnOutcome, TxnPart};
 pub use range::{KeyRange, RangeEnd};

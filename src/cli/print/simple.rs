@@ -51,10 +51,12 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
         Answer::ClusterSettings(settings) => {
             line!(out, "heartbeat-interval {} ms", settings.heartbeat_interval);
             line!(out, "election-timeout {} ms", settings.election_timeout);
+            rows::autopilot(settings).iter().for_each(|(name, value)| line!(out, "{name} {value}"));
         }
         Answer::Invited(invited) => line!(out, "{}", invited.url),
         Answer::Invites(_)
         | Answer::Members(_)
+        | Answer::Roles { .. }
         | Answer::Status(_)
         | Answer::Hashes(_)
         | Answer::Snapshot(_) => {

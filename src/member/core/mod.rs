@@ -3,6 +3,7 @@
 //!
 //! Here you will not find: tasks, wakers, threads. `upkeep` has what nobody asked for.
 
+pub(super) mod autopilot;
 mod cluster;
 mod corruption;
 mod peers;
@@ -17,15 +18,16 @@ use std::{
 };
 
 use crate::{
+    autopilot::Step,
     logging::{LeftOut, Seldom},
     peer::PeerEvent,
     raft::Role,
-    replica::{Answer, DigestOf, Effect, Event, PeerMessage, Replica, RequestId},
+    replica::{Answer, Append, DigestOf, Effect, Event, PeerMessage, Replica, RequestId},
     store::Store,
     types::{AlarmKind, Command, Error, Index, Membership, NodeId, Outcome, Revision, Term},
 };
 
-use self::progress::Transfers;
+use self::{autopilot::Pilot, progress::Transfers};
 use super::{
     Applied, Figures, Options,
     advice::Advice,
@@ -57,6 +59,11 @@ enum Waiter {
     },
     /// The lessor: may it lead?
     Lead,
+    /// And why.
+    Autopilot {
+        step: Step,
+        why: String,
+    },
     Done(Rc<Slot<Result<(), Error>>>),
 }
 
@@ -107,6 +114,7 @@ pub(super) struct Core {
     pub(super) to_store: Vec<StoreJob>,
     digests: Digests,
     transfers: Transfers,
+    pilot: Pilot,
     advice: Advice,
     advised_at: Option<Instant>,
     /// This member is not to be believed: it differs from a majority.
@@ -198,6 +206,7 @@ impl Core {
             to_store: Vec::new(),
             digests: Digests::default(),
             transfers: Transfers::default(),
+            pilot: Pilot::new(now),
             advice: Advice::new(now),
             advised_at: None,
             is_corrupt: false,
@@ -283,6 +292,7 @@ impl Core {
             self.to_store.push(StoreJob::Beat);
         }
         self.compact_by_itself(now);
+        self.tell_own_role();
         self.keep_cluster(now);
     }
 
@@ -433,6 +443,7 @@ impl Core {
         match effect {
             Effect::Send(message) => self.to_peers.push(message),
             Effect::Append(append) => {
+                self.note_demotion(&append);
                 let members = self.replica.node().membership();
                 if *members != self.members {
                     self.roster_is_old = true;
@@ -482,6 +493,7 @@ impl Core {
                 let term = self.leader_term();
                 self.leases.serves(matches!(answer, Answer::ReadAt(_)), term);
             }
+            Waiter::Autopilot { step, why } => self.answer_step(step, &why, &answer),
             Waiter::Done(slot) => slot.put(match answer {
                 Answer::ReadAt(_) | Answer::Accepted => Ok(()),
                 answer => Err(error_of(answer)),
