@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::outward;
 use crate::{
-    cli::{failure::Failure, go, output::Output, session::Session},
+    cli::{failure::Failure, output::Output, session::Session},
     client::{ClientError, Endpoint},
     member,
     types::limits,
@@ -37,7 +37,8 @@ pub(super) async fn run(arguments: &New, session: &Session) -> Result<(), Failur
         }
     }
     let Made { host, token } = made;
-    Output::new().line(format_args!("http://{host}/{token}#{}", go::hex(&member::draw())));
+    let secret: String = member::draw().iter().map(|byte| format!("{byte:02x}")).collect();
+    Output::new().line(format_args!("http://{host}/{token}#{secret}"));
     if let Some(warning) = warning {
         eprintln!("warning: {warning}");
     }
