@@ -5,14 +5,17 @@ use std::borrow::Cow;
 use crate::{
     http::Closed,
     rpc::{self, ParseError},
-    types::Error,
+    types::{Error, limits},
 };
 
 /// The statuses of answers that are no refusals of a call.
 pub(super) mod status {
     pub(in crate::api) const OK: u16 = 200;
+    pub(in crate::api) const CREATED: u16 = 201;
     pub(in crate::api) const MOVED: u16 = 301;
     pub(in crate::api) const NOT_MODIFIED: u16 = 304;
+    pub(in crate::api) const BAD_REQUEST: u16 = 400;
+    pub(in crate::api) const FORBIDDEN: u16 = 403;
     pub(in crate::api) const NOT_FOUND: u16 = 404;
     pub(in crate::api) const METHOD_NOT_ALLOWED: u16 = 405;
     pub(in crate::api) const PRECONDITION_FAILED: u16 = 412;
@@ -28,6 +31,7 @@ pub(super) enum Code {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
+    PermissionDenied = 7,
     ResourceExhausted = 8,
     FailedPrecondition = 9,
     OutOfRange = 11,
@@ -43,9 +47,10 @@ impl Code {
             Code::Ok => status::OK,
             Code::Canceled => 499,
             Code::Unknown | Code::DataLoss => 500,
-            Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
+            Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => status::BAD_REQUEST,
             Code::DeadlineExceeded => 504,
             Code::NotFound => status::NOT_FOUND,
+            Code::PermissionDenied => status::FORBIDDEN,
             Code::ResourceExhausted => 429,
             Code::Unimplemented => 501,
             Code::Unavailable => status::UNAVAILABLE,
@@ -61,6 +66,7 @@ impl Code {
             Code::InvalidArgument => "InvalidArgument",
             Code::DeadlineExceeded => "DeadlineExceeded",
             Code::NotFound => "NotFound",
+            Code::PermissionDenied => "PermissionDenied",
             Code::ResourceExhausted => "ResourceExhausted",
             Code::FailedPrecondition => "FailedPrecondition",
             Code::OutOfRange => "OutOfRange",
@@ -121,6 +127,26 @@ impl Refusal {
     pub(super) const REVISION: Refusal = Refusal::fixed(Code::InvalidArgument, "rev is not a revision");
     pub(super) const ETAG: Refusal =
         Refusal::fixed(Code::InvalidArgument, "If-Match is not an entity tag of one revision such as \"7\"");
+
+    pub(super) const TOKEN_SIZE: Refusal =
+        Refusal::fixed(Code::InvalidArgument, "size is not a whole number from 1 to 9");
+    pub(super) const TOKEN_OF_STRANGER: Refusal = Refusal::fixed(
+        Code::PermissionDenied,
+        "discovery tokens are made for this board itself only: ask there, or start it with --discovery-public",
+    );
+    pub(super) const TOKEN_OF_PAGE: Refusal =
+        Refusal::fixed(Code::PermissionDenied, "web pages of others cannot make discovery tokens");
+    pub(super) const TOKENS_AT_ONCE: Refusal =
+        Refusal::fixed(Code::Unavailable, "too many discovery tokens are being made: try again later");
+
+    /// No room for another token.
+    pub(super) fn too_many_tokens(most: u64) -> Refusal {
+        let days = limits::DISCOVERY_TTL_S / 86_400;
+        let message = format!(
+            "there are {most} discovery tokens, which is the most: each ends {days} days after it was made"
+        );
+        Refusal { code: Code::Unavailable, message: message.into() }
+    }
 
     /// More than etcd's gRPC server would take: as it counts, without base64.
     pub(super) fn too_large(bytes: usize, bytes_max: usize) -> Refusal {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::discovery::{self, Place};
+
 /// What a path asks for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Route {
@@ -12,8 +14,16 @@ pub(super) enum Route {
     /// The raw value of a key: what follows `/kv/`, still percent-encoded, is the key.
     Key(String),
     Metrics,
+    Discovery(Place),
     Moved(String),
     Nothing,
+}
+
+impl Route {
+    /// What a discovery service answers that is nothing else: none of it can read or write keys.
+    pub(super) fn is_for_strangers(&self) -> bool {
+        matches!(self, Route::Page(_) | Route::Metrics | Route::Discovery(_))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -208,7 +218,10 @@ pub(super) fn find(path: &str) -> Route {
         "/readyz" => Route::Page(Page::Readyz(None)),
         "/metrics" => Route::Metrics,
         path if path.starts_with("/v3/") => Route::NoCall,
-        path => sub_page(path).map_or(Route::Nothing, Route::Page),
+        path => match discovery::find(path) {
+            Some(place) => Route::Discovery(place),
+            None => sub_page(path).map_or(Route::Nothing, Route::Page),
+        },
     }
 }
 

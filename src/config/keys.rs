@@ -285,6 +285,14 @@ pub(super) const KEYS: &[Key] = &[
     )
     .or("experimental-warning-unary-request-duration")
     .by_profile(),
+    used(
+        "discovery-public",
+        CLIENTS,
+        "BOOL",
+        "false",
+        "Make discovery URLs (/new) for others than this board itself, too",
+    )
+    .switch(),
     used("log-level", LOG, "LEVEL", "info", "debug, info, warn, error, panic or fatal").by_profile(),
     // Not etcd's json: a person reads it.
     used("log-format", LOG, "FORMAT", "console", "'console': a line for people; 'json': a line for machines")

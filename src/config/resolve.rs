@@ -8,6 +8,7 @@ use super::{
     keys::Fate,
     quota::{QUOTA_DEFAULT_BYTES, map_bytes_max, quota_bytes},
     reading::{Reading, Report, parse_bool},
+    role::Role,
     url::Url,
     written::{Source, Written},
 };
@@ -94,6 +95,8 @@ pub(super) fn settings(
         cors: origins(reading)?,
         host_whitelist: reading.list("host-whitelist"),
         watch_progress_interval: watch_progress_interval(reading)?,
+        discovery_public: reading.switch("discovery-public")?,
+        discovery_alone: written.role == Role::Discovery,
         slow_request: reading.duration("warning-unary-request-duration", Duration::ZERO)?,
         log: log(reading)?,
         board: board(reading),
@@ -251,11 +254,11 @@ fn data_dir(
     let state = surroundings.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
     let (path, how) = match state.filter(|state| !state.is_empty()) {
         Some(state) => (PathBuf::from(state), "STATE_DIRECTORY"),
-        None if reading.is_given("name") => {
-            (surroundings.directory.join(format!("{name}.solder")), "default")
-        }
         // As it was before boards were called by their hosts' names.
-        None => (surroundings.directory.join(format!("{DEFAULT_NAME}.solder")), "default"),
+        None if !reading.is_given("name") => {
+            (surroundings.directory.join(reading.written.role.data_dir(DEFAULT_NAME)), "default")
+        }
+        None => (surroundings.directory.join(reading.written.role.data_dir(name)), "default"),
     };
     reading.derive("data-dir", path.display().to_string(), how);
     Ok(path)
@@ -280,7 +283,7 @@ fn advertise_client_urls(
     if !urls.is_empty() {
         return Ok(urls.iter().map(Url::to_string).collect());
     }
-    if !reading.is_given("listen-client-urls") {
+    if !reading.is_given("listen-client-urls") && reading.written.role == Role::Member {
         let urls = vec!["http://localhost:2379".to_string()];
         reading.derive(KEY, urls.clone(), "default");
         return Ok(urls);

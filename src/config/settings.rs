@@ -51,6 +51,10 @@ pub struct Settings {
     /// Host names on loopback beside our own; `*`: all.
     pub host_whitelist: Vec<String>,
     pub watch_progress_interval: Duration,
+    /// Others than this board itself may have discovery tokens made.
+    pub discovery_public: bool,
+    /// Discovery is all that is served.
+    pub discovery_alone: bool,
     /// Requests that take longer are named in the log.
     pub slow_request: Duration,
     pub log: logging::Options,

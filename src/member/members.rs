@@ -38,6 +38,12 @@ impl Member {
         self.engine.look(|core| core.replica.node().membership().learners.contains(&id))
     }
 
+    /// Is it a learner of etcd's kind, which is on its way to vote and serves nobody yet? Where the cluster chooses its voters,
+    /// learners stay, and serve as all do.
+    pub fn only_listens(&self) -> bool {
+        self.is_learner() && self.engine.look(|core| core.roll.cluster.voters_max == 0)
+    }
+
     /// The newest kind of entry that all members know; 0: that is not settled yet.
     pub fn cluster_level(&self) -> u32 {
         self.engine.look(|core| core.roll.cluster.level)

@@ -39,6 +39,7 @@ mod core;
 mod defragment;
 mod digests;
 mod directory;
+mod drawn;
 mod engine;
 mod figures;
 mod flush_thread;
@@ -90,6 +91,7 @@ pub use self::{
     bootstrap::{check_founding, has_data, join},
     core::BEAT_EVERY,
     defragment::defragment,
+    drawn::draw,
     engine::Failure,
     figures::{Figures, Histogram},
     hardware::Hardware,

@@ -178,7 +178,8 @@ async fn speak(member: Member, settings: Settings) {
 /// Says that clients are served, once they are.
 async fn announce(member: Member, settings: Settings, at: Vec<String>, begun: Instant) {
     until_ready(&member).await;
-    let ready = format!("serving clients at {}", at.join(", "));
+    let whom = if settings.discovery_alone { "discovery" } else { "clients" };
+    let ready = format!("serving {whom} at {}", at.join(", "));
     let (dir, took_ms) = (settings.data_dir.display(), begun.elapsed().as_millis());
     log::info!("{ready}; data in {dir}; {took_ms} ms after the start");
     notify::ready(&ready);

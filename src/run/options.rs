@@ -93,6 +93,12 @@ pub(super) fn api(settings: &Settings) -> api::Options {
         request_bytes_max: settings.request_bytes_max,
         txn_ops_max: settings.txn_ops_max,
         watch_progress_interval: settings.watch_progress_interval,
+        discovery: api::DiscoveryOptions {
+            public: settings.discovery_public,
+            alone: settings.discovery_alone,
+            url: settings.advertise_client_urls[0].clone(),
+            ..api::DiscoveryOptions::default()
+        },
     }
 }
 

@@ -61,3 +61,19 @@ pub const LEARNERS_MAX: u32 = 1000;
 
 /// Where the cluster itself says who votes, and nothing was said about learners.
 pub const LEARNERS_WITH_AUTOPILOT: u32 = 100;
+/// Discovery tokens at one time: a token with all its members is 25 KB at the most, so that strangers can make a public service
+/// keep 25 MB. One more is refused until one has ended.
+pub const DISCOVERY_TOKENS_MAX: u64 = 1000;
+
+/// How long a discovery token lives, as with etcd's public service: boards that have not found each other in a week never will.
+pub const DISCOVERY_TTL_S: i64 = 7 * 24 * 3600;
+
+/// The largest cluster that a discovery token can be for. More voters make nothing safer, and each write slower.
+pub const DISCOVERY_SIZE_MAX: u8 = 9;
+
+/// So many members may register beyond a token's size: they learn by their place that they came too late. More are refused, so
+/// that a token is bounded.
+pub const DISCOVERY_LATE_MAX: usize = 16;
+
+/// Longest registration, `NAME=URL,...`: room for a dozen URLs.
+pub const DISCOVERY_VALUE_BYTES_MAX: usize = 1024;
