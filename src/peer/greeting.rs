@@ -376,6 +376,16 @@ mod tests {
     }
 
     #[test]
+    fn every_purpose_has_its_number() {
+        let purposes = [Purpose::Urgent, Purpose::Bulk, Purpose::Ask, Purpose::Join, Purpose::Authority];
+        for (code, purpose) in (0..).zip(purposes) {
+            assert_eq!(purpose.code(), code);
+            let greeting = Greeting { purpose, ..GREETING };
+            assert_eq!(Greeting::decode(&greeting.encode()), Ok(greeting));
+        }
+    }
+
+    #[test]
     fn a_longer_greeting_of_a_later_build_is_understood() {
         let mut bytes = GREETING.encode()[..52].to_vec();
         bytes.extend(b"more");

@@ -6,7 +6,8 @@
 //!   Peers::take <-- Inbox <----------------------------- session <== both ways
 //!
 //!   dial    makes a connection when there is something to send      handshake  TLS, on a thread of its own
-//!   ask     one question, of a board that is nobody yet
+//!   ask     one question, of a board that is nobody yet      join       such a board is let in
+//!   identity  a board's own key, and the cluster's authority     authority  its key goes from voter to voter
 //!   accept  takes connections: strangers first, then peers          credentials, trust, clock: whom to believe
 //! ```
 //!
@@ -20,6 +21,8 @@
 //! - Voters keep an urgent connection to each other (`MemberAddress::is_kept`). All else is dialled when there is something
 //!   to send, and closed when idle: a hundred learners make no mesh.
 //! - Nobody is listened to before he has greeted, in bounded time and bytes, as a member of this cluster (`greeting`).
+//! - A member whose key is in the list is nobody without it: it is looked at on each connection, whoever dialled, and before
+//!   anything that the other side says counts.
 //! - Links that died without a word are noticed by TCP itself: what is not acknowledged in `Limits::silence_timeout` ends the
 //!   connection, and each side sends a ping every `Limits::beat` at least. A peer that lives and hangs is Raft's business.
 //! - A process that died closed its connections. That is told at once: `PeerEvent::Lost`.
@@ -28,7 +31,8 @@
 //! more, beside the system's own for a socket. In use: up to 32 KB that wait to be written, a frame that is read or written,
 //! and the lane's queue, which shares its entries with the log.
 //!
-//! Here you will not find: what messages mean, threads but one for handshakes, disks but for certificates.
+//! Here you will not find: what messages mean, whom a cluster lets in, threads but one for handshakes, disks but for keys and
+//! certificates.
 
 mod accept;
 mod ask;
@@ -73,7 +77,7 @@ pub use self::{
     ask::{Asker, RollCall, RollEntry},
     credentials::{Tls, TlsFiles},
     figures::{PeerFigures, RoundTrips, Totals},
-    frame::{BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
+    frame::{AuthorityKey, BadFrame, Bye, FRAME_HEADER_BYTES, Frame},
     greeting::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
         VERSIONS,

@@ -3,7 +3,10 @@
 use std::{env, fs, sync::Arc};
 
 use solder::{
-    peer::{Bye, Frame, Greeting, Purpose, Refusal, RollCall, RollEntry},
+    peer::{
+        AuthorityKey, Bye, Frame, Greeting, JoinAnswer, JoinFrame, JoinRequest, NoProof, Purpose, Refusal,
+        RollCall, RollEntry,
+    },
     raft::{Envelope, Message, Refusal as Refused},
     replica::{PeerMessage, Session, TransferMessage},
     snapshot::{SnapshotCursor, next_piece},
@@ -77,7 +80,21 @@ fn greetings() -> Vec<(&'static str, Greeting)> {
     let refused = Greeting { purpose: Purpose::Bulk, verdict: Some(Refusal::Removed), ..first };
     let (cluster, nobody) = (ClusterId(0), NodeId(0));
     let ask = Greeting { purpose: Purpose::Ask, cluster, from: nobody, to: nobody, ..first };
-    vec![("first", first), ("refused", refused), ("ask", ask)]
+    let join = Greeting { purpose: Purpose::Join, ..ask };
+    let plain = Greeting { verdict: Some(Refusal::Plain), from: NodeId(1), ..join };
+    let voter = Greeting { purpose: Purpose::Authority, ..first };
+    let learner = Greeting { verdict: Some(Refusal::NotVoter), ..voter };
+    let wrong_key = Greeting { verdict: Some(Refusal::WrongKey), ..first };
+    vec![
+        ("first", first),
+        ("refused", refused),
+        ("ask", ask),
+        ("join", join),
+        ("join_plain", plain),
+        ("authority", voter),
+        ("authority_refused", learner),
+        ("wrong_key", wrong_key),
+    ]
 }
 
 fn frames() -> Vec<(&'static str, Frame)> {
@@ -92,7 +109,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
         })
         .collect();
     let want = TransferMessage::Want { after: KeyRev::new(7, 1), committed: EntryId::new(3, 4) };
-    vec![
+    let mut frames = vec![
         ("append", raft(Message::Append { prev: EntryId::new(2, 4), entries, commit: Index(4) })),
         ("heartbeat", raft(Message::Heartbeat { commit: Index(4), round: 9 })),
         ("vote", raft(Message::VoteRequest { pre: true, last: EntryId::new(2, 4), transfer: false })),
@@ -102,6 +119,43 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("pong", Frame::Pong { number: u64::MAX }),
         ("bye", Frame::Bye(Bye::Removed)),
         ("roll_call", Frame::RollCall(roll_call())),
+        ("authority_key", Frame::AuthorityKey(AuthorityKey(Bytes::from(&[0x30; 138])))),
+    ];
+    frames.extend(joining().into_iter().map(|(name, frame)| (name, Frame::Join(Box::new(frame)))));
+    frames
+}
+
+fn joining() -> Vec<(&'static str, JoinFrame)> {
+    let request = JoinRequest {
+        name: "pi".into(),
+        is_default_name: true,
+        suffix: "1234".into(),
+        public_key: Bytes::from(&[0x30; 91]),
+        peer_urls: vec!["https://10.0.0.2:2380".into()],
+        client_urls: vec!["http://10.0.0.2:2379".into()],
+        board: b"serial".into(),
+        level: 2,
+    };
+    let welcome = JoinAnswer::Welcome {
+        cluster: ClusterId(5),
+        member: NodeId(3),
+        name: "pi-1234".into(),
+        ca: Bytes::from(&[0x30; 40]),
+        certificate: Bytes::from(&[0x30; 60]),
+        roll: roll_call(),
+    };
+    let elsewhere = JoinAnswer::Elsewhere { urls: vec!["https://b:2380".into()] };
+    let later = JoinAnswer::Later { why: "no leader".into() };
+    let refused = JoinAnswer::Refused { why: "full".into() };
+    let unknown = JoinFrame::Refused { reason: NoProof::Token, why: "unknown".into() };
+    vec![
+        ("join_proof", JoinFrame::Proof { token: "c0ffee".into(), mac: Bytes::from(&[7; 32]) }),
+        ("join_refused", unknown),
+        ("join_request", JoinFrame::Request(request)),
+        ("join_welcome", JoinFrame::Answer(welcome)),
+        ("join_elsewhere", JoinFrame::Answer(elsewhere)),
+        ("join_later", JoinFrame::Answer(later)),
+        ("join_no", JoinFrame::Answer(refused)),
     ]
 }
 

@@ -25,8 +25,12 @@ async fn next_message(raw: &mut Raw) -> String {
 }
 
 fn knows_raw(board: &Board, listener: &RawListener) {
-    let members =
-        vec![MemberAddress { id: NodeId(2), urls: vec![listener.url()], is_kept: true, incarnation: 0 }];
+    let members = vec![MemberAddress {
+        id: NodeId(2),
+        urls: vec![listener.url()],
+        is_kept: true,
+        ..MemberAddress::default()
+    }];
     board.peers.set_members(Roster { members, ..Roster::default() });
 }
 
@@ -109,7 +113,12 @@ fn a_slow_reader_slows_nobody() {
     run(|executor| async move {
         let (one, three) = (Board::start(&executor, 1), Board::start(&executor, 3));
         let listener = RawListener::bind();
-        let two = MemberAddress { id: NodeId(2), urls: vec![listener.url()], is_kept: true, incarnation: 0 };
+        let two = MemberAddress {
+            id: NodeId(2),
+            urls: vec![listener.url()],
+            is_kept: true,
+            ..MemberAddress::default()
+        };
         let members = vec![two, three.address(true)];
         one.peers.set_members(Roster { members, ..Roster::default() });
         let (mut slow, _) = listener.accept().await;
@@ -165,8 +174,12 @@ fn what_waits_for_a_peer_that_is_away() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
         let url = Board::start(&executor, 2).url;
-        let members =
-            vec![MemberAddress { id: NodeId(2), urls: vec![url.clone()], is_kept: true, incarnation: 0 }];
+        let members = vec![MemberAddress {
+            id: NodeId(2),
+            urls: vec![url.clone()],
+            is_kept: true,
+            ..MemberAddress::default()
+        }];
         one.peers.set_members(Roster { members, ..Roster::default() });
         until("tried", || one.figures(2).dials_failed >= 2).await;
         for round in 1..=500 {

@@ -1,8 +1,12 @@
 //! Peers over real sockets.
 
 mod ask;
+mod boards;
 mod duels;
 mod hostile;
+mod identity;
+mod join;
+mod keys;
 mod lanes;
 mod members;
 mod plain;

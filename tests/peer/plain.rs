@@ -93,8 +93,12 @@ fn only_the_end_of_a_process_is_an_end() {
     run(|executor| async move {
         let one = Board::start(&executor, 1);
         let listener = RawListener::bind();
-        let members =
-            vec![MemberAddress { id: NodeId(2), urls: vec![listener.url()], is_kept: true, incarnation: 0 }];
+        let members = vec![MemberAddress {
+            id: NodeId(2),
+            urls: vec![listener.url()],
+            is_kept: true,
+            ..MemberAddress::default()
+        }];
         one.peers.set_members(Roster { members, ..Roster::default() });
         for why in [Bye::Idle, Bye::Replaced, Bye::Malformed] {
             let (mut raw, _) = listener.accept().await;
@@ -121,7 +125,7 @@ fn names_are_looked_up_and_all_urls_tried() {
         let url = |url: String| PeerUrl::parse(&url).expect("a URL");
         let port = two.url.port;
         let urls = vec![url("http://board.invalid:1".into()), url(format!("http://localhost:{port}"))];
-        let members = vec![MemberAddress { id: NodeId(2), urls, is_kept: true, incarnation: 0 }];
+        let members = vec![MemberAddress { id: NodeId(2), urls, is_kept: true, ..MemberAddress::default() }];
         one.peers.set_members(Roster { members, ..Roster::default() });
         until("connected", || one.is_connected(2)).await;
         assert_eq!(one.figures(2).dials_failed, 1);
@@ -144,8 +148,7 @@ fn a_connection_that_nobody_needs_is_closed() {
         one.peers.send(crate::support::transfer(1, 2, 9));
         until("the transfer came", || two.messages() == ["transfer 9"]).await;
         let listener = RawListener::bind();
-        let three =
-            MemberAddress { id: NodeId(3), urls: vec![listener.url()], is_kept: false, incarnation: 0 };
+        let three = MemberAddress { id: NodeId(3), urls: vec![listener.url()], ..MemberAddress::default() };
         let members = vec![two.address(true), three];
         one.peers.set_members(Roster { members, ..Roster::default() });
         one.heartbeat(3, 1);
