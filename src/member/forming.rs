@@ -26,13 +26,20 @@ impl Member {
         }
     }
 
+    /// Is it not ready yet to let the others in?
+    pub(super) fn begins_to_form(&self) -> bool {
+        self.engine.look(|core| core.roll.cluster.forming) == ClusterRow::FORMING_BEGINS
+    }
+
     async fn try_to_form(&self, formation: &Formation, secret: [u8; 16]) -> Result<(), Error> {
         self.read_barrier().await?;
-        if self.engine.look(|core| core.roll.cluster.forming) != ClusterRow::FORMING_BEGINS {
+        if !self.begins_to_form() {
             return Ok(());
         }
         if self.token(&formation.token).await?.is_none() {
-            let (lease, _) = self.lease_grant(LeaseId::NONE, TOKEN_TTL_S).await?;
+            // Not as a client: they wait for the others, who wait for this.
+            let lease = LeaseId(fastrand::i64(1..));
+            self.engine.propose(&Command::LeaseGrant { id: lease, ttl_s: TOKEN_TTL_S }).await?;
             let secret = format!("{:032x}", u128::from_be_bytes(secret));
             let token = Token { secret, role: Role::Auto, uses: 0, used: 0 };
             self.keep_token(&formation.token, &token, lease).await?;

@@ -8,8 +8,12 @@
 //!
 //! A board may ask again at any point: its key says who it is. What it has been given is never given to another key.
 
-use std::rc::{Rc, Weak};
+use std::{
+    rc::{Rc, Weak},
+    time::Duration,
+};
 
+use async_io::Timer;
 use futures_lite::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +27,9 @@ use super::{Member, Role, engine::Engine, tokens::NoUse};
 /// What a name may have at most: it is printed, and stands in every row.
 const NAME_BYTES_MAX: usize = 64;
 
+/// Before the cluster is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 /// Of a board, peers' and clients' each.
 const URLS_MAX: usize = 8;
 
@@ -30,12 +37,20 @@ const URLS_MAX: usize = 8;
 pub(super) struct Desk(pub(super) Weak<Engine>);
 
 impl Reception for Desk {
+    /// Who asks bounds how long that may take: what cannot be said yet is not said.
     fn secret(&self, token: &str) -> LocalBoxFuture<'_, Result<[u8; 16], String>> {
         let token = token.to_owned();
         async move {
-            let kept = self.member()?.token(&token).await;
-            let kept = kept.map_err(|error| format!("the cluster cannot look at the token now: {error}"))?;
-            kept.and_then(|kept| kept.token.secret()).ok_or_else(|| unknown(&token))
+            loop {
+                let member = self.member()?;
+                match member.token(&token).await {
+                    Ok(Some(kept)) => return kept.token.secret().ok_or_else(|| unknown(&token)),
+                    Ok(None) if !member.begins_to_form() => return Err(unknown(&token)),
+                    Ok(None) => {}
+                    Err(error) => log::debug!("the token {token} cannot be looked at now: {error}"),
+                }
+                Timer::after(AGAIN_AFTER).await;
+            }
         }
         .boxed_local()
     }
