@@ -93,8 +93,6 @@ impl Refusal {
         Code::InvalidArgument,
         "nothing is to be set: give heartbeatInterval, electionTimeout or both, in milliseconds",
     );
-    pub(super) const LEARNER: Refusal =
-        Refusal::fixed(Code::Unavailable, "etcdserver: rpc not supported for learner");
     pub(super) const DOWNGRADE_FORMAT: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: wrong downgrade target version format");
     pub(super) const DOWNGRADE_TARGET: Refusal =
@@ -194,6 +192,7 @@ fn code_of(error: &Error) -> Code {
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
         Error::NoLeader
         | Error::NotReady
+        | Error::IsLearner
         | Error::LeaderChanged
         | Error::Timeout
         | Error::TransferTimeout
