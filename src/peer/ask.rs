@@ -128,6 +128,8 @@ fn greeting() -> Greeting {
         to: NodeId(0),
         frame_bytes_max: ROLL_BYTES_MAX,
         incarnation: 0,
+        known_as: 0,
+        is_led: false,
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) struct Shared {
     pub(super) removed: RefCell<BTreeSet<NodeId>>,
     pub(super) roll: RefCell<Vec<RollEntry>>,
     pub(super) takes_guests: Cell<bool>,
+    pub(super) is_led: Cell<bool>,
     pub(super) strangers: RefCell<Strangers<Task<()>>>,
     pub(super) is_stopping: Cell<bool>,
     pub(super) lookups: Arc<Semaphore>,
@@ -52,6 +53,8 @@ pub(super) struct Shared {
     warned_at: Cell<Option<Instant>>,
     /// The refusals that were told already, one for each who refuses.
     told: RefCell<BTreeMap<NodeId, Refusal>>,
+    /// Who has said that this board was another one, and whether it was led; told once.
+    disowned: Cell<Option<(NodeId, bool)>>,
 }
 
 #[derive(Default)]
@@ -81,6 +84,7 @@ impl Shared {
             removed: RefCell::default(),
             roll: RefCell::default(),
             takes_guests: Cell::new(true),
+            is_led: Cell::new(false),
             strangers: RefCell::new(Strangers::new(limits.strangers_max)),
             is_stopping: Cell::new(false),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
@@ -89,6 +93,7 @@ impl Shared {
             next_connection: Cell::new(1),
             warned_at: Cell::new(None),
             told: RefCell::default(),
+            disowned: Cell::new(None),
             limits,
         }
     }
@@ -104,6 +109,8 @@ impl Shared {
             to,
             frame_bytes_max: self.limits.frame_bytes_max,
             incarnation: self.incarnation,
+            known_as: self.peers.borrow().get(&to).map_or(0, |peer| peer.incarnation.get()),
+            is_led: self.is_led.get(),
         }
     }
 
@@ -160,6 +167,14 @@ impl Shared {
         let lasts = !matches!(reason, Refusal::Busy | Refusal::WrongMember | Refusal::Unknown(_));
         if lasts && self.told.borrow_mut().insert(by, reason) != Some(reason) {
             self.inbox.push(PeerEvent::Refused { by, reason }, 0);
+        }
+    }
+
+    /// A caller knows this board's id with other data. Who says so is not known here, and may say so at every call.
+    pub(super) fn disowned_by(&self, theirs: &Greeting) {
+        let said = Some((theirs.from, theirs.is_led));
+        if self.disowned.replace(said) != said {
+            self.inbox.push(PeerEvent::Disowned { by: theirs.from, is_led: theirs.is_led }, 0);
         }
     }
 
