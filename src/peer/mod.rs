@@ -104,6 +104,12 @@ pub enum PeerEvent {
         by: NodeId,
         reason: Refusal,
     },
+    /// Who called, as a board of this cluster, knows this board's id with other data than is here. It need be no member.
+    Disowned {
+        by: NodeId,
+        /// It knows a leader: a majority of those whom it knows is at work.
+        is_led: bool,
+    },
 }
 
 /// Who belongs to the cluster, as far as this board knows.
@@ -118,6 +124,8 @@ pub struct Roster {
     /// Take who is of this cluster, is not in the list, and was not removed. A board that does not lead must: its list may
     /// be older than a leader that it has to hear of the newer one. A leader's list is the newest there is.
     pub takes_guests: bool,
+    /// This board knows a leader.
+    pub is_led: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

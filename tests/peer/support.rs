@@ -51,6 +51,7 @@ pub(crate) struct Board {
     messages: RefCell<Vec<PeerMessage>>,
     lost: RefCell<Vec<NodeId>>,
     refusals: RefCell<Vec<(NodeId, Refusal)>>,
+    disowned: RefCell<Vec<(NodeId, bool)>>,
 }
 
 /// Quick, so that no test waits.
@@ -81,6 +82,7 @@ impl Board {
             messages: RefCell::default(),
             lost: RefCell::default(),
             refusals: RefCell::default(),
+            disowned: RefCell::default(),
         }
     }
 
@@ -118,6 +120,7 @@ impl Board {
                 PeerEvent::Received(message) => self.messages.borrow_mut().push(message),
                 PeerEvent::Lost(id) => self.lost.borrow_mut().push(id),
                 PeerEvent::Refused { by, reason } => self.refusals.borrow_mut().push((by, reason)),
+                PeerEvent::Disowned { by, is_led } => self.disowned.borrow_mut().push((by, is_led)),
             }
         }
     }
@@ -131,6 +134,12 @@ impl Board {
     pub(crate) fn lost(&self) -> Vec<u64> {
         self.pump();
         self.lost.borrow().iter().map(|id| id.0).collect()
+    }
+
+    /// Who has said that this board was another one, and whether it was led.
+    pub(crate) fn disowned(&self) -> Vec<(u64, bool)> {
+        self.pump();
+        self.disowned.borrow().iter().map(|(by, is_led)| (by.0, *is_led)).collect()
     }
 
     pub(crate) fn refusals(&self) -> Vec<(u64, Refusal)> {
