@@ -90,6 +90,7 @@ fn assert_tried(total: &Report) {
         parts,
         crashes_in_parts,
         resets,
+        met,
         retimed,
         relieved,
         ..
@@ -105,6 +106,7 @@ fn assert_tried(total: &Report) {
         ("pauses of commands", parts, 1_000),
         ("crashes with a command half done", crashes_in_parts, 100),
         ("resets of links", resets, 1_000),
+        ("boards that met others and had no leader yet", met, 1_000),
         ("boards with new time-outs", retimed, 1_000),
         ("leaders without room that handed over", relieved, 30),
     ] {

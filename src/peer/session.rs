@@ -89,6 +89,10 @@ impl Session<'_> {
         if let Some(why) = self.is_too_late() {
             self.connection.end(why);
         }
+        let is_good = self.connection.bye().is_none();
+        if self.lane.purpose == Purpose::Urgent && !was_connected && is_good {
+            self.shared.inbox.push(PeerEvent::Met(self.peer.id), 0);
+        }
     }
 
     /// The list of members may have changed, or the end begun, since it was judged.

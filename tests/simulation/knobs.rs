@@ -45,8 +45,8 @@ pub struct Network {
     pub delay_max: Micros,
     /// Of 1000 messages, how many take up to three seconds: longer than an election.
     pub straggling: u32,
-    /// Of 1000 boards, how many hear at some time that the process of another one has ended.
-    pub told_of_losses: u32,
+    /// Of 1000 boards, how many hear at some time that another one is connected, or that its process has ended.
+    pub told_of_peers: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -166,7 +166,7 @@ impl Knobs {
             // A leader that stands still with reads waiting and their round answered, until others have led and written.
             Bug::ReadByEarlierRound => {
                 (knobs.voters, knobs.slow_clock) = (3, 0);
-                knobs.network = Network { delay_max: 40 * MILLI, told_of_losses: 950, ..Network::kind() };
+                knobs.network = Network { delay_max: 40 * MILLI, told_of_peers: 950, ..Network::kind() };
                 knobs.disk = Disk::kind();
                 knobs.clients = Clients {
                     count: 6,
@@ -240,20 +240,13 @@ impl Network {
             delay_min: 100,
             delay_max: [MILLI, 10 * MILLI, 50 * MILLI, 120 * MILLI][rng.usize(..4)],
             straggling: [0, 0, 10, 100][rng.usize(..4)],
-            told_of_losses: [0, 500, 950][rng.usize(..3)],
+            told_of_peers: [0, 500, 950][rng.usize(..3)],
         }
     }
 
     /// A network that a cluster must live well with.
     pub fn kind() -> Network {
-        Network {
-            lost: 0,
-            doubled: 0,
-            delay_min: 100,
-            delay_max: 5 * MILLI,
-            straggling: 0,
-            told_of_losses: 0,
-        }
+        Network { lost: 0, doubled: 0, delay_min: 100, delay_max: 5 * MILLI, straggling: 0, told_of_peers: 0 }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Report {
     pub brownouts: u64,
     /// Processes that were said to have ended, and lived.
     pub resets: u64,
+    /// Boards that nobody had led yet and that were told of a connection.
+    pub met: u64,
     /// Boards that heard of new time-outs.
     pub retimed: u64,
     /// Leaders without room that handed over.
@@ -96,6 +98,7 @@ impl Report {
             leaders_moved,
             brownouts,
             resets,
+            met,
             retimed,
             relieved,
         } = other;
@@ -121,6 +124,7 @@ impl Report {
         self.leaders_moved += leaders_moved;
         self.brownouts += brownouts;
         self.resets += resets;
+        self.met += met;
         self.retimed += retimed;
         self.relieved += relieved;
     }
@@ -160,6 +164,11 @@ pub(super) enum Happening {
     },
     Arrives(Box<PeerMessage>),
     Start(NodeId),
+    /// A board is told that there is a connection with another one.
+    Meets {
+        board: NodeId,
+        met: NodeId,
+    },
     /// A board is told that another one's process has ended.
     Loses {
         board: NodeId,
@@ -311,6 +320,7 @@ impl World {
                 self.feed(to, Event::Received(*message))
             }
             Happening::Start(board) => self.start(board),
+            Happening::Meets { board, met } => self.meets(board, met),
             Happening::Loses { board, lost } => self.feed(board, Event::PeerLost(lost)),
             Happening::Retime(board) => {
                 self.retime(board);
@@ -330,9 +340,10 @@ impl World {
     /// A paused board does nothing; what is meant for it waits.
     fn held_up(&self, happening: &Happening) -> Option<Micros> {
         let board = match happening {
-            Happening::OnBoard { board, .. } | Happening::Loses { board, .. } | Happening::Retime(board) => {
-                *board
-            }
+            Happening::OnBoard { board, .. }
+            | Happening::Meets { board, .. }
+            | Happening::Loses { board, .. }
+            | Happening::Retime(board) => *board,
             Happening::Arrives(message) => network::ends(message).1,
             Happening::ClientAsks(arrival) => arrival.board,
             _ => return None,
