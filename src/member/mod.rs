@@ -82,7 +82,7 @@ pub use self::{
     core::BEAT_EVERY,
     defragment::defragment,
     engine::Failure,
-    figures::{Figures, Histogram},
+    figures::{DiskTimes, Figures},
     leases::TimeToLive,
     members::is_peer_url,
     open::{OpenError, Opened, open},

@@ -312,7 +312,7 @@ impl Session<'_> {
                 let took = self.connection.answered(number);
                 match self.lane.purpose {
                     Purpose::Urgent => {
-                        took.into_iter().for_each(|took| self.peer.round_trips.borrow_mut().add(took));
+                        took.into_iter().for_each(|took| self.peer.ping_answered(took));
                     }
                     // Questions have no lane.
                     Purpose::Bulk | Purpose::Ask => self.peer.bulk_arrived(number),
