@@ -28,8 +28,11 @@ use solder::types::Bug;
 /// What runs where nothing else is asked for.
 const SEEDS: Range<u64> = 0..3000;
 
-/// A bug that is not found in so many seeds would not be found by those above.
-const SEEDS_FOR_A_BUG: u64 = 3000;
+/// Each bug has to be found in so many worlds that are hard on it (`Knobs::against`). The first seeds that found them: 0 for
+/// VoteNotSynced, AckBeforeSync, CommitOlderTerm, TruncatedSuffixKept, TornBatchAccepted and CompactPastTransfer, 1 AppliedTwice,
+/// 3 ReadByEarlierRound, 9 ReadFromPausedLeader, 10 StaleReadAfterElection, 12 PersistedByIndexAlone, 25 BatchesShareBlock.
+/// Of a hundred seeds four find BatchesShareBlock, five TruncatedSuffixKept, six PersistedByIndexAlone, all others more.
+const SEEDS_FOR_A_BUG: u64 = 100;
 
 #[test]
 fn seeds() {

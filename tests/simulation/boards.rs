@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use solder::{
-    raft::{self, Envelope, Message, Role, Ticket},
+    raft::{self, Envelope, Message, Node, Role, Ticket},
     replica::{self, Append, Effect, Event, PeerMessage, Replica, TransferDone, TransferJob, boot, jobs},
     store::{self, Backend, FlushJob, FlushReport, RangeCursor, RevRecord, SliceLimits, Store, StoreError},
     types::{
@@ -35,7 +35,7 @@ pub(super) struct Board {
     pub(super) disk: wal::Twin,
     pub(super) database: Database,
     /// How much slower its clock is than others, in percent.
-    slow_clock: u64,
+    pub(super) slow_clock: u64,
     /// As it was told last.
     timing: Timing,
     /// How many ticks there have been.
@@ -109,7 +109,7 @@ impl Board {
         self.running.is_none() && !self.lost
     }
 
-    fn tick(&self) -> Micros {
+    pub(super) fn tick(&self) -> Micros {
         self.timing.tick + self.timing.tick * self.slow_clock / 100
     }
 
@@ -155,6 +155,12 @@ impl Board {
                 return Ok(text);
             }
         }
+    }
+}
+
+impl Running {
+    pub(super) fn node(&self) -> &Node {
+        self.replica.node()
     }
 }
 

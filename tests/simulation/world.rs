@@ -25,6 +25,7 @@ use super::{
     knobs::{Disk, Knobs, MILLI, Network, SECOND, Timing},
     nemesis::{Fault, Nemesis},
     network::{self, Wires},
+    stories::Tale,
 };
 
 /// After the last fault, how long all may take to serve again and to agree. Elections, retries of clients and whole
@@ -140,6 +141,7 @@ pub(super) struct World {
     pub(super) boards: BTreeMap<NodeId, Board>,
     pub(super) wires: Wires,
     pub(super) nemesis: Nemesis,
+    pub(super) tale: Tale,
     /// What the cluster has settled last.
     pub(super) timing: Timing,
     pub(super) stormy: bool,
@@ -223,6 +225,7 @@ impl World {
             boards: BTreeMap::new(),
             wires: Wires::default(),
             nemesis: Nemesis::default(),
+            tale: Tale::default(),
             timing: knobs.timing,
             stormy: true,
             clients: Vec::new(),
