@@ -25,7 +25,8 @@
 //!   anything that the other side says counts.
 //! - Links that died without a word are noticed by TCP itself: what is not acknowledged in `Limits::silence_timeout` ends the
 //!   connection, and each side sends a ping every `Limits::beat` at least. A peer that lives and hangs is Raft's business.
-//! - A process that died closed its connections. That is told at once: `PeerEvent::Lost`.
+//! - Who is connected is told at once: `PeerEvent::Met`. So is a process that died, for it closed its connections:
+//!   `PeerEvent::Lost`.
 //!
 //! Memory, of one connection that waits, with its share of its peer and of dialling: about 15 KB, and with TLS at most 28 KB
 //! more, beside the system's own for a socket. In use: up to 32 KB that wait to be written, a frame that is read or written,
@@ -95,6 +96,8 @@ pub use self::{
 #[derive(Debug)]
 pub enum PeerEvent {
     Received(PeerMessage),
+    /// It has greeted, and there was no urgent connection before.
+    Met(NodeId),
     /// Its process has ended, or is about to: its side closed the last urgent connection. Not a silence, which may be the
     /// link's.
     Lost(NodeId),

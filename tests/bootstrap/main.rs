@@ -6,7 +6,10 @@ pub mod support;
 mod demo;
 mod house;
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use house::{House, solder, until};
 use serde_json::json;
@@ -62,6 +65,23 @@ fn a_fourth_joins_learns_votes_and_goes() {
     let text = house.refused("d");
     assert!(text.contains("was removed from the cluster"), "{text}");
     house.put("a", "without", "3");
+}
+
+/// Where a time-out would take most of a minute: the first leader of a cluster, and of one that was without power, is there
+/// as soon as a majority is.
+#[test]
+fn the_first_leader_waits_for_no_time_out() {
+    let all = ["a", "b", "c"];
+    let slow = ["--heartbeat-interval=500", "--election-timeout=50000"];
+    let mut house = House::new(&all);
+    for round in 0..2 {
+        let begun = Instant::now();
+        all.iter().for_each(|name| house.launch(name, &all, &slow));
+        all.iter().for_each(|name| house.serves(name));
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(30), "round {round}: after {took:?}\n{}", house.log("a"));
+        all.iter().for_each(|name| house.kill(name));
+    }
 }
 
 /// From one to three: each is added and then started, as etcd's guide has it.

@@ -49,6 +49,7 @@ pub(crate) struct Board {
     pub(crate) url: PeerUrl,
     pub(crate) peers: Peers,
     messages: RefCell<Vec<PeerMessage>>,
+    met: RefCell<Vec<NodeId>>,
     lost: RefCell<Vec<NodeId>>,
     refusals: RefCell<Vec<(NodeId, Refusal)>>,
     disowned: RefCell<Vec<(NodeId, bool)>>,
@@ -80,6 +81,7 @@ impl Board {
             url,
             peers,
             messages: RefCell::default(),
+            met: RefCell::default(),
             lost: RefCell::default(),
             refusals: RefCell::default(),
             disowned: RefCell::default(),
@@ -118,6 +120,7 @@ impl Board {
         for event in events {
             match event {
                 PeerEvent::Received(message) => self.messages.borrow_mut().push(message),
+                PeerEvent::Met(id) => self.met.borrow_mut().push(id),
                 PeerEvent::Lost(id) => self.lost.borrow_mut().push(id),
                 PeerEvent::Refused { by, reason } => self.refusals.borrow_mut().push((by, reason)),
                 PeerEvent::Disowned { by, is_led } => self.disowned.borrow_mut().push((by, is_led)),
@@ -129,6 +132,11 @@ impl Board {
     pub(crate) fn messages(&self) -> Vec<String> {
         self.pump();
         self.messages.borrow().iter().map(describe).collect()
+    }
+
+    pub(crate) fn met(&self) -> Vec<u64> {
+        self.pump();
+        self.met.borrow().iter().map(|id| id.0).collect()
     }
 
     pub(crate) fn lost(&self) -> Vec<u64> {

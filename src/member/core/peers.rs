@@ -26,6 +26,7 @@ impl Core {
                     self.hear_digest(of, from, hash);
                 }
                 PeerEvent::Received(message) => self.feed(Event::Received(message)),
+                PeerEvent::Met(id) => self.feed(Event::PeerMet(id)),
                 PeerEvent::Lost(id) => self.feed(Event::PeerLost(id)),
                 PeerEvent::Refused { by, reason } => self.refused_by(by, reason)?,
                 PeerEvent::Disowned { by, is_led } => self.disowned_by(by, is_led)?,
