@@ -178,6 +178,8 @@ fn what_is_refused() {
         assert_eq!((status, code), expected, "{method} {path} {body}: {why}");
         assert!(why.contains(cause), "{method} {path} {body}: {why}");
     }
+    let posted = server.send("POST", &token, &[FORM], b"");
+    assert_eq!(posted.header("allow"), Some("GET, HEAD, PUT"));
     let long = server.send("PUT", &format!("{token}/2"), &[FORM], &vec![b'a'; 5000]);
     assert_eq!(refusal(&long).1, 210);
     assert_eq!(index(&get(&server, &token)), "2", "nothing has changed");
