@@ -254,6 +254,20 @@ fn a_poll_ends_with_nothing() {
     }
 }
 
+/// Nobody who waits keeps a board from stopping, and who waits is told so in order.
+#[test]
+fn a_poll_ends_with_the_server() {
+    let server = start();
+    let token = token(&server, 3);
+    let mut waiting = server.connect();
+    waiting.request("GET", &format!("{token}?recursive=true&wait=true&waitIndex=2"), &[], b"");
+    assert!(waiting.is_quiet());
+    let stopping = thread::spawn(move || drop(server));
+    let answer = waiting.receive();
+    assert_eq!((answer.status, answer.text()), (200, ""));
+    stopping.join().unwrap();
+}
+
 /// Nine at the same moment: nine places, and who reads or waits from the beginning sees each once, in the same order.
 #[test]
 fn nine_at_once() {
