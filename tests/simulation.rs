@@ -92,6 +92,8 @@ fn assert_tried(total: &Report) {
         resets,
         retimed,
         relieved,
+        roles_changed,
+        demoted,
         ..
     } = *total;
     for (what, count, least) in [
@@ -107,6 +109,8 @@ fn assert_tried(total: &Report) {
         ("resets of links", resets, 1_000),
         ("boards with new time-outs", retimed, 1_000),
         ("leaders without room that handed over", relieved, 30),
+        ("changes by autopilot", roles_changed, 500),
+        ("demotions by autopilot", demoted, 50),
     ] {
         assert!(count >= least, "only {count} {what}");
     }

@@ -26,6 +26,7 @@ pub mod judges;
 pub mod knobs;
 mod nemesis;
 mod network;
+mod pilot;
 mod world;
 
 use std::{
