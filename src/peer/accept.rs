@@ -109,7 +109,7 @@ async fn meet(shared: &Shared, socket: Async<TcpStream>, is_tls: bool) -> io::Re
 }
 
 async fn greeted(shared: &Rc<Shared>, mut stream: Stream, theirs: Greeting, address: SocketAddr) {
-    let verdict = shared.judge(&theirs, stream.shown());
+    let verdict = shared.judge(&theirs, &stream);
     let mine = shared.greeting(theirs.from, theirs.purpose, verdict);
     if let Some(reason) = verdict {
         shared.counts.refused.add(1);

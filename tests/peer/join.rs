@@ -73,7 +73,7 @@ fn welcome(homes: &Homes, to: &JoinRequest) -> JoinAnswer {
         member: NodeId(2),
         name: "pi-1234".into(),
         ca: founder.ca().expect("founded"),
-        certificate: founder.certify(&to.public_key).expect("a P-256 key"),
+        certificate: founder.certify(&to.public_key, NodeId(2)).expect("a P-256 key"),
         roll,
     }
 }
