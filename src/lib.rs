@@ -1,12 +1,15 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod api;
+pub mod autopilot;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod http;
+pub mod join;
 pub mod lease;
 pub mod logging;
+pub mod mdns;
 pub mod member;
 pub mod peer;
 pub mod raft;

@@ -172,6 +172,34 @@ fn texts_become_values() {
     assert_eq!(log, logging::Options { level: logging::Level::Fatal, format: logging::Format::Json });
 }
 
+/// A service of discovery takes the same settings from the same places, but begins with others.
+#[test]
+fn discovery_alone() {
+    let alone = |given: &[(&'static str, &str)], variables: &str| {
+        let given = given.iter().map(|(name, text)| (*name, Some(text.to_string())));
+        config::resolve(&Flags::of_discovery(given), &machine(variables)).expect("fine")
+    };
+    let plain = alone(&[], "");
+    assert!(plain.discovery_alone && plain.discovery_public);
+    assert_eq!(plain.data_dir, Path::new("/srv/solder-discovery"));
+    assert_eq!(plain.listen_client, ["0.0.0.0:2379".parse().expect("an address")]);
+    assert_eq!(plain.advertise_client_urls, ["http://board:2379"]);
+    assert_eq!(plain.listen_peer, [""; 0]);
+    assert_eq!(plain.auto_compaction, Some(AutoCompaction::Periodic(Duration::from_secs(3600))));
+    let told = alone(
+        &[("data-dir", "d"), ("listen-client-urls", "http://127.0.0.1:1")],
+        "SOLDER_DISCOVERY_PUBLIC=false SOLDER_AUTO_COMPACTION_RETENTION=2h",
+    );
+    assert!(told.discovery_alone && !told.discovery_public);
+    assert_eq!((told.data_dir, told.listen_client.len()), ("/srv/d".into(), 1));
+    assert_eq!(told.advertise_client_urls, ["http://127.0.0.1:1"]);
+    assert_eq!(told.auto_compaction, Some(AutoCompaction::Periodic(Duration::from_secs(7200))));
+    assert_eq!(alone(&[], "STATE_DIRECTORY=/var/lib/x").data_dir, Path::new("/var/lib/x"));
+    let member = settings("");
+    assert!(!member.discovery_alone && !member.discovery_public);
+    assert!(settings("--discovery-public").discovery_public);
+}
+
 /// The rule itself is tested beside it; here is who is asked.
 #[test]
 fn quota_and_map() {

@@ -5,7 +5,7 @@ use super::{
     errors::{Fault, Refusal},
 };
 use crate::{
-    member::{self, MemberInfo},
+    member::{self, ClusterSettings, ClusterSettingsChange, MemberInfo},
     rpc,
     types::{NodeId, Revision},
 };
@@ -57,8 +57,8 @@ pub(super) async fn settings(
     api: &Api,
     _: rpc::ClusterSettingsRequest,
 ) -> Result<rpc::ClusterSettingsResponse, Fault> {
-    let timeouts = api.member.timeouts_ms().await?;
-    Ok(settings_response(api, timeouts))
+    let settings = api.member.cluster_settings().await?;
+    Ok(settings_response(api, &settings))
 }
 
 /// What is not given stays as it is.
@@ -66,18 +66,41 @@ pub(super) async fn set_settings(
     api: &Api,
     request: rpc::ClusterSetRequest,
 ) -> Result<rpc::ClusterSettingsResponse, Fault> {
-    let given = |ms: u32| (ms > 0).then_some(ms);
-    let (heartbeat, election) = (given(request.heartbeat_interval), given(request.election_timeout));
-    if heartbeat.is_none() && election.is_none() {
+    let given = |number: u32| (number > 0).then_some(number);
+    let voters = (request.voters != 0).then(|| u32::try_from(request.voters).unwrap_or(0));
+    let change = ClusterSettingsChange {
+        heartbeat_ms: given(request.heartbeat_interval),
+        election_ms: given(request.election_timeout),
+        voters_max: voters,
+        replace_after_s: given(request.replace_after),
+        learners_max: given(request.max_learners),
+    };
+    if change == ClusterSettingsChange::default() {
         return Err(Refusal::NO_SETTINGS.into());
     }
-    let timeouts = api.member.set_timeouts_ms(heartbeat, election).await.map_err(Refusal::of_write)?;
-    Ok(settings_response(api, timeouts))
+    let settings = api.member.change_cluster_settings(change).await.map_err(Refusal::of_write)?;
+    Ok(settings_response(api, &settings))
 }
 
-fn settings_response(api: &Api, timeouts_ms: (u32, u32)) -> rpc::ClusterSettingsResponse {
-    let (heartbeat_interval, election_timeout) = timeouts_ms;
-    rpc::ClusterSettingsResponse { header: header(api), heartbeat_interval, election_timeout }
+fn settings_response(api: &Api, settings: &ClusterSettings) -> rpc::ClusterSettingsResponse {
+    let (heartbeat_interval, election_timeout) = settings.timeouts_ms;
+    rpc::ClusterSettingsResponse {
+        header: header(api),
+        heartbeat_interval,
+        election_timeout,
+        voters: settings.voters_max,
+        replace_after: settings.replace_after_s,
+        max_learners: settings.learners_max,
+    }
+}
+
+pub(super) async fn roles(
+    api: &Api,
+    _: rpc::ClusterRolesRequest,
+) -> Result<rpc::ClusterRolesResponse, Fault> {
+    let roles = api.member.roles().await?.into_iter();
+    let roles = roles.map(|role| rpc::MemberRole { id: role.id.0, since: role.since_s, why: role.why });
+    Ok(rpc::ClusterRolesResponse { header: header(api), roles: roles.collect() })
 }
 
 /// A header of the cluster has no revision.

@@ -5,14 +5,17 @@ use std::borrow::Cow;
 use crate::{
     http::Closed,
     rpc::{self, ParseError},
-    types::Error,
+    types::{Error, limits},
 };
 
 /// The statuses of answers that are no refusals of a call.
 pub(super) mod status {
     pub(in crate::api) const OK: u16 = 200;
+    pub(in crate::api) const CREATED: u16 = 201;
     pub(in crate::api) const MOVED: u16 = 301;
     pub(in crate::api) const NOT_MODIFIED: u16 = 304;
+    pub(in crate::api) const BAD_REQUEST: u16 = 400;
+    pub(in crate::api) const FORBIDDEN: u16 = 403;
     pub(in crate::api) const NOT_FOUND: u16 = 404;
     pub(in crate::api) const METHOD_NOT_ALLOWED: u16 = 405;
     pub(in crate::api) const PRECONDITION_FAILED: u16 = 412;
@@ -28,6 +31,7 @@ pub(super) enum Code {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
     NotFound = 5,
+    PermissionDenied = 7,
     ResourceExhausted = 8,
     FailedPrecondition = 9,
     OutOfRange = 11,
@@ -43,9 +47,10 @@ impl Code {
             Code::Ok => status::OK,
             Code::Canceled => 499,
             Code::Unknown | Code::DataLoss => 500,
-            Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => 400,
+            Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => status::BAD_REQUEST,
             Code::DeadlineExceeded => 504,
             Code::NotFound => status::NOT_FOUND,
+            Code::PermissionDenied => status::FORBIDDEN,
             Code::ResourceExhausted => 429,
             Code::Unimplemented => 501,
             Code::Unavailable => status::UNAVAILABLE,
@@ -61,6 +66,7 @@ impl Code {
             Code::InvalidArgument => "InvalidArgument",
             Code::DeadlineExceeded => "DeadlineExceeded",
             Code::NotFound => "NotFound",
+            Code::PermissionDenied => "PermissionDenied",
             Code::ResourceExhausted => "ResourceExhausted",
             Code::FailedPrecondition => "FailedPrecondition",
             Code::OutOfRange => "OutOfRange",
@@ -79,6 +85,10 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    pub(super) fn told(code: Code, message: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { code, message: message.into() }
+    }
+
     const fn fixed(code: Code, message: &'static str) -> Refusal {
         Refusal { code, message: Cow::Borrowed(message) }
     }
@@ -91,10 +101,9 @@ impl Refusal {
         Refusal::fixed(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
     pub(super) const NO_SETTINGS: Refusal = Refusal::fixed(
         Code::InvalidArgument,
-        "nothing is to be set: give heartbeatInterval, electionTimeout or both, in milliseconds",
+        "nothing is to be set: give heartbeatInterval, electionTimeout (in milliseconds), voters, replaceAfter (in seconds) \
+         or maxLearners",
     );
-    pub(super) const LEARNER: Refusal =
-        Refusal::fixed(Code::Unavailable, "etcdserver: rpc not supported for learner");
     pub(super) const DOWNGRADE_FORMAT: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: wrong downgrade target version format");
     pub(super) const DOWNGRADE_TARGET: Refusal =
@@ -116,6 +125,27 @@ impl Refusal {
     pub(super) const REVISION: Refusal = Refusal::fixed(Code::InvalidArgument, "rev is not a revision");
     pub(super) const ETAG: Refusal =
         Refusal::fixed(Code::InvalidArgument, "If-Match is not an entity tag of one revision such as \"7\"");
+
+    pub(super) const TOKEN_SIZE: Refusal =
+        Refusal::fixed(Code::InvalidArgument, "size is not a whole number from 1 to 9");
+    pub(super) const TOKEN_OF_STRANGER: Refusal = Refusal::fixed(
+        Code::PermissionDenied,
+        "discovery tokens are made only for who asks by a loopback address: do so on the board, or start it with \
+         --discovery-public",
+    );
+    pub(super) const TOKEN_OF_PAGE: Refusal =
+        Refusal::fixed(Code::PermissionDenied, "web pages of others cannot make discovery tokens");
+    pub(super) const TOKENS_AT_ONCE: Refusal =
+        Refusal::fixed(Code::Unavailable, "too many discovery tokens are being made: try again later");
+
+    /// No room for another token.
+    pub(super) fn too_many_tokens(most: u64) -> Refusal {
+        let days = limits::DISCOVERY_TTL_S / 86_400;
+        let message = format!(
+            "there are {most} discovery tokens, which is the most: each ends {days} days after it was made"
+        );
+        Refusal { code: Code::Unavailable, message: message.into() }
+    }
 
     /// More than etcd's gRPC server would take: as it counts, without base64.
     pub(super) fn too_large(bytes: usize, bytes_max: usize) -> Refusal {
@@ -175,7 +205,8 @@ fn code_of(error: &Error) -> Code {
         | Error::TooManyOps
         | Error::DuplicateKey
         | Error::RequestTooLarge
-        | Error::BadTimeouts { .. } => Code::InvalidArgument,
+        | Error::BadTimeouts { .. }
+        | Error::OutOfRange { .. } => Code::InvalidArgument,
         Error::Compacted(_) | Error::FutureRevision | Error::LeaseTtlTooLarge => Code::OutOfRange,
         Error::NoSpace | Error::TooManyLeases | Error::TooManyAlarms | Error::TooManyRequests => {
             Code::ResourceExhausted
@@ -194,6 +225,8 @@ fn code_of(error: &Error) -> Code {
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
         Error::NoLeader
         | Error::NotReady
+        | Error::Founding { .. }
+        | Error::IsLearner
         | Error::LeaderChanged
         | Error::Timeout
         | Error::TransferTimeout
@@ -245,6 +278,12 @@ mod tests {
             ),
             (Error::NoSpace.into(), 8, 429, "etcdserver: mvcc: database space exceeded"),
             (Error::Corrupt.into(), 15, 500, "etcdserver: corrupt cluster"),
+            (
+                Error::Founding { missing: 1, size: 3 }.into(),
+                14,
+                503,
+                "etcdserver: not ready: waiting for 1 more of 3 boards",
+            ),
             (Error::LeaseNotFound.into(), 5, 404, "etcdserver: requested lease not found"),
             (Error::LeaseExists.into(), 9, 400, "etcdserver: lease already exists"),
             (Error::Timeout.into(), 14, 503, "etcdserver: request timed out"),

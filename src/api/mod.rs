@@ -1,9 +1,10 @@
-//! The API: etcd's v3 gateway, raw values below `/kv/`, the pages that tools look at.
+//! The API: etcd's v3 gateway, raw values below `/kv/`, discovery, the pages that tools look at.
 //!
 //! ```text
 //!   http --Exchange--> routes --+-- unary: decode -> Member -> Answer     one JSON object, in slices if it is large
 //!                               +-- streams: decode -> Member -> Lines    one line a message, or one WebSocket frame
 //!                               +-- keys, events: /kv/...
+//!                               +-- discovery: /new, /<token>/...
 //!                               +-- pages, metrics
 //! ```
 //!
@@ -17,8 +18,10 @@
 mod answer;
 mod cluster;
 mod convert;
+mod discovery;
 mod errors;
 mod events;
+mod invite;
 mod keys;
 mod kv;
 mod lease;
@@ -36,10 +39,11 @@ mod watch;
 
 use std::time::Duration;
 
-pub use self::monitor::Monitor;
+pub use self::{discovery::Options as DiscoveryOptions, monitor::Monitor};
 
 use self::{
     answer::{Answer, refuse},
+    discovery::Makers,
     errors::{Code, Fault, Refusal},
     lines::{Lines, as_text},
     maintenance::Hashes,
@@ -76,6 +80,7 @@ pub struct Options {
     /// etcd's `--max-txn-ops`. The store takes no more than 128 whatever it is.
     pub txn_ops_max: usize,
     pub watch_progress_interval: Duration,
+    pub discovery: DiscoveryOptions,
 }
 
 impl Default for Options {
@@ -84,6 +89,7 @@ impl Default for Options {
             request_bytes_max: limits::COMMAND_BYTES_MAX,
             txn_ops_max: limits::TXN_OPS_MAX,
             watch_progress_interval: WATCH_PROGRESS_INTERVAL,
+            discovery: DiscoveryOptions::default(),
         }
     }
 }
@@ -106,12 +112,13 @@ pub struct Api {
     options: Options,
     counters: Counters,
     hashes: Hashes,
+    makers: Makers,
 }
 
 impl Handler for Api {
     /// Everything is boxed: a connection that waits for its next request does not carry the largest handler's state.
     async fn handle(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
-        match routes::find(exchange.path()) {
+        match self.route(exchange.path()) {
             Route::Call(row) if exchange.wants_websocket() => {
                 Box::pin(self.call_by_socket(row, exchange)).await
             }
@@ -130,6 +137,7 @@ impl Handler for Api {
             Route::NoCall => refuse(exchange, &Refusal::PATH).await,
             Route::Key(key) => Box::pin(keys::handle(self, &key, exchange)).await,
             Route::Page(page) => Box::pin(pages::handle(self, page, exchange)).await,
+            Route::Discovery(place) => Box::pin(discovery::handle(self, place, exchange)).await,
             Route::Metrics => Box::pin(metrics::handle(self, exchange)).await,
             Route::Moved(to) => pages::moved(exchange, to).await,
             Route::Nothing => pages::not_found(exchange).await,
@@ -139,7 +147,15 @@ impl Handler for Api {
 
 impl Api {
     pub fn new(member: Member, options: Options) -> Api {
-        Api { member, options, counters: Counters::default(), hashes: Hashes::default() }
+        let (counters, hashes, makers) = Default::default();
+        Api { member, options, counters, hashes, makers }
+    }
+
+    fn route(&self, path: &str) -> Route {
+        match routes::find(path) {
+            route if self.options.discovery.alone && !route.is_for_strangers() => Route::Nothing,
+            route => route,
+        }
     }
 
     fn header(&self) -> rpc::ResponseHeader {
@@ -215,8 +231,8 @@ impl Api {
         lines: Lines<'_, '_>,
         wants_leader: bool,
     ) -> Result<(), Closed> {
-        if call != Stream::Snapshot && self.member.is_learner() {
-            return lines.fail(&Refusal::LEARNER).await;
+        if call != Stream::Snapshot && self.member.only_listens() {
+            return lines.fail(&Error::IsLearner.into()).await;
         }
         match call {
             Stream::Watch => watch::watch(self, first, lines, wants_leader).await,
@@ -227,18 +243,18 @@ impl Api {
 
     /// In boxes of their own, so that none pays for what another needs, and each fits in what the allocator keeps at hand: 1 KiB.
     async fn dispatch(&self, call: Unary, body: Vec<u8>, answer: &mut Answer<'_, '_>) -> Result<(), Fault> {
-        let is_learner = self.member.is_learner();
+        let is_learner = self.member.only_listens();
         match call {
             Unary::Range => {
                 let request: rpc::RangeRequest = take(body)?;
                 let serializable = request.serializable;
                 if is_learner && !serializable {
-                    return Err(Refusal::LEARNER.into());
+                    return Err(Error::IsLearner.into());
                 }
                 Box::pin(kv::range(self, convert::range(request), serializable, answer)).await
             }
             // What it has may be old, and nobody is to depend on it.
-            call if is_learner && call != Unary::Status => Err(Refusal::LEARNER.into()),
+            call if is_learner && call != Unary::Status => Err(Error::IsLearner.into()),
             Unary::Put => {
                 answer.message(&kv::put(self, take(body)?).await?);
                 Ok(())
@@ -269,6 +285,10 @@ impl Api {
             Unary::MemberList => answer.message(&cluster::list(self, take(body)?).await?),
             Unary::ClusterSettings => answer.message(&cluster::settings(self, take(body)?).await?),
             Unary::ClusterSet => answer.message(&cluster::set_settings(self, take(body)?).await?),
+            Unary::Invite => answer.message(&invite::invite(self, take(body)?).await?),
+            Unary::InviteList => answer.message(&invite::list(self, take(body)?).await?),
+            Unary::InviteRevoke => answer.message(&invite::revoke(self, take(body)?).await?),
+            Unary::ClusterRoles => answer.message(&cluster::roles(self, take(body)?).await?),
             Unary::Alarm => answer.message(&maintenance::alarm(self, take(body)?).await?),
             Unary::Status => answer.message(&maintenance::status(self, take(body)?).await?),
             Unary::Defragment => answer.message(&maintenance::defragment(self, take(body)?).await?),

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::discovery::{self, Place};
+
 /// What a path asks for.
 #[derive(Debug, PartialEq)]
 pub(super) enum Route {
@@ -12,8 +14,16 @@ pub(super) enum Route {
     /// The raw value of a key: what follows `/kv/`, still percent-encoded, is the key.
     Key(String),
     Metrics,
+    Discovery(Place),
     Moved(String),
     Nothing,
+}
+
+impl Route {
+    /// What a discovery service answers that is nothing else: none of it can read or write keys.
+    pub(super) fn is_for_strangers(&self) -> bool {
+        matches!(self, Route::Page(_) | Route::Metrics | Route::Discovery(_))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,6 +93,10 @@ pub(super) enum Unary {
     MemberList,
     ClusterSettings,
     ClusterSet,
+    ClusterRoles,
+    Invite,
+    InviteList,
+    InviteRevoke,
     Alarm,
     Status,
     Defragment,
@@ -143,6 +157,10 @@ static CALLS: &[Row] = &[
     // Solder's own.
     unary("/v3/cluster/settings", Unary::ClusterSettings, CLUSTER, "Settings"),
     unary("/v3/cluster/settings/set", Unary::ClusterSet, CLUSTER, "SetSettings"),
+    unary("/v3/cluster/invite", Unary::Invite, CLUSTER, "Invite"),
+    unary("/v3/cluster/invite/list", Unary::InviteList, CLUSTER, "InviteList"),
+    unary("/v3/cluster/invite/revoke", Unary::InviteRevoke, CLUSTER, "InviteRevoke"),
+    unary("/v3/cluster/roles", Unary::ClusterRoles, CLUSTER, "Roles"),
     unary("/v3/maintenance/alarm", Unary::Alarm, MAINTENANCE, "Alarm"),
     unary("/v3/maintenance/status", Unary::Status, MAINTENANCE, "Status"),
     unary("/v3/maintenance/defragment", Unary::Defragment, MAINTENANCE, "Defragment"),
@@ -200,7 +218,10 @@ pub(super) fn find(path: &str) -> Route {
         "/readyz" => Route::Page(Page::Readyz(None)),
         "/metrics" => Route::Metrics,
         path if path.starts_with("/v3/") => Route::NoCall,
-        path => sub_page(path).map_or(Route::Nothing, Route::Page),
+        path => match discovery::find(path) {
+            Some(place) => Route::Discovery(place),
+            None => sub_page(path).map_or(Route::Nothing, Route::Page),
+        },
     }
 }
 

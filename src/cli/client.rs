@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::{
     cluster, del, endpoint,
     failure::Failure,
-    get, lease, ls, member, put,
+    get, invite, lease, ls, member, put,
     session::{Globals, Session},
     snapshot, txn, watch,
 };
@@ -42,6 +42,8 @@ pub(super) enum Command {
     /// What holds for all members of the cluster.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Make a URL that lets boards into the cluster, with 'solder serve --discovery URL' on each.
+    Invite(invite::Arguments),
     /// Let another member lead.
     MoveLeader(cluster::MoveLeader),
     /// Snapshots of the whole store.
@@ -75,6 +77,7 @@ async fn dispatch(command: Command, session: &Session, as_etcdctl: bool) -> Resu
             member::run(command, session, if as_etcdctl { "ETCD" } else { "SOLDER" }).await
         }
         Command::Cluster(command) => cluster::cluster(command, session).await,
+        Command::Invite(arguments) => invite::run(arguments, session).await,
         Command::MoveLeader(arguments) => cluster::move_leader(arguments, session).await,
         Command::Snapshot(command) => snapshot::run(command, session).await,
         Command::Version => {

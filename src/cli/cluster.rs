@@ -21,14 +21,27 @@ pub(super) enum Cluster {
     /// Print what holds for all members.
     Get,
     /// Change it, for all members and at once.
-    Set {
-        /// Milliseconds between two heartbeats of the leader.
-        #[arg(long, value_name = "MS", required_unless_present = "election_timeout")]
-        heartbeat_interval: Option<u32>,
-        /// Milliseconds without a heartbeat after which another leader is elected; five heartbeats at least.
-        #[arg(long, value_name = "MS")]
-        election_timeout: Option<u32>,
-    },
+    Set(Settings),
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Settings {
+    /// Milliseconds between two heartbeats of the leader.
+    #[arg(long, value_name = "MS")]
+    heartbeat_interval: Option<u32>,
+    /// Milliseconds without a heartbeat after which another leader is elected; five heartbeats at least.
+    #[arg(long, value_name = "MS")]
+    election_timeout: Option<u32>,
+    /// The cluster chooses its voters by itself, an odd number, so many at most; 0: people do.
+    #[arg(long, value_name = "N")]
+    voters: Option<u16>,
+    /// A voter that cannot be reached for so long is replaced by a learner: 10m, 1h.
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    replace_after: Option<u32>,
+    /// Learners in the cluster at one time.
+    #[arg(long, value_name = "N")]
+    max_learners: Option<u32>,
 }
 
 #[derive(Args)]
@@ -67,13 +80,25 @@ async fn disarm(session: &Session) -> Result<AlarmResponse, Failure> {
 pub(super) async fn cluster(command: Cluster, session: &Session) -> Result<(), Failure> {
     let response = match command {
         Cluster::Get => session.client.cluster_settings().await?,
-        Cluster::Set { heartbeat_interval, election_timeout } => {
-            let [heartbeat_interval, election_timeout] =
-                [heartbeat_interval, election_timeout].map(Option::unwrap_or_default);
-            session.client.cluster_set(&ClusterSetRequest { heartbeat_interval, election_timeout }).await?
+        Cluster::Set(settings) => {
+            let request = ClusterSetRequest {
+                heartbeat_interval: settings.heartbeat_interval.unwrap_or(0),
+                election_timeout: settings.election_timeout.unwrap_or(0),
+                voters: settings.voters.map_or(0, |voters| if voters == 0 { -1 } else { voters.into() }),
+                replace_after: settings.replace_after.unwrap_or(0),
+                max_learners: settings.max_learners.unwrap_or(0),
+            };
+            session.client.cluster_set(&request).await?
         }
     };
     session.print(&Answer::ClusterSettings(&response))
+}
+
+/// Whole seconds, one at least.
+fn seconds(text: &str) -> Result<u32, String> {
+    let seconds = go::parse_duration(text)?.as_secs();
+    let fits = u32::try_from(seconds).ok().filter(|seconds| *seconds > 0);
+    fits.ok_or_else(|| format!("{text} is no time of seconds or more"))
 }
 
 /// The leader itself is asked, whichever of the endpoints that is.

@@ -8,7 +8,7 @@ use super::{failure::Failure, output::Output};
 
 /// The commands by what they are for. Whatever is in none of the groups comes last.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run a board", &["serve", "check-config", "demo"]),
+    ("Run a board", &["serve", "check-config", "discovery", "demo"]),
     ("Keys", &["get", "put", "del", "ls", "txn", "watch", "lease"]),
     ("The store", &["compaction", "defrag", "snapshot", "wal"]),
     ("The cluster", &["endpoint", "member", "cluster", "alarm", "move-leader"]),

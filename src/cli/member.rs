@@ -83,7 +83,12 @@ pub(super) async fn run(command: Command, session: &Session, prefix: &str) -> Re
 
 async fn list(session: &Session) -> Result<(), Failure> {
     let response = session.client.member_list(&MemberListRequest { linearizable: true }).await?;
-    session.print(&Answer::Members(&response))
+    // Of etcd's members nobody knows why, and who cannot say it now has listed them anyway.
+    let roles = session.client.cluster_roles().await.map(|response| response.roles).unwrap_or_default();
+    match roles.is_empty() {
+        true => session.print(&Answer::Members(&response)),
+        false => session.print(&Answer::Roles { members: &response, roles: &roles }),
+    }
 }
 
 async fn add(arguments: Add, session: &Session, prefix: &str) -> Result<(), Failure> {

@@ -14,12 +14,14 @@ mod cluster;
 mod condition;
 mod del;
 mod demo;
+mod discovery;
 mod endpoint;
 mod failure;
 mod flags;
 mod get;
 mod go;
 mod help;
+mod invite;
 mod lease;
 mod ls;
 mod member;
@@ -64,6 +66,9 @@ enum Command {
     CheckConfig(config::Flags),
     /// Start a throw-away cluster of several processes on this machine, for trying things out.
     Demo(demo::Demo),
+    /// URLs by which boards find each other that are to become a cluster.
+    #[command(subcommand)]
+    Discovery(discovery::Command),
     /// Look at a board's write-ahead log, check it, or give up what is damaged.
     #[command(subcommand)]
     Wal(wal::Command),
@@ -119,9 +124,11 @@ fn command(as_etcdctl: bool) -> clap::Command {
 fn without_globals(command: clap::Command) -> clap::Command {
     let globals = command.get_arguments().filter(|argument| argument.is_global_set());
     let hidden: Vec<clap::Arg> = globals.map(|argument| argument.clone().hide(true)).collect();
+    let hide = |command: clap::Command| command.args(&hidden);
     ["serve", "check-config", "demo", "wal", "completion", "man"]
         .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, |inner| inner.args(&hidden)))
+        .fold(command, |command, name| command.mut_subcommand(name, hide))
+        .mut_subcommand("discovery", |command| command.mut_subcommand("serve", hide))
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -129,6 +136,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(flags) => serve::run(&flags).map_err(Failure::daemon),
         Command::CheckConfig(flags) => check_config::run(&flags).map_err(Failure::daemon),
         Command::Demo(arguments) => demo::run(arguments).map_err(Failure::daemon),
+        Command::Discovery(command) => discovery::run(command, arguments.globals),
         Command::Wal(command) => wal::run(command).map_err(Failure::daemon),
         Command::Client(command) => client::run(command, arguments.globals, false),
         Command::Completion(arguments) => {

@@ -5,10 +5,12 @@ use super::{
     core::Effect::{None, Write},
 };
 use crate::rpc::{
-    AlarmRequest, AlarmResponse, ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse,
-    CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse, DeleteRangeRequest,
-    DeleteRangeResponse, HashKVRequest, HashKVResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
+    AlarmRequest, AlarmResponse, ClusterRolesRequest, ClusterRolesResponse, ClusterSetRequest,
+    ClusterSettingsRequest, ClusterSettingsResponse, CompactionRequest, CompactionResponse,
+    DefragmentRequest, DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKVRequest,
+    HashKVResponse, InviteListRequest, InviteListResponse, InviteRequest, InviteResponse,
+    InviteRevokeRequest, InviteRevokeResponse, LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
@@ -92,8 +94,26 @@ impl Client {
         self.call("/v3/cluster/settings", &ClusterSettingsRequest::default(), None).await
     }
 
+    /// Solder's own: why members are what they are.
+    pub async fn cluster_roles(&self) -> Answer<ClusterRolesResponse> {
+        self.call("/v3/cluster/roles", &ClusterRolesRequest::default(), None).await
+    }
+
     pub async fn cluster_set(&self, request: &ClusterSetRequest) -> Answer<ClusterSettingsResponse> {
         self.call("/v3/cluster/settings/set", request, Write).await
+    }
+
+    /// Solder's own: a URL that lets boards in.
+    pub async fn invite(&self, request: &InviteRequest) -> Answer<InviteResponse> {
+        self.call("/v3/cluster/invite", request, Write).await
+    }
+
+    pub async fn invites(&self) -> Answer<InviteListResponse> {
+        self.call("/v3/cluster/invite/list", &InviteListRequest::default(), None).await
+    }
+
+    pub async fn invite_revoke(&self, request: &InviteRevokeRequest) -> Answer<InviteRevokeResponse> {
+        self.call("/v3/cluster/invite/revoke", request, Write).await
     }
 
     pub async fn status(&self) -> Answer<StatusResponse> {

@@ -28,11 +28,15 @@ pub struct Keepalive {
     pub timeout: Duration,
 }
 
+/// Of the v3 API's bodies.
+pub(super) const JSON: &str = "application/json";
+
 /// What is asked.
 pub(super) struct Request<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) content_type: &'a str,
     pub(super) body: &'a [u8],
 }
 
@@ -103,7 +107,8 @@ impl Connection {
         for (name, value) in request.headers {
             out += &format!("{name}: {value}\r\n");
         }
-        out += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", request.body.len());
+        let (kind, bytes) = (request.content_type, request.body.len());
+        out += &format!("Content-Type: {kind}\r\nContent-Length: {bytes}\r\n\r\n");
         let mut out = out.into_bytes();
         out.extend_from_slice(request.body);
         self.stream.write_all(&out).await?;

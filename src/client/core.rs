@@ -7,7 +7,7 @@ use futures_lite::FutureExt as _;
 
 use super::{
     ClientError, Endpoint, Keepalive, Stream,
-    connection::{Connection, Request},
+    connection::{Connection, JSON, Request},
 };
 use crate::rpc::{self, Failure, Message, Value};
 
@@ -90,7 +90,8 @@ impl Client {
         let mut turns = self.options.endpoints.len();
         loop {
             let mut connection = self.connect().await?;
-            let exchange = self.exchange(&mut connection, path, &body, effect);
+            let request = Request { method: "POST", path, headers: &[], content_type: JSON, body: &body };
+            let exchange = self.exchange(&mut connection, &request, effect);
             match within(self.options.command_timeout, exchange).await {
                 Ok(answer) => return self.understand(connection, &answer),
                 Err(error) if effect == Effect::None && error.is_transient() && turns > 1 => turns -= 1,
@@ -98,6 +99,15 @@ impl Client {
             }
             self.move_on();
         }
+    }
+
+    /// A page, at the first endpoint that can be reached. Asked once: it may do something there.
+    pub async fn page(&self, method: &str, path: &str) -> Result<String, ClientError> {
+        let mut connection = self.connect().await?;
+        let request = Request { method, path, headers: &[], content_type: JSON, body: b"" };
+        let exchange = self.exchange(&mut connection, &request, Effect::Write);
+        let page = within(self.options.command_timeout, exchange).await?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
     }
 
     /// Opens a stream at the first endpoint that answers.
@@ -117,7 +127,7 @@ impl Client {
         body: &[u8],
     ) -> Result<Stream, ClientError> {
         let mut connection = self.connect().await?;
-        let request = Request { method: "POST", path, headers, body };
+        let request = Request { method: "POST", path, headers, content_type: JSON, body };
         // etcd sends the head of an answer with its first message, which may be long in coming.
         let status =
             connection.ask(&request).await.map_err(|error| broken(&connection, &error, Effect::None))?;
@@ -134,12 +144,10 @@ impl Client {
     async fn exchange(
         &self,
         connection: &mut Connection,
-        path: &str,
-        body: &[u8],
+        request: &Request<'_>,
         effect: Effect,
     ) -> Result<Vec<u8>, ClientError> {
-        let request = Request { method: "POST", path, headers: &[], body };
-        let status = connection.ask(&request).await.map_err(|error| broken(connection, &error, effect))?;
+        let status = connection.ask(request).await.map_err(|error| broken(connection, &error, effect))?;
         let mut answer = Vec::new();
         read_body(connection, &mut answer, self.options.answer_bytes_max, effect).await?;
         match status {
@@ -182,7 +190,7 @@ impl Client {
 }
 
 /// Without Rust's `(os error 111)`.
-fn reason(error: &std::io::Error) -> String {
+pub(super) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

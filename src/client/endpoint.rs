@@ -13,6 +13,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A host's name or address, without brackets.
+    pub fn name(&self) -> &str {
+        &self.host
+    }
+
     /// As a request's Host header names it.
     pub(super) fn host(&self) -> String {
         match self.host.contains(':') {
@@ -22,7 +27,7 @@ impl Endpoint {
     }
 
     /// A number is its own answer; a name is asked for on a helper thread.
-    pub(super) async fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
+    pub async fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
         let (host, port) = (self.host.clone(), self.port);
         if let Ok(ip) = host.parse() {
             return Ok(vec![SocketAddr::new(ip, port)]);

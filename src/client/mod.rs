@@ -20,6 +20,7 @@ mod core;
 mod endpoint;
 mod error;
 mod keepalive;
+mod plain;
 mod stream;
 mod watch;
 
@@ -29,6 +30,7 @@ pub use self::{
     endpoint::Endpoint,
     error::ClientError,
     keepalive::KeepAlive,
+    plain::{PlainAnswer, PlainRequest, ask_plain},
     stream::Stream,
     watch::Watch,
 };

@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, ffi::OsString};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::keys::{Fate, KEYS, Key};
+use super::{
+    keys::{Fate, KEYS, Key},
+    role::Role,
+};
 
 /// The flags that were given, as written. Flatten it into a command that takes settings.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// By the name that was used.
     pub(super) given: BTreeMap<&'static str, String>,
+    pub(super) role: Role,
 }
 
 impl Flags {
@@ -20,7 +24,12 @@ impl Flags {
             assert!(Key::find(name).is_some(), "there is no key {name}");
             Some((name, text?))
         });
-        Flags { given: given.collect() }
+        Flags { given: given.collect(), role: Role::Member }
+    }
+
+    /// The same for a service of discovery that is nothing else.
+    pub fn of_discovery(given: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Flags {
+        Flags { role: Role::Discovery, ..Flags::of(given) }
     }
 }
 

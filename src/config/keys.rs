@@ -122,14 +122,14 @@ pub(super) const KEYS: &[Key] = &[
         "Settings in TOML, under the names of the flags; flags and environment variables go \
          before it",
     ),
-    used("name", MEMBER, "NAME", "default", "Human-readable name of this member"),
+    used("name", MEMBER, "NAME", "", "Human-readable name of this member; default: the host's name"),
     used(
         "data-dir",
         MEMBER,
         "DIR",
         "",
         "Directory of all that this member keeps; default: systemd's StateDirectory, else \
-         NAME.solder",
+         NAME.solder, and default.solder without a name",
     ),
     used(
         "listen-client-urls",
@@ -162,6 +162,14 @@ pub(super) const KEYS: &[Key] = &[
         "TOKEN",
         "etcd-cluster",
         "Keeps clusters apart that began with the same members",
+    ),
+    used(
+        "discovery",
+        CLUSTER,
+        "URL",
+        "",
+        "How a board without data becomes a member: what 'solder invite' or 'solder discovery new' has \
+         printed; with data it only tells where members may be",
     ),
     used(
         "force-new-cluster",
@@ -199,8 +207,29 @@ pub(super) const KEYS: &[Key] = &[
         "Refuse changes of members that would lose the quorum",
     )
     .switch(),
-    used("max-learners", CLUSTER, "N", "1", "Learners in the cluster at one time")
-        .or("experimental-max-learners"),
+    used(
+        "max-learners",
+        CLUSTER,
+        "N",
+        "1",
+        "Learners in the cluster at one time; where it chooses its voters 100",
+    )
+    .or("experimental-max-learners"),
+    used(
+        "voters",
+        CLUSTER,
+        "N",
+        "5",
+        "Voters, at most, that a cluster chooses by itself: one that boards join by a URL, and any if this is \
+         given to who founds it; 0: people do",
+    ),
+    used(
+        "replace-after",
+        CLUSTER,
+        "DURATION",
+        "10m",
+        "In such a cluster: a voter that cannot be reached for so long is replaced by a learner",
+    ),
     used(
         "quota-backend-bytes",
         STORE,
@@ -256,6 +285,14 @@ pub(super) const KEYS: &[Key] = &[
     )
     .or("experimental-warning-unary-request-duration")
     .by_profile(),
+    used(
+        "discovery-public",
+        CLIENTS,
+        "BOOL",
+        "false",
+        "Make discovery URLs (/new) for others than this board itself, too",
+    )
+    .switch(),
     used("log-level", LOG, "LEVEL", "info", "debug, info, warn, error, panic or fatal").by_profile(),
     // Not etcd's json: a person reads it.
     used("log-format", LOG, "FORMAT", "console", "'console': a line for people; 'json': a line for machines")
@@ -319,7 +356,6 @@ pub(super) const KEYS: &[Key] = &[
         &[""],
         "clients all speak HTTP here: name the addresses in --listen-client-urls",
     ),
-    refused("discovery", &[""], NO_DISCOVERY),
     refused("discovery-srv", &[""], NO_DISCOVERY),
     refused("discovery-srv-name", &[""], NO_DISCOVERY),
     refused("discovery-token", &[""], NO_DISCOVERY),
@@ -379,7 +415,7 @@ pub(super) const KEYS: &[Key] = &[
     needless("socket-reuse-address", "it is always on").switch(),
     needless("raft-read-timeout", "silent links are noticed in 5 s"),
     needless("raft-write-timeout", "silent links are noticed in 5 s"),
-    needless("discovery-fallback", "there is no discovery in this version"),
+    needless("discovery-fallback", "there is no v2 proxy: who finds a cluster full joins it"),
     needless("discovery-dial-timeout", "there is no discovery in this version"),
     needless("discovery-request-timeout", "there is no discovery in this version"),
     needless("discovery-keepalive-time", "there is no discovery in this version"),

@@ -29,6 +29,7 @@ mod quota;
 mod reading;
 mod report;
 mod resolve;
+mod role;
 mod settings;
 mod surroundings;
 mod url;

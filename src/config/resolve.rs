@@ -8,10 +8,24 @@ use super::{
     keys::Fate,
     quota::{QUOTA_DEFAULT_BYTES, map_bytes_max, quota_bytes},
     reading::{Reading, Report, parse_bool},
+    role::Role,
     url::Url,
     written::{Source, Written},
 };
-use crate::{logging, types::limits, wal};
+use crate::{
+    join::JoinUrl,
+    logging,
+    member::{Autopilot, Reach},
+    peer::PeerUrl,
+    types::limits,
+    wal,
+};
+
+/// etcd's.
+const DEFAULT_NAME: &str = "default";
+
+/// Where boards that join by themselves listen for each other.
+const LISTEN_PEERS: &str = "https://0.0.0.0:2380";
 
 pub(super) fn settings(
     written: &Written,
@@ -22,21 +36,33 @@ pub(super) fn settings(
     let mut reading = Reading { written, report: Report::new() };
     let reading = &mut reading;
 
-    let name = name(reading)?;
+    let (name, is_default_name) = name(reading, surroundings)?;
+    let discovery = discovery(reading)?;
     let data_dir = data_dir(reading, &name, surroundings)?;
     let listen_client = listen(reading, "listen-client-urls")?;
     if listen_client.is_empty() {
         return Err(reading.error("listen-client-urls", "no URL: clients could not be served"));
     }
     let listen_peer = listen_peer(reading)?;
+    let is_fixed = ["initial-advertise-peer-urls", "initial-cluster"].iter().any(|key| reading.is_given(key));
     let (advertise_peer_urls, initial_cluster) = members(reading, &name)?;
     let peer_tls = peer_tls(reading, surroundings)?;
-    let all = listen_peer.iter().chain(initial_cluster.values().flatten());
+    if discovery.is_some() {
+        check_discovery(reading, peer_tls.is_some())?;
+    }
+    let listened = listen_peer.iter().filter(|_| discovery.is_none());
+    let all = listened.chain(initial_cluster.values().flatten());
     if let Some(url) = all.filter(|url| url.starts_with("https:")).find(|_| peer_tls.is_none()) {
         return Err(ConfigError(format!(
             "{url} needs --peer-cert-file, --peer-key-file and --peer-trusted-ca-file: peers prove to each other who they are"
         )));
     }
+    let reach = match peer_tls {
+        None => {
+            Some(reach(reading, &listen_peer, is_fixed.then_some(&advertise_peer_urls), discovery.as_ref())?)
+        }
+        Some(_) => None,
+    };
     let (heartbeat_interval, election_timeout) = intervals(reading)?;
     let budget = budget(reading, surroundings)?;
     let settings = Settings {
@@ -50,13 +76,18 @@ pub(super) fn settings(
             "initial-cluster-state",
             &[("new", ClusterState::New), ("existing", ClusterState::Existing)],
         )?,
+        discovery,
+        reach,
+        autopilot: autopilot(reading)?,
+        is_default_name,
         force_new_cluster: reading.switch("force-new-cluster")?,
         peer_tls,
         cluster_token: reading.text("initial-cluster-token"),
         heartbeat_interval,
         election_timeout,
         strict_reconfig_check: reading.switch("strict-reconfig-check")?,
-        learners_max: reading.number("max-learners", 1..=1000)? as usize,
+        learners_max: learners_max(reading)?,
+        is_autopilot_from_the_first: reading.is_given("voters"),
         quota_bytes: quota(reading, &budget, &data_dir, surroundings)?,
         auto_compaction: auto_compaction(reading)?,
         request_bytes_max: reading.bytes("max-request-bytes", 1..=limits::COMMAND_BYTES_MAX as i64)? as usize,
@@ -64,6 +95,8 @@ pub(super) fn settings(
         cors: origins(reading)?,
         host_whitelist: reading.list("host-whitelist"),
         watch_progress_interval: watch_progress_interval(reading)?,
+        discovery_public: reading.switch("discovery-public")?,
+        discovery_alone: written.role == Role::Discovery,
         slow_request: reading.duration("warning-unary-request-duration", Duration::ZERO)?,
         log: log(reading)?,
         board: board(reading),
@@ -73,6 +106,25 @@ pub(super) fn settings(
         data_dir,
     };
     Ok((settings, std::mem::take(&mut reading.report)))
+}
+
+/// etcd's one at a time, where people promote them. Where the cluster does, it needs two to begin with, and all may stay.
+fn learners_max(reading: &mut Reading<'_>) -> Result<usize, ConfigError> {
+    let given = reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())?;
+    let is_chosen = reading.is_given("max-learners") || !reading.is_given("voters");
+    if is_chosen {
+        return Ok(given as usize);
+    }
+    reading.derive("max-learners", i64::from(limits::LEARNERS_WITH_AUTOPILOT), "--voters");
+    Ok(limits::LEARNERS_WITH_AUTOPILOT as usize)
+}
+
+fn replace_after(reading: &mut Reading<'_>) -> Result<Duration, ConfigError> {
+    let given = reading.duration("replace-after", Duration::from_secs(limits::REPLACE_AFTER_S_MIN.into()))?;
+    match given <= Duration::from_secs(limits::REPLACE_AFTER_S_MAX.into()) {
+        true => Ok(given),
+        false => Err(reading.error("replace-after", "more than 30 days")),
+    }
 }
 
 /// Those that are not built, or never will be; and a warning for each that is not needed.
@@ -102,16 +154,87 @@ fn refuse_what_cannot_be(written: &Written, warnings: &mut Vec<String>) -> Resul
     Ok(())
 }
 
-fn name(reading: &mut Reading<'_>) -> Result<String, ConfigError> {
+/// And whether nobody chose it. Where members name each other it is etcd's default, else the host's name.
+fn name(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<(String, bool), ConfigError> {
     let name = reading.text("name");
+    if !reading.is_given("name") {
+        let host = surroundings.hostname.split('.').next().unwrap_or_default();
+        let is_usable = !host.is_empty() && !host.chars().any(|c| ",=/".contains(c) || c.is_control());
+        let (name, how) = match is_usable && !reading.is_given("initial-cluster") {
+            true => (host, "the host's name"),
+            false => (DEFAULT_NAME, "default"),
+        };
+        reading.derive("name", name, how);
+        return Ok((name.to_owned(), true));
+    }
     if name.is_empty() {
         return Err(reading.error("name", "a member needs a name"));
     }
     // It is part of --initial-cluster and of the data directory's name.
     match name.chars().find(|c| ",=/".contains(*c) || c.is_control()) {
         Some(c) => Err(reading.error("name", format!("{name:?} has a {c:?} in it"))),
-        None => Ok(name),
+        None => Ok((name, false)),
     }
+}
+
+fn discovery(reading: &mut Reading<'_>) -> Result<Option<JoinUrl>, ConfigError> {
+    let text = reading.text("discovery");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // The secret is not to be read in reports.
+    reading.derive(
+        "discovery",
+        text.split('#').next().unwrap_or_default(),
+        reading.source("discovery").to_string(),
+    );
+    JoinUrl::parse(&text).map(Some).map_err(|error| reading.error("discovery", error))
+}
+
+/// It says by itself what else would have to be said.
+fn check_discovery(reading: &Reading<'_>, has_files: bool) -> Result<(), ConfigError> {
+    if reading.is_given("initial-cluster") {
+        return Err(ConfigError(
+            "both --discovery and --initial-cluster: multiple discovery or bootstrap flags are set, choose one".into(),
+        ));
+    }
+    if has_files {
+        return Err(ConfigError(
+            "--discovery makes this board's keys by itself: leave out --peer-cert-file, --peer-key-file and \
+             --peer-trusted-ca-file"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Once others are invited, peers are listened for in the whole network unless addresses are given, and always by TLS.
+fn reach(
+    reading: &Reading<'_>,
+    listen_peer: &[String],
+    advertised: Option<&Vec<String>>,
+    discovery: Option<&JoinUrl>,
+) -> Result<Reach, ConfigError> {
+    let given: Vec<&str> = match reading.is_given("listen-peer-urls") {
+        true => listen_peer.iter().map(String::as_str).collect(),
+        false => vec![LISTEN_PEERS],
+    };
+    let secured = |url: &&str| PeerUrl::parse(&url.replacen("http://", "https://", 1));
+    let listen = given.iter().map(secured).collect::<Result<Vec<_>, _>>().map_err(ConfigError)?;
+    let advertised = advertised.into_iter().flatten();
+    let fixed_urls = advertised.map(|url| url.replacen("http://", "https://", 1)).collect();
+    Ok(Reach { listen, fixed_urls, hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts) })
+}
+
+fn autopilot(reading: &mut Reading<'_>) -> Result<Autopilot, ConfigError> {
+    Ok(Autopilot {
+        voters_max: reading.number("voters", 0..=limits::VOTERS_MAX.into())? as u32,
+        replace_after_s: replace_after(reading)?.as_secs() as u32,
+        learners_max: match reading.is_given("max-learners") {
+            true => reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())? as u32,
+            false => limits::LEARNERS_WITH_AUTOPILOT,
+        },
+    })
 }
 
 fn data_dir(
@@ -131,7 +254,11 @@ fn data_dir(
     let state = surroundings.environment.get("STATE_DIRECTORY").and_then(|list| list.split(':').next());
     let (path, how) = match state.filter(|state| !state.is_empty()) {
         Some(state) => (PathBuf::from(state), "STATE_DIRECTORY"),
-        None => (surroundings.directory.join(format!("{name}.solder")), "default"),
+        // As it was before boards were called by their hosts' names.
+        None if !reading.is_given("name") => {
+            (surroundings.directory.join(reading.written.role.data_dir(DEFAULT_NAME)), "default")
+        }
+        None => (surroundings.directory.join(reading.written.role.data_dir(name)), "default"),
     };
     reading.derive("data-dir", path.display().to_string(), how);
     Ok(path)
@@ -156,7 +283,7 @@ fn advertise_client_urls(
     if !urls.is_empty() {
         return Ok(urls.iter().map(Url::to_string).collect());
     }
-    if !reading.is_given("listen-client-urls") {
+    if !reading.is_given("listen-client-urls") && reading.written.role == Role::Member {
         let urls = vec!["http://localhost:2379".to_string()];
         reading.derive(KEY, urls.clone(), "default");
         return Ok(urls);

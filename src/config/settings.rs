@@ -2,11 +2,17 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::logging;
+use crate::{
+    join::JoinUrl,
+    logging,
+    member::{Autopilot, Reach},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub name: String,
+    /// Nobody chose it: where it is taken, another will do.
+    pub is_default_name: bool,
     pub data_dir: PathBuf,
     pub listen_client: Vec<SocketAddr>,
     /// For /metrics and /health alone, beside those of clients.
@@ -18,6 +24,14 @@ pub struct Settings {
     /// Names and peer URLs of all that begin together, this one among them; or of those that are there, to join them.
     pub initial_cluster: BTreeMap<String, Vec<String>>,
     pub cluster_state: ClusterState,
+    /// How a board without data becomes a member.
+    pub discovery: Option<JoinUrl>,
+    /// How others reach this board once they are invited.
+    pub reach: Option<Reach>,
+    /// What a cluster that this board founds is to look after by itself, once boards join it.
+    pub autopilot: Autopilot,
+    /// From its founding on.
+    pub is_autopilot_from_the_first: bool,
     /// The surviving data is to become a cluster of this member alone.
     pub force_new_cluster: bool,
     /// For https peer URLs.
@@ -37,6 +51,10 @@ pub struct Settings {
     /// Host names on loopback beside our own; `*`: all.
     pub host_whitelist: Vec<String>,
     pub watch_progress_interval: Duration,
+    /// Others than this board itself may have discovery tokens made.
+    pub discovery_public: bool,
+    /// Discovery is all that is served.
+    pub discovery_alone: bool,
     /// Requests that take longer are named in the log.
     pub slow_request: Duration,
     pub log: logging::Options,

@@ -7,6 +7,7 @@ use super::{
     file::{self, Entry},
     keys::{KEYS, Key},
     nearest::{nearest, suggestion},
+    role::Role,
 };
 
 /// Where a value stands.
@@ -54,6 +55,7 @@ pub(super) struct Value {
 pub(super) struct Written {
     /// Without those that stand nowhere.
     values: BTreeMap<&'static str, Value>,
+    pub(super) role: Role,
     pub(super) profile: Option<Profile>,
     pub(super) warnings: Vec<String>,
 }
@@ -62,8 +64,12 @@ impl Written {
     /// From all places, the lowest first, each covering those before it.
     pub(super) fn gather(flags: &Flags, surroundings: &Surroundings) -> Result<Written, ConfigError> {
         let given = Written::given(flags, surroundings);
-        let mut written =
-            Written { values: BTreeMap::new(), profile: None, warnings: misspelt(surroundings) };
+        let mut written = Written {
+            values: BTreeMap::new(),
+            role: flags.role,
+            profile: None,
+            warnings: misspelt(surroundings),
+        };
         if let Some(path) = config_file(&given, surroundings)? {
             written.add_file(path)?;
         }
@@ -127,10 +133,11 @@ impl Written {
     /// What stands for this key, or its default.
     pub(super) fn value(&self, name: &str) -> Value {
         let key = Key::find(name).unwrap_or_else(|| panic!("no key is called {name}"));
-        self.values.get(key.name).cloned().unwrap_or_else(|| Value {
-            text: key.used().map_or("", |used| used.default).into(),
-            source: Source::Default,
-        })
+        let default = || self.role.default(key.name).or(key.used().map(|used| used.default));
+        self.values
+            .get(key.name)
+            .cloned()
+            .unwrap_or_else(|| Value { text: default().unwrap_or_default().into(), source: Source::Default })
     }
 
     /// All that stands somewhere.

@@ -37,8 +37,16 @@ pub(super) struct Connection {
     held: usize,
     /// The peer will send nothing more.
     pub ended: bool,
+    ends: Ends,
+}
+
+/// Where a connection's ends are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
     /// The socket's own address is one that only this board can reach.
-    is_loopback: bool,
+    pub to_loopback: bool,
+    /// The peer is on this board.
+    pub from_loopback: bool,
 }
 
 impl Drop for Connection {
@@ -80,12 +88,16 @@ async fn serve<H: Handler>(connection: &mut Connection, head: RequestHead, handl
 }
 
 impl Connection {
-    pub(super) fn new(shared: Rc<Shared>, link: Link, is_loopback: bool) -> Connection {
+    pub(super) fn new(shared: Rc<Shared>, link: Link, ends: Ends) -> Connection {
         let link = Rc::new(link);
         let id = shared.add(&link);
         shared.enter(&link, Phase::Head);
         let (input, head) = (Vec::new(), 0..0);
-        Connection { shared, link, id, input, head, at: 0, held: 0, ended: false, is_loopback }
+        Connection { shared, link, id, input, head, at: 0, held: 0, ended: false, ends }
+    }
+
+    pub(super) fn is_from_loopback(&self) -> bool {
+        self.ends.from_loopback
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -270,7 +282,7 @@ impl Connection {
 
     fn check(&self, head: &RequestHead) -> Result<(), Refusal> {
         let header = |name| head.header(self.head_bytes(), name);
-        self.shared.guard.check(self.is_loopback, header("host"), header("origin"))
+        self.shared.guard.check(self.ends.to_loopback, header("host"), header("origin"))
     }
 
     /// Tells why, and ends the connection.
@@ -350,7 +362,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         let link = Link::new(Async::new(socket).expect("a socket"));
         let shared = Rc::new(Shared::new(Options::default()));
-        let connection = Connection::new(shared, link, true);
+        let connection = Connection::new(shared, link, Ends { to_loopback: true, from_loopback: true });
         assert_eq!(connection.input.capacity(), 0);
         let (link_bytes, future) = (size_of::<Link>(), run(connection, Rc::new(Nothing)));
         let bytes = link_bytes + size_of_val(&future);

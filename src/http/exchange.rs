@@ -68,6 +68,11 @@ impl<'a> Exchange<'a> {
         self.head.header(self.connection.head_bytes(), name)
     }
 
+    /// Does the peer run on this board?
+    pub fn is_from_here(&self) -> bool {
+        self.connection.is_from_loopback()
+    }
+
     /// The whole body, once; empty afterwards. Answers `100 Continue` first if the client waits for it. After an error
     /// the handler answers, and the connection is closed.
     pub async fn body(&mut self, bytes_max: usize) -> Result<Vec<u8>, BodyError> {

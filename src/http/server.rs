@@ -17,7 +17,7 @@ use crate::logging::Seldom;
 use super::{
     Handler, Listener,
     answer::{self, Afterwards, Extent},
-    connection::{self, Connection},
+    connection::{self, Connection, Ends},
     limits::Options,
     link::Link,
     shared::Shared,
@@ -77,7 +77,7 @@ async fn accept<H: Handler>(
     loop {
         for _ in 0..ACCEPTED_MAX {
             match listener.socket.accept().await {
-                Ok((socket, _)) => welcome(socket, &shared, &handler, &executor),
+                Ok((socket, from)) => welcome(socket, from.ip(), &shared, &handler, &executor),
                 Err(error) => recover(&listener, &error, &mut told).await,
             }
         }
@@ -98,6 +98,7 @@ async fn recover(listener: &Listener, error: &io::Error, told: &mut Seldom) {
 
 fn welcome<H: Handler>(
     socket: Async<TcpStream>,
+    from: IpAddr,
     shared: &Rc<Shared>,
     handler: &Rc<H>,
     executor: &LocalExecutor<'static>,
@@ -105,8 +106,9 @@ fn welcome<H: Handler>(
     if shared.links.borrow().len() >= shared.limits.connections_max {
         return turn_away(&socket);
     }
-    let is_loopback = socket.get_ref().local_addr().is_ok_and(|local| is_loopback(local.ip()));
-    let connection = Connection::new(shared.clone(), Link::new(socket), is_loopback);
+    let to_loopback = socket.get_ref().local_addr().is_ok_and(|local| is_loopback(local.ip()));
+    let ends = Ends { to_loopback, from_loopback: is_loopback(from) };
+    let connection = Connection::new(shared.clone(), Link::new(socket), ends);
     executor.spawn(connection::run(connection, handler.clone())).detach();
 }
 

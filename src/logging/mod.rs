@@ -28,7 +28,10 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-pub use self::seldom::{LeftOut, Seldom};
+pub use self::{
+    seldom::{LeftOut, Seldom},
+    time::utc,
+};
 
 /// Longest line. A journal's own default is 48 KiB; what a person reads is far less.
 const LINE_BYTES_MAX: usize = 4096;

@@ -7,11 +7,19 @@ use std::{
 
 pub(super) fn write(text: &mut String, now: SystemTime) {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = date(since.as_secs() / 86_400);
-    let second = since.as_secs() % 86_400;
+    let _ = write!(text, "{}.{:03}Z", date_and_time(since.as_secs()), since.subsec_millis());
+}
+
+/// Whole seconds since 1970, as lines of the log tell them.
+pub fn utc(seconds: u64) -> String {
+    format!("{}Z", date_and_time(seconds))
+}
+
+fn date_and_time(seconds: u64) -> String {
+    let (year, month, day) = date(seconds / 86_400);
+    let second = seconds % 86_400;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let millis = since.subsec_millis();
-    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z");
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// The Gregorian date of a day counted from 1970-01-01. Years begin in March here, so that the leap day comes last, and

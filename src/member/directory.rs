@@ -5,10 +5,11 @@
 //!     LOCK           held (flock) by the process that serves; holds its pid, for the message to a second one
 //!     member.toml    format, ids, name, incarnation: written before anything else is made
 //!     wal/  db/      see their floors
+//!     tls/           this board's keys and certificates, where boards join by themselves: see `peer`
 //! ```
 //!
 //! A crash while it is made leaves `LOCK`, perhaps `member.toml.new`, or all of `member.toml`: the next start goes on from
-//! there. Where anything else stands and `member.toml` does not, the directory is somebody else's and is not touched.
+//! there. `tls/` may be there before a board is anybody: its key is what it becomes somebody with. Where anything else stands and `member.toml` does not, the directory is somebody else's and is not touched.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -32,6 +33,7 @@ const FORMAT: u32 = 1;
 const LOCK: &str = "LOCK";
 const MEMBER: &str = "member.toml";
 const MEMBER_NEW: &str = "member.toml.new";
+const TLS: &str = "tls";
 
 /// Who this member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,10 @@ impl DataDir {
 
     pub(super) fn db(&self) -> PathBuf {
         self.path.join("db")
+    }
+
+    pub(super) fn tls(&self) -> PathBuf {
+        self.path.join(TLS)
     }
 
     pub(super) fn wal(&self) -> PathBuf {
@@ -156,7 +162,7 @@ fn check_empty(path: &Path) -> Result<(), OpenError> {
     let failed = |error| io_error(path, "cannot be listed", &error);
     for file in fs::read_dir(path).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
-        if name != LOCK && name != MEMBER_NEW && name != "lost+found" {
+        if name != LOCK && name != MEMBER_NEW && name != TLS && name != "lost+found" {
             return Err(OpenError::NotOurs {
                 path: path.to_path_buf(),
                 file: name.to_string_lossy().into_owned(),

@@ -16,6 +16,7 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -25,7 +26,7 @@ use std::{
 use async_io::Timer;
 
 use crate::{
-    peer::{PeerFigures, Peers},
+    peer::{BoardTls, PeerFigures, Peers},
     replica::PeerMessage,
     types::{Bytes, Command, Error, MembershipChange, NodeId},
 };
@@ -39,6 +40,7 @@ use super::{
     open::{Opened, TRANSFER_PIECE_BYTES},
     pulse::{Beats, Pulse},
     questions::Desk,
+    reception,
     reply::{Query, Slot},
     store_thread::{self, StoreJob},
     threads::Threads,
@@ -108,9 +110,11 @@ pub(super) struct Engine {
     peers: RefCell<Option<Peers>>,
     pub(super) desk: RefCell<Desk>,
     pub(super) checks: Checks,
+    /// What boards that join trust; made when the first one is invited.
+    pub(super) trust: RefCell<Option<BoardTls>>,
     beats: Beats,
     /// Held as long as anything of the member lives.
-    _dir: DataDir,
+    dir: DataDir,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +129,7 @@ impl Engine {
     pub(super) fn start(opened: Opened, peers: Option<Peers>) -> Rc<Engine> {
         let inbox = Arc::new(Inbox::default());
         let beats = Beats::new();
-        let Opened { options, identity, mut replica, store, roll, leases, backend, log, dir } = opened;
+        let Opened { options, identity, mut replica, store, roll, leases, backend, log, trust, dir } = opened;
         let header = Header {
             cluster: identity.cluster,
             member: identity.member,
@@ -136,10 +140,10 @@ impl Engine {
         let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
         core.roll_changed().expect("the level was looked at when the store was opened");
         core.heed_corruption(&[]);
-        let replay_until = core.replica.node().last().index.next();
+        core.take_over_alarm();
         let keeper = store_thread::Options {
             origin: identity.member,
-            replay_until,
+            replay_until: core.replay_until,
             piece_bytes: TRANSFER_PIECE_BYTES,
             flush_interval: options.flush_interval,
             pending_bytes_max: options.store.pending_bytes_max,
@@ -161,9 +165,27 @@ impl Engine {
             peers: RefCell::new(peers),
             desk: RefCell::default(),
             checks: Checks::default(),
+            trust: RefCell::new(trust),
             beats,
-            _dir: dir,
+            dir,
         })
+    }
+
+    /// Boards that want to join are heard from now on.
+    pub(super) fn receive(self: &Rc<Engine>) {
+        if let Some(peers) = &*self.peers.borrow() {
+            peers.set_reception(reception::desk(self));
+        }
+    }
+
+    /// Errors: this member has none, as one that is about to stop.
+    pub(super) fn with_peers<T>(&self, act: impl FnOnce(&Peers) -> Result<T, String>) -> Result<T, String> {
+        let peers = self.peers.borrow();
+        act(peers.as_ref().ok_or("this member has no peers, or is stopping")?)
+    }
+
+    pub(super) fn tls_dir(&self) -> PathBuf {
+        self.dir.tls()
     }
 
     /// To be done in the next turn.
@@ -299,6 +321,10 @@ impl Engine {
         if ticked && core.wants_round_trips() {
             let figures = self.peer_figures();
             core.round_trips(figures.iter().filter_map(|peer| Some((peer.id, peer.round_trip?))));
+        }
+        if ticked && core.wants_sightings() {
+            let figures = self.peer_figures();
+            core.sighted(|id| figures.iter().any(|peer| peer.id == id && peer.is_active));
         }
         self.tell_peers(&mut core);
         if let Some(revision) = core.keys_to_check.take() {

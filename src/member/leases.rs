@@ -122,7 +122,7 @@ impl Member {
         let ttl_s = self.engine.look(|core| core.leases.lessor.ttl_s(ttl_s));
         loop {
             let chosen = if id.is_none() { LeaseId(fastrand::i64(1..)) } else { id };
-            match self.engine.propose(&Command::LeaseGrant { id: chosen, ttl_s }).await {
+            match self.engine.propose_for_client(&Command::LeaseGrant { id: chosen, ttl_s }).await {
                 Ok(applied) => match applied.outcome {
                     Outcome::LeaseGranted { id, ttl_s, .. } => return Ok((id, ttl_s)),
                     outcome => unreachable!("a grant led to {outcome:?}"),
@@ -134,7 +134,7 @@ impl Member {
     }
 
     pub async fn lease_revoke(&self, id: LeaseId) -> Result<(), Error> {
-        self.engine.propose(&Command::LeaseRevoke { id, only_in: None }).await.map(drop)
+        self.engine.propose_for_client(&Command::LeaseRevoke { id, only_in: None }).await.map(drop)
     }
 
     /// The TTL granted; `None`: there is no such lease (any more).
@@ -164,6 +164,9 @@ impl Member {
     }
 
     async fn ask_lessor(&self, question: Question) -> Result<Reply, Error> {
+        if self.is_corrupt() {
+            return Err(Error::Corrupt);
+        }
         self.ask_leader(question, |member, question| async move { member.answer_as_leader(question).await })
             .await
     }
@@ -181,6 +184,9 @@ impl Member {
             Question::Leases => {
                 self.leads().await?;
                 Ok(Reply::Leases(self.engine.look(|core| core.leases.lessor.ids())))
+            }
+            Question::Roles => {
+                Ok(self.engine.look(|core| core.whys()).map_or(Reply::NotLeading, Reply::Roles))
             }
         }
     }

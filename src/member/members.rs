@@ -10,10 +10,14 @@ use futures_lite::future;
 
 use crate::{
     peer::{PeerFigures, PeerUrl},
-    types::{Bytes, ClusterChange, Command, Error, MemberRow, MembershipChange, NodeId, limits},
+    replica::{Question, Reply},
+    types::{Bytes, ClusterChange, Command, Error, MemberRow, MembershipChange, NodeId, RoleChange},
 };
 
-use super::{Member, MemberInfo, engine::Ask, open::id_of, reply::Slot};
+use super::{
+    ClusterSettings, ClusterSettingsChange, Member, MemberInfo, MemberRole, core::autopilot, engine::Ask,
+    open::id_of, reply::Slot, settings::check_timeouts_ms,
+};
 
 /// etcd's `minNoLeaderPeriods`.
 const LEADERLESS_ELECTIONS: u32 = 3;
@@ -24,10 +28,25 @@ impl Member {
         self.engine.identity.member
     }
 
+    pub fn name(&self) -> String {
+        self.engine.identity.name.clone()
+    }
+
     /// Does it only listen?
     pub fn is_learner(&self) -> bool {
         let id = self.id();
         self.engine.look(|core| core.replica.node().membership().learners.contains(&id))
+    }
+
+    /// Is it a learner of etcd's kind, which is on its way to vote and serves nobody yet? Where the cluster chooses its voters,
+    /// learners stay, and serve as all do.
+    pub fn only_listens(&self) -> bool {
+        self.is_learner() && self.engine.look(|core| core.roll.cluster.voters_max == 0)
+    }
+
+    /// Does it hold something else than the others, so that it answers nobody?
+    pub fn is_corrupt(&self) -> bool {
+        self.engine.look(|core| core.is_corrupt)
     }
 
     /// The newest kind of entry that all members know; 0: that is not settled yet.
@@ -55,30 +74,57 @@ impl Member {
         self.engine.peer_figures()
     }
 
-    /// Heartbeat and election, in milliseconds, as all members use them.
-    pub async fn timeouts_ms(&self) -> Result<(u32, u32), Error> {
+    /// What holds for all members.
+    pub async fn cluster_settings(&self) -> Result<ClusterSettings, Error> {
         self.read_barrier().await?;
-        Ok(self.timeouts_here_ms())
+        Ok(self.settings_here())
     }
 
-    fn timeouts_here_ms(&self) -> (u32, u32) {
-        self.engine.look(|core| core.timeouts_ms())
+    fn settings_here(&self) -> ClusterSettings {
+        self.engine.look(|core| {
+            let row = &core.roll.cluster;
+            ClusterSettings {
+                timeouts_ms: core.timeouts_ms(),
+                voters_max: row.voters_max,
+                replace_after_s: row.replace_after_s,
+                learners_max: row.learners_max,
+            }
+        })
     }
 
     /// For all members, and at once. `None` stays as it is. What they are from now on.
     ///
-    /// Errors: `BadTimeouts`, before anything is proposed.
-    pub async fn set_timeouts_ms(
+    /// Errors: `BadTimeouts`, `OutOfRange`, before anything is proposed; `NotCapable` if a member does not know the setting.
+    pub async fn change_cluster_settings(
         &self,
-        heartbeat: Option<u32>,
-        election: Option<u32>,
-    ) -> Result<(u32, u32), Error> {
-        let known = self.timeouts_ms().await?;
-        let wanted = (heartbeat.unwrap_or(known.0), election.unwrap_or(known.1));
-        check_timeouts_ms(wanted.0, wanted.1)?;
-        let change = ClusterChange { timeouts_ms: Some(wanted), level: None };
-        self.propose(Command::UpdateCluster(change)).await?;
-        Ok(wanted)
+        change: ClusterSettingsChange,
+    ) -> Result<ClusterSettings, Error> {
+        let known = self.cluster_settings().await?;
+        let timeouts = change.timeouts_ms(known.timeouts_ms);
+        timeouts.map_or(Ok(()), |(heartbeat, election)| check_timeouts_ms(heartbeat, election))?;
+        let autopilot = change.autopilot(&known)?;
+        if let Some(change) = autopilot {
+            self.propose(Command::Autopilot(change)).await?;
+        }
+        if timeouts.is_some() {
+            self.propose(Command::UpdateCluster(ClusterChange { timeouts_ms: timeouts, level: None }))
+                .await?;
+        }
+        Ok(ClusterSettings { timeouts_ms: timeouts.unwrap_or(known.timeouts_ms), ..self.settings_here() })
+    }
+
+    /// Why each member is what it is, as the leader says, in the order of their ids. None: people say who votes.
+    pub async fn roles(&self) -> Result<Vec<MemberRole>, Error> {
+        self.read_barrier().await?;
+        if self.engine.look(|core| core.roll.cluster.voters_max == 0) {
+            return Ok(Vec::new());
+        }
+        let asked = self.ask_leader(Question::Roles, |member, question| async move {
+            member.answer_as_leader(question).await
+        });
+        let Reply::Roles(whys) = asked.await? else { return Err(Error::NotReady) };
+        let since_s = |id| self.engine.look(|core| core.roll.row(id).map_or(0, |row| row.since_s));
+        Ok(whys.into_iter().map(|(id, why)| MemberRole { id, since_s: since_s(id), why }).collect())
     }
 
     /// In the order of their ids.
@@ -90,7 +136,7 @@ impl Member {
     }
 
     /// Of itself it knows more than the store does in the first moments.
-    fn members_here(&self) -> Vec<MemberInfo> {
+    pub(super) fn members_here(&self) -> Vec<MemberInfo> {
         let mut infos = self.engine.look(|core| core.roll.infos(core.replica.node().membership()));
         let options = &self.engine.options;
         if let Some(me) = infos.iter_mut().find(|info| info.id == self.id() && info.name.is_empty()) {
@@ -111,6 +157,11 @@ impl Member {
     ) -> Result<(MemberInfo, Vec<MemberInfo>), Error> {
         self.check_addition(is_learner)?;
         self.read_barrier().await?;
+        // A board that has just joined did not know that it is a learner when it was asked; now it does. It could hand the change
+        // on, but not say what came of it if the leader is the only voter (see `add`): a learner's own log is no proof.
+        if self.is_learner() {
+            return Err(Error::IsLearner);
+        }
         let (taken, learners) = self.engine.look(|core| {
             let learners = core.replica.node().membership().learners.len();
             (core.roll.has_peer_url(&peer_urls, None), learners)
@@ -118,17 +169,38 @@ impl Member {
         if taken {
             return Err(Error::PeerUrlExists);
         }
-        if is_learner && learners >= self.engine.options.learners_max {
+        if is_learner && learners >= self.learners_max() {
             return Err(Error::TooManyLearners);
         }
         let id = self.new_id(&peer_urls);
-        let row = MemberRow { peer_urls, ..MemberRow::default() };
+        let row = MemberRow { peer_urls, since_s: self.since_s(), ..MemberRow::default() };
         let change =
             if is_learner { MembershipChange::AddLearner(id) } else { MembershipChange::AddVoter(id) };
         self.add(id, change, row.encode()).await?;
         let members = self.members_here();
         let added = MemberInfo { id, peer_urls: row.peer_urls, is_learner, ..MemberInfo::default() };
         Ok((added, members))
+    }
+
+    /// The cluster's, or where it has none this member's own.
+    pub(super) fn learners_max(&self) -> usize {
+        match self.engine.look(|core| core.roll.cluster.learners_max) {
+            0 => self.engine.options.learners_max,
+            settled => settled as usize,
+        }
+    }
+
+    /// Now, if all members read rows that say so.
+    fn since_s(&self) -> u64 {
+        if self.cluster_level() >= autopilot::LEVEL { autopilot::now_s() } else { 0 }
+    }
+
+    /// As entries that change a role say it.
+    fn role_change(&self) -> Bytes {
+        match self.since_s() {
+            0 => Bytes::default(),
+            since_s => RoleChange { since_s, why: String::new() }.encode(),
+        }
     }
 
     /// The second voter has to agree to being added, which it can only once it has been told that it is. So the first, without
@@ -153,7 +225,7 @@ impl Member {
     }
 
     /// Drawn, and not made of a clock as etcd's: those of boards may say 1970.
-    fn new_id(&self, peer_urls: &[String]) -> NodeId {
+    pub(super) fn new_id(&self, peer_urls: &[String]) -> NodeId {
         let drawn = fastrand::u64(..).to_be_bytes();
         NodeId(id_of(peer_urls.iter().map(String::as_bytes).chain([&drawn[..]])))
     }
@@ -172,7 +244,7 @@ impl Member {
         }
         self.known(id).await?;
         self.check_promotion(id)?;
-        self.change_members(MembershipChange::Promote(id), Bytes::default()).await?;
+        self.change_members(MembershipChange::Promote(id), self.role_change()).await?;
         Ok(self.members_here())
     }
 
@@ -248,7 +320,7 @@ impl Member {
     }
 
     /// One change at a time, and none before the leader has committed in its term: that passes, so it is asked again.
-    async fn change_members(&self, change: MembershipChange, info: Bytes) -> Result<(), Error> {
+    pub(super) async fn change_members(&self, change: MembershipChange, info: Bytes) -> Result<(), Error> {
         let give_up = Instant::now() + self.engine.request_timeout();
         loop {
             match self.try_change(change, info.clone()).await {
@@ -277,36 +349,4 @@ pub fn is_peer_url(url: &str) -> bool {
 
 fn majority_of(voters: usize) -> usize {
     voters / 2 + 1
-}
-
-fn check_timeouts_ms(heartbeat: u32, election: u32) -> Result<(), Error> {
-    let fits = heartbeat > 0
-        && (1..=limits::ELECTION_MS_MAX).contains(&election)
-        && u64::from(election) >= u64::from(limits::HEARTBEATS_AN_ELECTION) * u64::from(heartbeat);
-    if fits { Ok(()) } else { Err(Error::BadTimeouts { heartbeat, election }) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_timeouts_fit() {
-        for (heartbeat, election) in [(1, 5), (100, 1000), (10_000, 50_000)] {
-            assert_eq!(check_timeouts_ms(heartbeat, election), Ok(()));
-        }
-        let text = |heartbeat, election| {
-            check_timeouts_ms(heartbeat, election).map_err(|error| error.to_string()).unwrap_err()
-        };
-        assert_eq!(text(0, 1000), "--heartbeat-interval must be >0 (set to 0ms)");
-        assert_eq!(text(100, 0), "--election-timeout must be >0 (set to 0ms)");
-        assert_eq!(
-            text(100, 50_001),
-            "--election-timeout[50001ms] is too long, and should be set less than 50000ms"
-        );
-        assert_eq!(
-            text(u32::MAX, 1000),
-            "--election-timeout[1000ms] should be at least as 5 times as --heartbeat-interval[4294967295ms]"
-        );
-    }
 }

@@ -32,39 +32,49 @@
 //! Here you will not find: sockets, HTTP, who may do what.
 
 mod advice;
+mod authority;
 mod bootstrap;
 mod compactor;
 mod core;
 mod defragment;
 mod digests;
 mod directory;
+mod drawn;
 mod engine;
 mod figures;
 mod flush_thread;
+mod forming;
 mod gather;
+mod hardware;
 mod inbox;
+mod invitations;
 mod leases;
 mod log_thread;
 mod mailbox;
 mod members;
+mod mover;
 mod news;
 mod open;
 mod options;
 mod owed;
 mod parts;
 mod pins;
+mod place;
 mod pulse;
 mod questions;
 mod quota;
 mod range;
+mod reception;
 mod refound;
 mod reply;
 mod requests;
 mod restore;
 mod roll;
+mod settings;
 mod snapshots;
 mod store_thread;
 mod threads;
+mod tokens;
 mod watches;
 
 use std::rc::Rc;
@@ -81,16 +91,23 @@ pub use self::{
     bootstrap::{check_founding, has_data, join},
     core::BEAT_EVERY,
     defragment::defragment,
+    drawn::draw,
     engine::Failure,
-    figures::{Figures, Histogram},
+    figures::{DiskTimes, Figures},
+    hardware::Hardware,
+    invitations::{Autopilot, Invitation, InviteError, Invited, Invitee, Reach},
     leases::TimeToLive,
     members::is_peer_url,
-    open::{OpenError, Opened, open},
-    options::{AutoCompaction, Members, Options, REQUEST_TIMEOUT, Start},
+    mover::resolve,
+    open::{Claim, OpenError, Opened, claim, open},
+    options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
+    place::{address_outward, address_towards},
     pulse::Pulse,
     range::RangeReader,
     restore::{Restoring, restore},
+    settings::{ClusterSettings, ClusterSettingsChange, MemberRole},
     snapshots::SnapshotReader,
+    tokens::Role,
     watches::{WatchEvent, WatchId, WatchMessage, WatchNews, WatchRequest, WatchStream},
 };
 

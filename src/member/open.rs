@@ -7,29 +7,35 @@
 //!
 //! Every step leaves, should the power go in the middle of it, something that the next start goes on from.
 
-use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures_lite::future;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     lease,
-    peer::Peers,
+    peer::{BoardTls, Peers},
     raft,
     replica::{self, Replica, boot},
     store::{Backend, Lmdb, Store, StoreError},
-    types::{Bytes, ClusterId, Command, MemberRow, Membership, NodeId},
+    types::{Bytes, ClusterId, ClusterRow, Command, MemberRow, Membership, NodeId},
     wal::{self, Directory, Disk, Record, Wal, WalError},
 };
 
 use super::{
-    AutoCompaction, Failure, Member, Options,
+    AutoCompaction, Autopilot, Failure, Formation, Member, Options, authority,
     bootstrap::plain,
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
     leases::Leases,
     log_thread::{Log, LogOf},
+    mover,
     options::{DEFAULT_NAME, DEFAULT_PEER_URL, Members, Start},
     questions,
     refound::refound,
@@ -162,13 +168,37 @@ pub struct Opened {
     pub(super) leases: Leases,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) log: Box<dyn Log>,
+    pub(super) trust: Option<BoardTls>,
     /// Let go last.
     pub(super) dir: DataDir,
 }
 
+/// A data directory that is this process's, before it is known what becomes of it.
+pub struct Claim(DataDir);
+
+/// Makes the directory if it is not there, and locks it.
+pub fn claim(data_dir: &Path) -> Result<Claim, OpenError> {
+    DataDir::open(data_dir).map(Claim)
+}
+
 /// Locks and reads everything. Blocks.
 pub fn open(options: Options) -> Result<Opened, OpenError> {
-    let dir = DataDir::open(&options.data_dir)?;
+    claim(&options.data_dir)?.open(options)
+}
+
+impl Claim {
+    /// Where this board's keys are, if it has any.
+    pub fn tls_dir(&self) -> PathBuf {
+        self.0.tls()
+    }
+
+    /// Reads everything. Blocks.
+    pub fn open(self, options: Options) -> Result<Opened, OpenError> {
+        open_in(self.0, options)
+    }
+}
+
+fn open_in(dir: DataDir, options: Options) -> Result<Opened, OpenError> {
     let identity = identify(&options, &dir)?;
     let backend = Arc::new(Lmdb::open(&dir.db(), &options.lmdb)?);
     let path = dir.wal();
@@ -224,7 +254,7 @@ fn assemble<D: Disk + Send + 'static>(
     let log = Box::new(LogOf { wal, members });
     let ttl_min_s = lease::ttl_min_s(options.election);
     let leases = Leases::new(lease::Options { ttl_min_s, ..options.lease }, &store)?;
-    Ok(Opened { options, identity, replica, store, roll, leases, backend, log, dir })
+    Ok(Opened { options, identity, replica, store, roll, leases, backend, log, trust: None, dir })
 }
 
 /// A build that does not know what the others may write must not go on: it would stop in the midst of it.
@@ -297,6 +327,7 @@ pub(super) fn founding(options: &Options) -> (Membership, Vec<(NodeId, Bytes)>) 
         Start::Join { .. } => Vec::new(),
         Start::Alone => founders(&alone(options), &options.cluster_token),
         Start::Together(members) => founders(members, &options.cluster_token),
+        Start::Formed(formation) => return formed(options, formation),
     };
     let membership = Membership::of_voters(founders.iter().map(|(id, _)| *id));
     (membership, founders.iter().map(|(id, row)| (*id, row.encode())).collect())
@@ -315,7 +346,34 @@ pub(super) fn founder(options: &Options) -> Identity {
         }
         Start::Alone => founder_of(&alone(options), &options.cluster_token, name),
         Start::Together(members) => founder_of(members, &options.cluster_token, name),
+        Start::Formed(formation) => founder_by_key(formation, name),
     }
+}
+
+/// Its key is nobody else's, and the same at a second attempt.
+fn founder_by_key(formation: &Formation, name: String) -> Identity {
+    let id = |what: &[u8]| id_of([what, &formation.key[..], formation.token.as_bytes()]);
+    let (cluster, member) = (ClusterId(id(b"cluster")), NodeId(id(b"member")));
+    Identity { cluster, member, name, incarnation: draw(), becomes: None }
+}
+
+/// Alone, with all that the others are to find when they come.
+fn formed(options: &Options, formation: &Formation) -> (Membership, Vec<(NodeId, Bytes)>) {
+    let id = founder_by_key(formation, String::new()).member;
+    let me = MemberRow {
+        name: options.name.clone(),
+        peer_urls: options.peer_urls.clone(),
+        key: formation.key.clone(),
+        board: formation.board.clone(),
+        ..MemberRow::default()
+    };
+    let Autopilot { voters_max, replace_after_s, learners_max } = options.joining;
+    let level = Command::level_known();
+    // What the others are to prove that they know is kept once this member leads; it counts them from then on.
+    let forming = ClusterRow::FORMING_BEGINS;
+    let cluster =
+        ClusterRow { level, voters_max, replace_after_s, learners_max, forming, ..ClusterRow::default() };
+    (Membership::of_voters([id]), vec![(NodeId(0), cluster.encode()), (id, me.encode())])
 }
 
 fn founder_of(members: &Members, token: &str, name: String) -> Identity {
@@ -379,6 +437,12 @@ pub(super) fn replica_options(options: &Options, id: NodeId) -> replica::Options
 pub(super) const TRANSFER_PIECE_BYTES: u64 = 256 << 10;
 
 impl Opened {
+    /// Of a board that joined by itself, or lets others in.
+    #[must_use]
+    pub fn with_trust(self, trust: Option<BoardTls>) -> Opened {
+        Opened { trust, ..self }
+    }
+
     /// Which cluster, which member of it, and which incarnation of that.
     pub fn ids(&self) -> (ClusterId, NodeId, u64) {
         (self.identity.cluster, self.identity.member, self.identity.incarnation)
@@ -393,9 +457,11 @@ impl Opened {
             log::warn!("automatic compaction that keeps nothing is switched off");
         }
         let engine = Engine::start(self, peers);
+        engine.receive();
         let member = Member::new(engine.clone());
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
-        (member, future::or(engine::run(engine), clerk))
+        let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use super::{Autopilot, Hardware, Reach};
 use crate::{
     lease, store,
-    types::{Bugs, ClusterId, NodeId},
+    types::{AutopilotChange, Bugs, Bytes, ClusterId, NodeId},
     wal,
 };
 
@@ -29,6 +30,8 @@ pub struct Options {
     pub client_urls: Vec<String>,
     /// Learners at one time.
     pub learners_max: usize,
+    /// What a board that founds a cluster alone settles for it. `None`: people say who votes.
+    pub autopilot: Option<AutopilotChange>,
     /// Members are added and removed only where those that are there can be reached.
     pub strict_reconfig: bool,
     /// One tick.
@@ -61,6 +64,11 @@ pub struct Options {
     /// The shortest TTL follows from `election`.
     pub lease: lease::Options,
     pub bugs: Bugs,
+    /// How others reach this board once they are invited. `None`: their URLs and certificates are the operator's business.
+    pub reach: Option<Reach>,
+    /// What a cluster that boards join by themselves begins with.
+    pub joining: Autopilot,
+    pub hardware: Hardware,
 }
 
 /// Names and peer URLs.
@@ -76,6 +84,20 @@ pub enum Start {
     Together(Members),
     /// As a member that the cluster has been told of.
     Join { cluster: ClusterId, member: NodeId },
+    /// A cluster of this member at first, which others are to join before it takes writes.
+    Formed(Formation),
+}
+
+/// How a cluster begins that boards form together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formation {
+    /// By which they have found each other.
+    pub token: String,
+    /// How many they are to be.
+    pub size: u32,
+    /// Of the founder: the hash of its public key, and what tells its hardware.
+    pub key: Bytes,
+    pub board: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +121,7 @@ impl Options {
             force_new_cluster: false,
             client_urls: vec!["http://localhost:2379".into()],
             learners_max: 1,
+            autopilot: None,
             strict_reconfig: true,
             heartbeat: Duration::from_millis(100),
             election,
@@ -117,6 +140,9 @@ impl Options {
             slow_request: Duration::from_millis(100),
             lease: lease::Options::default(),
             bugs: Bugs::default(),
+            reach: None,
+            joining: Autopilot::default(),
+            hardware: Hardware::here(),
         }
     }
 

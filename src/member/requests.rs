@@ -71,6 +71,32 @@ impl Engine {
         slot.get().await
     }
 
+    /// For a client: what changes keys or leases waits until the cluster is founded, so that nothing is acknowledged that only
+    /// one board of those that found it has.
+    pub(super) async fn propose_for_client(&self, command: &Command) -> Result<Applied, Error> {
+        if is_of_data(command) {
+            self.founded().await?;
+        }
+        self.propose(command).await
+    }
+
+    async fn founded(&self) -> Result<(), Error> {
+        // A board that has just joined may not have heard of it yet.
+        if self.look(|core| !core.knows_cluster()) {
+            self.barrier().await?;
+            self.look(|core| core.heard_of_cluster());
+        }
+        if self.look(|core| core.awaited_boards().is_none()) {
+            return Ok(());
+        }
+        let founded = self.until(|core| core.awaited_boards().is_none());
+        within(self.request_timeout(), founded).await;
+        match self.look(|core| core.awaited_boards()) {
+            Some((missing, size)) => Err(Error::Founding { missing, size }),
+            None => Ok(()),
+        }
+    }
+
     fn check_room(&self, bytes: u64) -> Result<(), Error> {
         self.look(|core| {
             if core.quota.allows(bytes) {
@@ -123,6 +149,19 @@ fn needs_room(command: &Command) -> bool {
     }
 }
 
+/// Does it change what clients keep here?
+fn is_of_data(command: &Command) -> bool {
+    match command {
+        Command::Put(_)
+        | Command::DeleteRange(_)
+        | Command::Compact { .. }
+        | Command::LeaseGrant { .. }
+        | Command::LeaseRevoke { .. } => true,
+        Command::Txn(txn) => txn.writes(),
+        _ => false,
+    }
+}
+
 impl Member {
     pub(super) fn new(engine: Rc<Engine>) -> Member {
         Member { engine }
@@ -133,9 +172,9 @@ impl Member {
     }
 
     /// Proposes; answers once it is durable and applied. `outcome` is never `Refused`: that is the error.
-    /// `Error::Timeout`: nobody knows whether it takes effect.
+    /// `Error::Timeout`: nobody knows whether it takes effect. `Error::Founding`: the cluster is not founded yet.
     pub async fn propose(&self, command: Command) -> Result<Applied, Error> {
-        self.engine.propose(&command).await
+        self.engine.propose_for_client(&command).await
     }
 
     /// Waits until what was acknowledged before this call can be read here.

@@ -16,6 +16,8 @@ pub(super) struct Roll {
     pub(super) cluster: ClusterRow,
     /// Of members that were added by entries that are not applied yet: they may be needed for these to be.
     coming: BTreeMap<NodeId, MemberRow>,
+    /// Where members were found that are not where their rows say.
+    hints: BTreeMap<NodeId, PeerUrl>,
 }
 
 impl Roll {
@@ -33,8 +35,13 @@ impl Roll {
 
     /// All rows are these now.
     pub(super) fn update(&mut self, rows: &[(NodeId, Bytes)]) {
-        let coming = mem::take(&mut self.coming);
-        *self = Roll::new(rows);
+        let (coming, mut hints) = (mem::take(&mut self.coming), mem::take(&mut self.hints));
+        let before = mem::replace(self, Roll::new(rows));
+        // Who has told where it is need not be guessed at.
+        hints.retain(|id, _| {
+            before.row(*id).map(|row| &row.peer_urls) == self.row(*id).map(|row| &row.peer_urls)
+        });
+        self.hints = hints;
         self.coming = coming.into_iter().filter(|(id, _)| !self.rows.contains_key(id)).collect();
     }
 
@@ -49,6 +56,11 @@ impl Roll {
         }
     }
 
+    /// False: that was known.
+    pub(super) fn heard_of(&mut self, id: NodeId, url: PeerUrl) -> bool {
+        self.rows.contains_key(&id) && self.hints.insert(id, url.clone()) != Some(url)
+    }
+
     pub(super) fn row(&self, id: NodeId) -> Option<&MemberRow> {
         self.rows.get(&id)
     }
@@ -59,7 +71,7 @@ impl Roll {
     }
 
     /// Also of one that is about to be a member.
-    fn newest(&self, id: NodeId) -> Option<&MemberRow> {
+    pub(super) fn newest(&self, id: NodeId) -> Option<&MemberRow> {
         self.rows.get(&id).or(self.coming.get(&id))
     }
 
@@ -94,7 +106,7 @@ impl Roll {
     }
 
     /// For boards that ask. A member whose row this build cannot read is told with an empty one.
-    fn entries(&self, membership: &Membership) -> Vec<RollEntry> {
+    pub(super) fn entries(&self, membership: &Membership) -> Vec<RollEntry> {
         let entry = |id| RollEntry {
             id,
             is_learner: membership.learners.contains(&id),
@@ -105,12 +117,17 @@ impl Roll {
 
     /// Whom peers are to know. A leader's list is the newest there is. Who is to be removed stays until that is applied
     /// here: without the last words of those who stay, a leader that removes itself would never know that it has.
-    pub(super) fn roster(&self, membership: &Membership, me: NodeId, is_leader: bool) -> Roster {
+    pub(super) fn roster(&self, membership: &Membership, me: NodeId, leader: Option<NodeId>) -> Roster {
         let votes = |id| membership.voters.contains(&id);
         let address = |id| MemberAddress {
             id,
             incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
-            urls: self.newest(id).map_or_else(Vec::new, urls),
+            urls: self
+                .newest(id)
+                .map_or_else(Vec::new, urls)
+                .into_iter()
+                .chain(self.hints.get(&id).cloned())
+                .collect(),
             is_kept: votes(me) && votes(id),
             key: self.newest(id).map_or_else(Bytes::new, |row| row.key.clone()),
             votes: votes(id),
@@ -121,7 +138,8 @@ impl Roll {
             members: membership.members().chain(going).filter(|id| *id != me).map(address).collect(),
             removed: membership.removed.iter().copied().filter(|id| !is_going(id)).collect(),
             roll: self.entries(membership),
-            takes_guests: !is_leader,
+            takes_guests: leader != Some(me),
+            is_led: leader.is_some(),
         }
     }
 }
@@ -143,11 +161,11 @@ mod tests {
         let two = three.with(MembershipChange::Remove(NodeId(3))).expect("a member");
         let known = |roster: &Roster| roster.members.iter().map(|member| member.id.0).collect::<Vec<_>>();
         let mut roll = Roll::new(&rows(&[1, 2, 3]));
-        let roster = roll.roster(&two, NodeId(1), false);
+        let roster = roll.roster(&two, NodeId(1), None);
         assert_eq!((known(&roster), roster.removed.len()), (vec![2, 3], 0));
         assert!(!roster.members[1].is_kept, "it does not vote any more");
         roll.update(&rows(&[1, 2]));
-        let roster = roll.roster(&two, NodeId(1), false);
+        let roster = roll.roster(&two, NodeId(1), None);
         assert_eq!((known(&roster), roster.removed), (vec![2], two.removed));
     }
 }

@@ -61,7 +61,7 @@ impl Node {
         if matches!(self.state, State::Leader(_)) && id.index > self.log.commit() && self.log.holds(id) {
             self.commit_to(id.index);
             self.serve_reads();
-            self.leave_if_removed();
+            self.leave_if_no_voter();
         }
     }
 

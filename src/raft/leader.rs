@@ -205,7 +205,7 @@ impl Node {
         if reached > self.log.commit() && is_own {
             self.commit_to(reached);
             self.serve_reads();
-            self.leave_if_removed();
+            self.leave_if_no_voter();
         }
     }
 

@@ -2,7 +2,7 @@
 //! replaced (Raft thesis 4.1).
 //!
 //! Safety rests on four rules, the last three checked by the leader before it appends:
-//! - one member is added or removed at a time, so any majority before and any after share a member;
+//! - one voter more or less at a time, so any majority before and any after share a member;
 //! - the change before is committed;
 //! - the leader has committed an entry of its own term (Ongaro's correction of 2015: without it two leaders can each
 //!   commit with majorities that share nobody);
@@ -14,7 +14,6 @@ use crate::types::{Bytes, Entry, Index, Membership, MembershipChange, NodeId, Pa
 
 use super::{
     Message, Node, Refusal,
-    leader::Leader,
     node::State,
     progress::{Progress, Stage},
     queue::{pop_back_if, pop_front_if},
@@ -106,7 +105,7 @@ impl Node {
         if let Some(refusal) = misfit(self.members.latest(), change) {
             return Err(refusal);
         }
-        if matches!(change, MembershipChange::Promote(_)) && !self.keeps_up(leader, change.node()) {
+        if matches!(change, MembershipChange::Promote(_)) && !self.keeps_up(change.node()) {
             return Err(Refusal::LearnerNotReady);
         }
         self.append_proposal(Payload::Membership { id, change, info })?;
@@ -114,8 +113,9 @@ impl Node {
         Ok(())
     }
 
-    /// Does what this peer has not acknowledged fit into one window, and flow?
-    fn keeps_up(&self, leader: &Leader, id: NodeId) -> bool {
+    /// Leader: does what this peer has not acknowledged fit into one window, and flow?
+    pub fn keeps_up(&self, id: NodeId) -> bool {
+        let State::Leader(leader) = &self.state else { return false };
         leader.peers.get(&id).is_some_and(|peer| {
             peer.stage == Stage::Replicate
                 && peer.matched >= self.log.before().index
@@ -136,9 +136,9 @@ impl Node {
         }
     }
 
-    /// Leader: once its own removal is committed it must go; until then it leads without counting itself (thesis 4.2.2).
-    /// Its last words are the commit index, and to the best of the others that it may stand at once.
-    pub(super) fn leave_if_removed(&mut self) {
+    /// Leader: once its own removal, or demotion, is committed it must go; until then it leads without counting itself
+    /// (thesis 4.2.2). Its last words are the commit index, and to the best of the others that it may stand at once.
+    pub(super) fn leave_if_no_voter(&mut self) {
         if !self.members.is_settled() || self.members.is_voter(self.options.id) {
             return;
         }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::LeaseId;
+use crate::types::{LeaseId, NodeId};
 
 /// Each may be asked as often as one likes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,8 @@ pub enum Question {
     KeepAlive(LeaseId),
     TimeLeft(LeaseId),
     Leases,
+    /// Why each member is what it is. Of level 2.
+    Roles,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,4 +26,6 @@ pub enum Reply {
     TimeLeft(Option<(i64, i64)>),
     /// In order of expiry.
     Leases(Vec<LeaseId>),
+    /// In order of the ids, a sentence for people about each.
+    Roles(Vec<(NodeId, String)>),
 }

@@ -86,10 +86,14 @@ message! {
 }
 
 message! {
-    /// In milliseconds; what is 0 stays as it is.
+    /// The first two in milliseconds, `replace_after` in seconds; what is 0 stays as it is. Negative `voters`: people say who
+    /// votes.
     pub struct ClusterSetRequest {
         heartbeat_interval: u32 = "heartbeatInterval",
         election_timeout: u32 = "electionTimeout",
+        voters: i32,
+        replace_after: u32 = "replaceAfter",
+        max_learners: u32 = "maxLearners",
     }
 }
 
@@ -98,5 +102,34 @@ message! {
         header: Option<ResponseHeader>,
         heartbeat_interval: u32 = "heartbeatInterval",
         election_timeout: u32 = "electionTimeout",
+        /// So many vote at most, and the cluster sees to it. 0: people say who votes; then the next is of no use.
+        voters: u32,
+        /// In seconds.
+        replace_after: u32 = "replaceAfter",
+        /// 0: each member's own setting.
+        max_learners: u32 = "maxLearners",
+    }
+}
+
+message! {
+    /// Why members are what they are, where the cluster sees to it. Not etcd's.
+    pub struct ClusterRolesRequest {}
+}
+
+message! {
+    pub struct ClusterRolesResponse {
+        header: Option<ResponseHeader>,
+        /// None: people say who votes.
+        roles: Vec<MemberRole>,
+    }
+}
+
+message! {
+    pub struct MemberRole {
+        id: u64 = "ID",
+        /// Since when it is voter or learner: Unix seconds, 0 if that is not known.
+        since: u64,
+        /// A sentence for people.
+        why: String,
     }
 }

@@ -26,6 +26,7 @@ mod bytes;
 mod cluster;
 mod enums;
 mod failure;
+mod invite;
 mod kv;
 mod lease;
 mod maintenance;
@@ -40,15 +41,20 @@ mod write;
 pub use auth::{AuthStatusRequest, AuthStatusResponse, AuthUserGetRequest};
 pub use bytes::base64;
 pub use cluster::{
-    ClusterSetRequest, ClusterSettingsRequest, ClusterSettingsResponse, Member, MemberAddRequest,
-    MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
-    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    ClusterRolesRequest, ClusterRolesResponse, ClusterSetRequest, ClusterSettingsRequest,
+    ClusterSettingsResponse, Member, MemberAddRequest, MemberAddResponse, MemberListRequest,
+    MemberListResponse, MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest,
+    MemberRemoveResponse, MemberRole, MemberUpdateRequest, MemberUpdateResponse,
 };
 pub use enums::{
     AlarmAction, AlarmType, CompareResult, CompareTarget, DowngradeAction, EventType, FilterType, SortOrder,
     SortTarget,
 };
 pub use failure::{Failure, StreamMessage};
+pub use invite::{
+    InviteListRequest, InviteListResponse, InviteRequest, InviteResponse, InviteRevokeRequest,
+    InviteRevokeResponse, InviteStatus,
+};
 pub use kv::{
     CompactionRequest, CompactionResponse, Compare, CompareOperand, DeleteRangeRequest, DeleteRangeResponse,
     KeyValue, KeyValueAt, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Settings --> listeners (bound first: a port in use touches no data)
-//!            --> bootstrap (without data: the others are asked)
+//!            --> beginning (without data: the others are asked, or let this board in)
 //!            --> member    (the directory is locked, log and database are read)
 //!            --> doors     (on the executor of the main thread, beside the member's engine)
 //!   SIGTERM  --> doors close and answer what is under way --> the member flushes --> out
@@ -10,6 +10,7 @@
 //!
 //! Here you will not find: decisions. What is decided stands in `config`, `member` and `api`.
 
+mod beginning;
 mod bootstrap;
 mod memory;
 pub mod notify;
@@ -18,6 +19,8 @@ mod signals;
 mod watchdog;
 
 use std::{
+    net::IpAddr,
+    path::PathBuf,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -30,10 +33,13 @@ use crate::{
     api::{Api, Monitor},
     config::Settings,
     http::{self, Handler, Listener},
-    logging,
-    member::{self, Member},
-    peer::{PeerListener, PeerUrl, Peers},
+    join::{Founding, Way},
+    logging, mdns,
+    member::{self, Member, Reach, address_outward},
+    peer::{PeerListener, Peers},
 };
+
+use self::beginning::Beginning;
 
 pub use self::options::member as member_options;
 
@@ -52,27 +58,27 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
     options::raise_descriptors(settings.budget.connections_max);
     let doors = Doors::bind(settings)?;
     notify::starting(START_TIMEOUT);
-    let mut options = options::member(settings);
+    let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     // Before peers are let in: who asks this board meanwhile is told that nobody listens, and need not wait.
-    options.start = bootstrap::start(settings, &options)?;
-    let listeners = peer_doors(settings)?;
-    let opened = member::open(options).map_err(|error| error.to_string())?;
+    let Beginning { options, trust, tls, listen, founding } = beginning::of(settings, &claim)?;
+    let listeners = listen.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>()?;
+    let tls_dir = claim.tls_dir();
+    let opened = claim.open(options).map_err(|error| error.to_string())?.with_trust(trust);
     let executor = Rc::new(LocalExecutor::new());
-    let peers = Peers::start(
-        options::peers(settings, opened.ids()),
-        listeners,
-        executor.clone(),
-        fastrand::Rng::new(),
-    )?;
+    let peers =
+        Peers::start(options::peers(tls, opened.ids()), listeners, executor.clone(), fastrand::Rng::new())?;
     let (member, engine) = opened.start(Some(peers));
+    let founding = founding.map(|founding| executor.spawn(form(member.clone(), founding, tls_dir)));
     let serving = executor.spawn(doors.serve(member, settings.clone(), executor.clone(), begun));
     let ended = async_io::block_on(executor.run(engine));
-    drop(serving);
+    drop((serving, founding));
     ended.map_err(|failure| failure.to_string())
 }
 
-fn peer_doors(settings: &Settings) -> Result<Vec<PeerListener>, String> {
-    settings.listen_peer.iter().map(|url| PeerListener::bind(&PeerUrl::parse(url)?)).collect()
+/// The founder of a cluster lets the others in, once.
+async fn form(member: Member, founding: Founding, tls_dir: PathBuf) {
+    member.begin_forming(&founding.formation, founding.secret).await;
+    smol::unblock(move || Founding::forget(&tls_dir)).await;
 }
 
 /// Where clients come in.
@@ -113,11 +119,13 @@ impl Doors {
             executor.spawn(open_door(self.metrics, open, monitor, executor.clone(), stop.clone())),
         ];
         let watchdog = executor.spawn(watchdog::watch(member.clone()));
+        let speaking =
+            is_to_be_found(&settings).then(|| executor.spawn(speak(member.clone(), settings.clone())));
         let announcing = executor.spawn(announce(member.clone(), settings, at, begun));
         signals::wait().await;
         notify::stopping();
         log::info!("stopping: answering what is under way");
-        drop((watchdog, announcing));
+        drop((watchdog, announcing, speaking));
         stop.ask();
         for door in doors {
             door.await;
@@ -153,10 +161,25 @@ async fn until_ready(member: &Member) {
     }
 }
 
+fn is_to_be_found(settings: &Settings) -> bool {
+    settings.discovery.as_ref().is_some_and(|url| matches!(url.way, Way::Neighbours { .. }))
+}
+
+/// Tells the local network that there is a member here, if it asks.
+async fn speak(member: Member, settings: Settings) {
+    let port = settings.reach.as_ref().map_or(0, Reach::port);
+    let address = || match address_outward() {
+        Some(IpAddr::V4(address)) => Some(address),
+        _ => None,
+    };
+    mdns::announce(&member.name(), port, address).await
+}
+
 /// Says that clients are served, once they are.
 async fn announce(member: Member, settings: Settings, at: Vec<String>, begun: Instant) {
     until_ready(&member).await;
-    let ready = format!("serving clients at {}", at.join(", "));
+    let whom = if settings.discovery_alone { "discovery" } else { "clients" };
+    let ready = format!("serving {whom} at {}", at.join(", "));
     let (dir, took_ms) = (settings.data_dir.display(), begun.elapsed().as_millis());
     log::info!("{ready}; data in {dir}; {took_ms} ms after the start");
     notify::ready(&ready);

@@ -6,7 +6,7 @@ use crate::{
     api,
     config::{self, Settings},
     http, member, peer, store,
-    types::{ClusterId, NodeId},
+    types::{AutopilotChange, ClusterId, NodeId},
 };
 
 /// Files, sockets between threads and the like, beside connections.
@@ -27,6 +27,7 @@ pub fn member(settings: &Settings) -> member::Options {
         start: start(settings),
         force_new_cluster: settings.force_new_cluster,
         learners_max: settings.learners_max,
+        autopilot: autopilot(settings),
         strict_reconfig: settings.strict_reconfig_check,
         heartbeat: settings.heartbeat_interval,
         election: settings.election_timeout,
@@ -51,8 +52,15 @@ pub fn member(settings: &Settings) -> member::Options {
             ..store::LmdbOptions::default()
         },
         slow_request: settings.slow_request,
+        reach: settings.reach.clone(),
+        joining: settings.autopilot,
         ..defaults
     }
+}
+
+fn autopilot(settings: &Settings) -> Option<AutopilotChange> {
+    let voters_max = settings.autopilot.voters_max;
+    (settings.is_autopilot_from_the_first && voters_max > 0).then(|| settings.autopilot.change())
 }
 
 fn start(settings: &Settings) -> member::Start {
@@ -64,10 +72,10 @@ fn start(settings: &Settings) -> member::Start {
 
 /// Who calls, and what it may cost.
 pub(super) fn peers(
-    settings: &Settings,
+    tls: Option<peer::Tls>,
     (cluster, member, incarnation): (ClusterId, NodeId, u64),
 ) -> peer::Options {
-    peer::Options { tls: peer_tls(settings), ..peer::Options::new(cluster, member, incarnation) }
+    peer::Options { tls, ..peer::Options::new(cluster, member, incarnation) }
 }
 
 pub(super) fn peer_tls(settings: &Settings) -> Option<peer::Tls> {
@@ -85,6 +93,12 @@ pub(super) fn api(settings: &Settings) -> api::Options {
         request_bytes_max: settings.request_bytes_max,
         txn_ops_max: settings.txn_ops_max,
         watch_progress_interval: settings.watch_progress_interval,
+        discovery: api::DiscoveryOptions {
+            public: settings.discovery_public,
+            alone: settings.discovery_alone,
+            url: settings.advertise_client_urls[0].clone(),
+            ..api::DiscoveryOptions::default()
+        },
     }
 }
 

@@ -95,7 +95,7 @@ impl Store {
                 apply.command(&command, entry.term())?
             }
             Payload::Membership { change, info, .. } => {
-                apply.membership(*change, info);
+                apply.membership(*change, info)?;
                 Executed::Done(Outcome::None)
             }
         };

@@ -7,13 +7,14 @@ use super::{
 };
 use crate::types::{
     AutopilotChange, Bytes, ClusterChange, ClusterRow, Error, MemberRow, MembershipChange, NodeId, Outcome,
+    RoleChange,
 };
 
 /// Whose row is the cluster's own.
 const CLUSTER: NodeId = NodeId(0);
 
 impl Apply<'_> {
-    pub(super) fn membership(&mut self, change: MembershipChange, info: &[u8]) {
+    pub(super) fn membership(&mut self, change: MembershipChange, info: &[u8]) -> Result<(), StoreError> {
         let next = self.state.membership.with(change);
         let next = next.unwrap_or_else(|| panic!("{change:?} does not fit {:?}", self.state.membership));
         let row = format::member_key(change.node()).to_vec();
@@ -22,10 +23,17 @@ impl Apply<'_> {
                 self.set(Table::Members, row, Some(info.to_vec()));
             }
             MembershipChange::Remove(_) => self.set(Table::Members, row, None),
-            MembershipChange::Promote(_) | MembershipChange::Demote(_) => {}
+            MembershipChange::Promote(id) | MembershipChange::Demote(id) => {
+                if let Some(RoleChange { since_s, .. }) = RoleChange::decode(info) {
+                    let known = self.row(id, MemberRow::decode)?.unwrap_or_default();
+                    let changed = MemberRow { since_s, ..known };
+                    self.set(Table::Members, row, Some(changed.encode().to_vec()));
+                }
+            }
         }
         self.hasher.update(&format::encode_plain(&change));
         self.state.membership = next;
+        Ok(())
     }
 
     pub(super) fn change_member(

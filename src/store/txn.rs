@@ -23,7 +23,7 @@ impl TxnRequest {
     }
 
     /// Is there anything but ranges in one of its branches?
-    pub(super) fn writes(&self) -> bool {
+    pub(crate) fn writes(&self) -> bool {
         self.ops().any(|op| !matches!(op, TxnOp::Range(_)))
     }
 

@@ -28,10 +28,12 @@ pub enum Bug {
     BatchesShareBlock,
     /// store: compaction removes what a transfer has yet to send.
     CompactPastTransfer,
+    /// autopilot: where a voter is to be a learner because it is gone, another one is taken.
+    DemoteTheLiving,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 12] = [
+    pub const ALL: [Bug; 13] = [
         Bug::VoteNotSynced,
         Bug::AckBeforeSync,
         Bug::PersistedByIndexAlone,
@@ -44,6 +46,7 @@ impl Bug {
         Bug::TornBatchAccepted,
         Bug::BatchesShareBlock,
         Bug::CompactPastTransfer,
+        Bug::DemoteTheLiving,
     ];
 }
 

@@ -30,6 +30,8 @@ pub enum Error {
     RequestTooLarge,
     /// This member is catching up: what it holds is between two states. Another one may answer (gRPC: unavailable).
     NotReady,
+    /// This member only listens: what it has may be old, and nobody is to depend on it.
+    IsLearner,
     /// Some member's build does not know this kind of command yet.
     NotCapable,
     NoLeader,
@@ -54,6 +56,18 @@ pub enum Error {
     BadTimeouts {
         heartbeat: u32,
         election: u32,
+    },
+    /// A setting of the cluster.
+    OutOfRange {
+        name: &'static str,
+        given: u32,
+        least: u32,
+        most: u32,
+    },
+    /// The cluster is being founded by so many boards together, of which so many are missing.
+    Founding {
+        missing: u32,
+        size: u32,
     },
     /// The change would leave no voter.
     NotEnoughStartedMembers,
@@ -89,6 +103,7 @@ impl fmt::Display for Error {
             Self::NotReady => {
                 f.write_str("etcdserver: not capable: this member is catching up: ask another one")
             }
+            Self::IsLearner => f.write_str("etcdserver: rpc not supported for learner"),
             Self::NotCapable => f.write_str(
                 "etcdserver: not capable: a member's build does not know this yet: upgrade it first",
             ),
@@ -116,6 +131,12 @@ impl fmt::Display for Error {
                 f.write_str("etcdserver: request timed out, leader transfer took too long")
             }
             Self::BadTimeouts { heartbeat, election } => bad_timeouts(f, *heartbeat, *election),
+            Self::OutOfRange { name, given, least, most } => {
+                write!(f, "{name} is {given}, and can be {least} to {most}")
+            }
+            Self::Founding { missing, size } => {
+                write!(f, "etcdserver: not ready: waiting for {missing} more of {size} boards")
+            }
             Self::NotEnoughStartedMembers => {
                 f.write_str("etcdserver: re-configuration failed due to not enough started members")
             }

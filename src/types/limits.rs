@@ -45,3 +45,35 @@ pub const ELECTION_MS_MAX: u32 = 50_000;
 
 /// So many heartbeats fit into an election, as etcd wants it: one or two may be lost.
 pub const HEARTBEATS_AN_ELECTION: u32 = 5;
+
+/// Voters that a cluster chooses by itself: with nine, four may fail; with more, each write waits for more disks than anybody
+/// has a use for. etcd's advice is seven.
+pub const VOTERS_MAX: u32 = 9;
+
+/// How soon a voter is replaced: not before a link that is cut is known to be, and a restart of the board is over.
+pub const REPLACE_AFTER_S_MIN: u32 = 5;
+
+/// And how late: 30 days.
+pub const REPLACE_AFTER_S_MAX: u32 = 30 * 86_400;
+
+/// Learners in a cluster: each costs the leader the sending of everything.
+pub const LEARNERS_MAX: u32 = 1000;
+
+/// Where the cluster itself says who votes, and nothing was said about learners.
+pub const LEARNERS_WITH_AUTOPILOT: u32 = 100;
+/// Discovery tokens at one time: a token with all its members is 25 KB at the most, so that strangers can make a public service
+/// keep 25 MB. One more is refused until one has ended.
+pub const DISCOVERY_TOKENS_MAX: u64 = 1000;
+
+/// How long a discovery token lives, as with etcd's public service: boards that have not found each other in a week never will.
+pub const DISCOVERY_TTL_S: i64 = 7 * 24 * 3600;
+
+/// The largest cluster that a discovery token can be for. More voters make nothing safer, and each write slower.
+pub const DISCOVERY_SIZE_MAX: u8 = 9;
+
+/// So many members may register beyond a token's size: they learn by their place that they came too late. More are refused, so
+/// that a token is bounded.
+pub const DISCOVERY_LATE_MAX: usize = 16;
+
+/// Longest registration, `NAME=URL,...`: room for a dozen URLs.
+pub const DISCOVERY_VALUE_BYTES_MAX: usize = 1024;

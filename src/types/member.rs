@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Bytes, DecodeError};
 
+/// Of `RoleChange`.
+const ROLE_CHANGE: u8 = 1;
+
 const FIRST: u8 = 1;
 const WITH_AUTOPILOT: u8 = 2;
 
@@ -35,6 +38,20 @@ pub struct MemberRow {
     /// When it became what it is, voter or learner, in Unix seconds by the clock of who saw to it: for people to read. 0: not
     /// known.
     pub since_s: u64,
+}
+
+/// What the entry of a promotion or demotion says beside it, where all members are of level 2; others say nothing.
+///
+/// ```text
+/// | 0       | 1 ..                            |
+/// | version | postcard(since_s, why)          |     version = 1
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleChange {
+    /// `MemberRow::since_s` from then on.
+    pub since_s: u64,
+    /// For who has to be told. Empty: somebody asked for it.
+    pub why: String,
 }
 
 /// What holds for all members.
@@ -77,7 +94,24 @@ impl MemberRow {
     }
 }
 
+impl RoleChange {
+    pub fn encode(&self) -> Bytes {
+        encode(ROLE_CHANGE, self)
+    }
+
+    /// What is none counts for nothing: so did all that older builds wrote there.
+    pub fn decode(bytes: &[u8]) -> Option<RoleChange> {
+        match bytes.split_first() {
+            Some((&ROLE_CHANGE, fields)) => decode(fields).ok(),
+            _ => None,
+        }
+    }
+}
+
 impl ClusterRow {
+    /// In `forming`: so many boards never come. The founder is not ready yet to let the others in.
+    pub const FORMING_BEGINS: u32 = u32::MAX;
+
     /// Heartbeat and election, in milliseconds, if they are settled.
     pub fn timeouts_ms(&self) -> Option<(u32, u32)> {
         Some((self.heartbeat_ms, self.election_ms))
@@ -127,6 +161,17 @@ fn decode<T: DeserializeOwned>(fields: &[u8]) -> Result<T, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_of_roles_come_back_as_they_went() {
+        let change = RoleChange { since_s: 300, why: "why".into() };
+        let bytes = change.encode();
+        assert_eq!(bytes[..], *b"\x01\xac\x02\x03why");
+        assert_eq!(RoleChange::decode(&bytes), Some(change));
+        for other in [&b""[..], b"\x01", b"\x02\x00\x00", b"\x01\x00\x00\x00", b"words"] {
+            assert_eq!(RoleChange::decode(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn rows_come_back_as_they_went() {

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    knobs::{Knobs, certify},
+    knobs::Knobs,
     net::Net,
     support::{
+        certificates::certify,
         client::{Client, Trouble, number},
         server::Server,
     },

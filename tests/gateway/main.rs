@@ -2,6 +2,7 @@
 //! `tests/conformance`.
 
 mod calls;
+mod discovery;
 mod exposition;
 mod large;
 mod raw_values;

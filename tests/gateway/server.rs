@@ -131,6 +131,15 @@ impl Client {
 
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         self.request(method, path, headers, body);
+        self.receive_of(method)
+    }
+
+    /// What is answered to a request that was sent before.
+    pub(crate) fn receive(&mut self) -> Answer {
+        self.receive_of("GET")
+    }
+
+    fn receive_of(&mut self, method: &str) -> Answer {
         let (status, headers) = self.head();
         let mut answer = Answer { status, headers, body: Vec::new(), chunks: Vec::new() };
         if answer.header("transfer-encoding") == Some("chunked") {

@@ -331,7 +331,8 @@ impl Cluster {
                 self.add(new, Membership::default());
                 MembershipChange::AddLearner(new)
             }
-            (3..8, _, Some(learner)) => MembershipChange::Promote(learner),
+            (3..7, _, Some(learner)) => MembershipChange::Promote(learner),
+            (7.., Some(member), _) if self.rng.bool() => MembershipChange::Demote(member),
             (8.., Some(member), _) => MembershipChange::Remove(member),
             _ => return,
         };

@@ -167,7 +167,11 @@ impl Machine {
         if self.chance.one_in(40)
             && let Some(change) = self.chance.member_change(&self.model.membership)
         {
-            let info = Bytes::from(format!("member of entry {}", id.index).into_bytes());
+            let is_of_role = matches!(change, MembershipChange::Promote(_) | MembershipChange::Demote(_));
+            let info = match is_of_role && self.chance.one_in(2) {
+                true => RoleChange { since_s: id.index.0, why: "why".into() }.encode(),
+                false => Bytes::from(format!("member of entry {}", id.index).into_bytes()),
+            };
             let payload = Payload::Membership { id: ProposalId::default(), change, info };
             return Entry { id, payload };
         }

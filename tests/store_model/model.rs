@@ -121,7 +121,14 @@ impl Model {
             MembershipChange::Remove(id) => {
                 self.members.remove(&id);
             }
-            MembershipChange::Promote(_) | MembershipChange::Demote(_) => {}
+            MembershipChange::Promote(id) | MembershipChange::Demote(id) => {
+                if let Some(role) = RoleChange::decode(info) {
+                    let mut row =
+                        self.members.get(&id).and_then(|row| MemberRow::decode(row).ok()).unwrap_or_default();
+                    row.since_s = role.since_s;
+                    self.members.insert(id, row.encode());
+                }
+            }
         }
     }
 

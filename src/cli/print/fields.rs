@@ -1,12 +1,12 @@
 //! `fields`: one field a line, as Go prints it.
 
-use super::{Answer, Health, Snapshot, line, simple::event_name};
+use super::{Answer, Health, Snapshot, line, role_of, simple::event_name};
 use crate::{
     cli::go::{duration, quote},
     rpc::{
         AlarmResponse, DeleteRangeResponse, HashKVResponse, KeyValue, LeaseTimeToLiveResponse,
-        MemberListResponse, PutResponse, RangeResponse, ResponseHeader, ResponseOp, StatusResponse,
-        TxnResponse, WatchResponse,
+        MemberListResponse, MemberRole, PutResponse, RangeResponse, ResponseHeader, ResponseOp,
+        StatusResponse, TxnResponse, WatchResponse,
     },
 };
 
@@ -32,7 +32,8 @@ pub(super) fn print(answer: &Answer<'_>, out: &mut Vec<u8>) -> bool {
             response.leases.iter().for_each(|lease| line!(out, "\"ID\" : {}", lease.id));
         }
         Answer::Alarms(response) => alarms(response, out),
-        Answer::Members(response) => members(response, out),
+        Answer::Members(response) => members(response, &[], out),
+        Answer::Roles { members: response, roles } => members(response, roles, out),
         Answer::Health(all) => all.iter().for_each(|one| health(one, out)),
         Answer::Status(all) => all.iter().for_each(|(endpoint, response)| status(endpoint, response, out)),
         Answer::Hashes(all) => all.iter().for_each(|(endpoint, response)| hash(endpoint, response, out)),
@@ -41,6 +42,27 @@ pub(super) fn print(answer: &Answer<'_>, out: &mut Vec<u8>) -> bool {
             header(&settings.header, out);
             line!(out, "\"HeartbeatInterval\" : {}", settings.heartbeat_interval);
             line!(out, "\"ElectionTimeout\" : {}", settings.election_timeout);
+            if settings.voters > 0 {
+                line!(out, "\"Voters\" : {}", settings.voters);
+                line!(out, "\"ReplaceAfter\" : {}", settings.replace_after);
+                line!(out, "\"MaxLearners\" : {}", settings.max_learners);
+            }
+        }
+        Answer::Invited(invited) => {
+            header(&invited.header, out);
+            line!(out, "\"URL\" : {:?}", invited.url);
+            line!(out, "\"ID\" : {:?}", invited.id);
+            line!(out, "\"TTL\" : {}", invited.ttl);
+        }
+        Answer::Invites(response) => {
+            header(&response.header, out);
+            for invite in &response.invites {
+                line!(out, "\"ID\" : {:?}", invite.id);
+                line!(out, "\"Replica\" : {}", invite.replica);
+                line!(out, "\"Uses\" : {}", invite.uses);
+                line!(out, "\"Used\" : {}", invite.used);
+                line!(out, "\"TTL\" : {}", invite.ttl);
+            }
         }
         Answer::LeaderMoved { .. } | Answer::MemberChanged { .. } => return false,
     }
@@ -129,7 +151,7 @@ fn alarms(response: &AlarmResponse, out: &mut Vec<u8>) {
     }
 }
 
-fn members(response: &MemberListResponse, out: &mut Vec<u8>) {
+fn members(response: &MemberListResponse, roles: &[MemberRole], out: &mut Vec<u8>) {
     header(&response.header, out);
     for member in &response.members {
         line!(out, "\"ID\" : {}", member.id);
@@ -137,6 +159,11 @@ fn members(response: &MemberListResponse, out: &mut Vec<u8>) {
         member.peer_urls.iter().for_each(|url| line!(out, "\"PeerURL\" : {}", quote(url.as_bytes())));
         member.client_urls.iter().for_each(|url| line!(out, "\"ClientURL\" : {}", quote(url.as_bytes())));
         line!(out, "\"IsLearner\" : {}", member.is_learner);
+        if !roles.is_empty() {
+            let role = role_of(roles, member.id);
+            line!(out, "\"Since\" : {}", role.since);
+            line!(out, "\"Why\" : {}", quote(role.why.as_bytes()));
+        }
         line!(out, "");
     }
 }

@@ -3,13 +3,13 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Answer, Done, Health, Style};
+use super::{Answer, Done, Health, Style, role_of};
 use crate::{
     cli::go,
     rpc::{
-        AlarmResponse, DeleteRangeResponse, Event, EventType, HashKVResponse, KeyValue,
-        LeaseTimeToLiveResponse, Member, MemberListResponse, PutResponse, RangeResponse, ResponseHeader,
-        ResponseOp, StatusResponse, TxnResponse, WatchResponse,
+        AlarmResponse, DeleteRangeResponse, Event, EventType, HashKVResponse, InviteStatus, KeyValue,
+        LeaseTimeToLiveResponse, Member, MemberListResponse, MemberRole, PutResponse, RangeResponse,
+        ResponseHeader, ResponseOp, StatusResponse, TxnResponse, WatchResponse,
     },
 };
 
@@ -45,9 +45,30 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
         Answer::ClusterSettings(settings) => with_header(&settings.header)
             .raw("heartbeatInterval", settings.heartbeat_interval)
             .raw("electionTimeout", settings.election_timeout)
+            .number("voters", settings.voters)
+            .number("replaceAfter", settings.replace_after)
+            .number("maxLearners", settings.max_learners)
             .end(),
+        Answer::Invited(invited) => with_header(&invited.header)
+            .text("url", &invited.url)
+            .text("id", &invited.id)
+            .raw("TTL", invited.ttl)
+            .end(),
+        Answer::Invites(response) => {
+            let one = |invite: &InviteStatus| {
+                Object::new()
+                    .text("id", &invite.id)
+                    .raw("replica", invite.replica)
+                    .raw("uses", invite.uses)
+                    .raw("used", invite.used)
+                    .raw("TTL", invite.ttl)
+                    .end()
+            };
+            with_header(&response.header).list("invites", response.invites.iter().map(one)).end()
+        }
         Answer::Members(response) if style.hex => members_hex(response),
         Answer::Members(response) => members(response),
+        Answer::Roles { members, roles } => with_roles(members, roles, style.hex),
         Answer::Health(all) => array(all.iter().map(health)),
         Answer::Status(all) => array(all.iter().map(|(endpoint, response)| status(endpoint, response))),
         Answer::Hashes(all) => array(all.iter().map(|(endpoint, response)| hash(endpoint, response))),
@@ -290,6 +311,24 @@ fn one_member(member: &Member) -> String {
         .list("clientURLs", texts(&member.client_urls))
         .flag("isLearner", member.is_learner)
         .end()
+}
+
+/// As members are listed, with two fields more, which etcd does not have.
+fn with_roles(response: &MemberListResponse, roles: &[MemberRole], hex: bool) -> String {
+    let id = |id: u64| if hex { string(&format!("{id:x}")) } else { id.to_string() };
+    let member = |member: &Member| {
+        let role = role_of(roles, member.id);
+        Object::new()
+            .raw("ID", id(member.id))
+            .text("name", &member.name)
+            .list("peerURLs", texts(&member.peer_urls))
+            .list("clientURLs", texts(&member.client_urls))
+            .flag("isLearner", member.is_learner)
+            .number("since", role.since)
+            .text("why", &role.why)
+            .end()
+    };
+    with_header(&response.header).list("members", response.members.iter().map(member)).end()
 }
 
 fn members(response: &MemberListResponse) -> String {

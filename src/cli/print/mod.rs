@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use super::failure::{Failure, Status};
 use crate::rpc::{
-    AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, Member,
-    MemberListResponse, PutResponse, RangeResponse, ResponseHeader, StatusResponse, TxnResponse,
-    WatchResponse,
+    AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, InviteListResponse,
+    InviteResponse, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
+    LeaseTimeToLiveResponse, Member, MemberListResponse, MemberRole, PutResponse, RangeResponse,
+    ResponseHeader, StatusResponse, TxnResponse, WatchResponse,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ pub(super) enum Format {
     Json,
     Table,
     Fields,
+}
+
+/// Of one member.
+fn role_of(roles: &[MemberRole], id: u64) -> MemberRole {
+    roles.iter().find(|role| role.id == id).cloned().unwrap_or_default()
 }
 
 /// How answers are to look.
@@ -43,19 +48,39 @@ pub(super) enum Answer<'a> {
     Txn(&'a TxnResponse),
     Watch(&'a WatchResponse),
     Grant(&'a LeaseGrantResponse),
-    Revoke { id: i64, response: &'a LeaseRevokeResponse },
+    Revoke {
+        id: i64,
+        response: &'a LeaseRevokeResponse,
+    },
     KeepAlive(&'a LeaseKeepAliveResponse),
-    TimeToLive { response: &'a LeaseTimeToLiveResponse, keys: bool },
+    TimeToLive {
+        response: &'a LeaseTimeToLiveResponse,
+        keys: bool,
+    },
     Leases(&'a LeaseLeasesResponse),
     Alarms(&'a AlarmResponse),
     Members(&'a MemberListResponse),
-    MemberChanged { done: Done<'a>, header: &'a Option<ResponseHeader>, members: &'a [Member] },
+    /// Members, and why they are what they are.
+    Roles {
+        members: &'a MemberListResponse,
+        roles: &'a [MemberRole],
+    },
+    MemberChanged {
+        done: Done<'a>,
+        header: &'a Option<ResponseHeader>,
+        members: &'a [Member],
+    },
     ClusterSettings(&'a ClusterSettingsResponse),
+    Invited(&'a InviteResponse),
+    Invites(&'a InviteListResponse),
     Health(&'a [Health]),
     Status(&'a [(String, StatusResponse)]),
     Hashes(&'a [(String, HashKVResponse)]),
     Snapshot(&'a Snapshot),
-    LeaderMoved { from: u64, to: u64 },
+    LeaderMoved {
+        from: u64,
+        to: u64,
+    },
 }
 
 /// What became of a member.

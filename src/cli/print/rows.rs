@@ -1,9 +1,12 @@
 //! What has columns: `simple` joins them by commas, `table` draws them.
 
-use super::Answer;
+use std::time::Duration;
+
+use super::{Answer, role_of};
 use crate::{
-    cli::go,
-    rpc::{Member, StatusResponse},
+    cli::{go, invite},
+    logging,
+    rpc::{ClusterSettingsResponse, Member, StatusResponse},
 };
 
 pub(super) type Rows = (&'static [&'static str], Vec<Vec<String>>);
@@ -13,6 +16,17 @@ pub(super) fn rows(answer: &Answer<'_>) -> Option<Rows> {
         Answer::Members(response) => {
             let heads = &["ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner"];
             (heads, response.members.iter().map(member).collect())
+        }
+        Answer::Roles { members, roles } => {
+            let heads = &["ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner", "Since", "Why"];
+            let row = |known: &Member| {
+                let role = role_of(roles, known.id);
+                let since = if role.since == 0 { String::new() } else { logging::utc(role.since) };
+                let mut row = member(known);
+                row.extend([since, role.why]);
+                row
+            };
+            (heads, members.members.iter().map(row).collect())
         }
         Answer::Status(all) => {
             let heads = &[
@@ -56,12 +70,35 @@ pub(super) fn rows(answer: &Answer<'_>) -> Option<Rows> {
             ];
             (&["Hash", "Revision", "Total Keys", "Total Size"], vec![row])
         }
+        Answer::Invites(response) => (&["ID", "Role", "Used", "Left"], invite::rows(response)),
         Answer::ClusterSettings(settings) => {
-            let row = [settings.heartbeat_interval, settings.election_timeout];
-            (&["Heartbeat Interval", "Election Timeout"], vec![row.map(|ms| format!("{ms} ms")).to_vec()])
+            let timeouts = [settings.heartbeat_interval, settings.election_timeout];
+            let mut row = timeouts.map(|ms| format!("{ms} ms")).to_vec();
+            let more = autopilot(settings);
+            let heads: &[&str] = match more.is_empty() {
+                true => &["Heartbeat Interval", "Election Timeout"],
+                false => {
+                    &["Heartbeat Interval", "Election Timeout", "Voters", "Replace After", "Max Learners"]
+                }
+            };
+            row.extend(more.into_iter().map(|(_, value)| value));
+            (heads, vec![row])
         }
         _ => return None,
     })
+}
+
+/// What a cluster goes by that chooses its voters.
+pub(super) fn autopilot(settings: &ClusterSettingsResponse) -> Vec<(&'static str, String)> {
+    if settings.voters == 0 {
+        return Vec::new();
+    }
+    let replace_after = Duration::from_secs(settings.replace_after.into());
+    vec![
+        ("voters", settings.voters.to_string()),
+        ("replace-after", go::duration(replace_after)),
+        ("max-learners", settings.max_learners.to_string()),
+    ]
 }
 
 fn member(member: &Member) -> Vec<String> {

@@ -51,8 +51,15 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
         Answer::ClusterSettings(settings) => {
             line!(out, "heartbeat-interval {} ms", settings.heartbeat_interval);
             line!(out, "election-timeout {} ms", settings.election_timeout);
+            rows::autopilot(settings).iter().for_each(|(name, value)| line!(out, "{name} {value}"));
         }
-        Answer::Members(_) | Answer::Status(_) | Answer::Hashes(_) | Answer::Snapshot(_) => {
+        Answer::Invited(invited) => line!(out, "{}", invited.url),
+        Answer::Invites(_)
+        | Answer::Members(_)
+        | Answer::Roles { .. }
+        | Answer::Status(_)
+        | Answer::Hashes(_)
+        | Answer::Snapshot(_) => {
             let Some((_, rows)) = rows::rows(answer) else { return false };
             rows.iter().for_each(|row| line!(out, "{}", row.join(", ")));
         }

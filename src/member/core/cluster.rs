@@ -4,6 +4,7 @@
 //!   this member's name, client URLs, level   --> Publish        whenever the roll says something else
 //!   leader: the time-outs, if there are none --> UpdateCluster  the first board's; later boards take them over
 //!   leader: what all members know            --> UpdateCluster  the level, raised once all have published it
+//!   leader: what a founder brings, and its end -> Autopilot     once alone, and once all that found it are in
 //! ```
 
 use std::time::{Duration, Instant};
@@ -67,7 +68,8 @@ impl Core {
         let timeouts_ms = (!is_settled).then_some(own);
         let level = Some(self.roll.level(membership)).filter(|level| *level > settled.level);
         let is_news = timeouts_ms.is_some() || level.is_some();
-        is_news.then_some(Command::UpdateCluster(ClusterChange { timeouts_ms, level }))
+        let update = is_news.then_some(Command::UpdateCluster(ClusterChange { timeouts_ms, level }));
+        update.or_else(|| self.autopilot_news())
     }
 
     /// Once, by each leader: tests of upgrades see by it that what is new is used as soon as all know it.

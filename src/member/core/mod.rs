@@ -3,6 +3,8 @@
 //!
 //! Here you will not find: tasks, wakers, threads. `upkeep` has what nobody asked for.
 
+mod alarms;
+pub(super) mod autopilot;
 mod cluster;
 mod corruption;
 mod peers;
@@ -17,15 +19,16 @@ use std::{
 };
 
 use crate::{
+    autopilot::Step,
     logging::{LeftOut, Seldom},
     peer::PeerEvent,
     raft::Role,
-    replica::{Answer, DigestOf, Effect, Event, PeerMessage, Replica, RequestId},
+    replica::{Answer, Append, DigestOf, Effect, Event, PeerMessage, Replica, RequestId},
     store::Store,
     types::{AlarmKind, Command, Error, Index, Membership, NodeId, Outcome, Revision, Term},
 };
 
-use self::progress::Transfers;
+use self::{autopilot::Pilot, progress::Transfers};
 use super::{
     Applied, Figures, Options,
     advice::Advice,
@@ -57,6 +60,11 @@ enum Waiter {
     },
     /// The lessor: may it lead?
     Lead,
+    /// And why.
+    Autopilot {
+        step: Step,
+        why: String,
+    },
     Done(Rc<Slot<Result<(), Error>>>),
 }
 
@@ -72,6 +80,10 @@ pub(super) struct Core {
     alarm_asked: bool,
     /// This board's alarm is about room that was lacking.
     raised_for_room: bool,
+    /// When alarms of members that are gone were to be lifted last.
+    lifted_at: Option<Instant>,
+    /// What the log held at the start ends before it.
+    pub(super) replay_until: Index,
     pub(super) applied: Index,
     pub(super) flushed: Index,
     compactor: Option<Compactor>,
@@ -107,6 +119,7 @@ pub(super) struct Core {
     pub(super) to_store: Vec<StoreJob>,
     digests: Digests,
     transfers: Transfers,
+    pilot: Pilot,
     advice: Advice,
     advised_at: Option<Instant>,
     /// This member is not to be believed: it differs from a majority.
@@ -178,6 +191,8 @@ impl Core {
             leases,
             alarm_asked: false,
             raised_for_room: false,
+            lifted_at: None,
+            replay_until: replica.node().last().index.next(),
             applied: store.applied().index,
             flushed: store.flushed().index,
             compactor: options.auto_compaction.and_then(Compactor::new),
@@ -198,6 +213,7 @@ impl Core {
             to_store: Vec::new(),
             digests: Digests::default(),
             transfers: Transfers::default(),
+            pilot: Pilot::new(now),
             advice: Advice::new(now),
             advised_at: None,
             is_corrupt: false,
@@ -279,10 +295,12 @@ impl Core {
             // Should it have come to nothing.
             self.alarm_asked = false;
             self.tend_room_alarm();
+            self.lift_alarms_of_the_removed();
             self.to_log.push(LogJob::Beat);
             self.to_store.push(StoreJob::Beat);
         }
         self.compact_by_itself(now);
+        self.tell_own_role();
         self.keep_cluster(now);
     }
 
@@ -373,6 +391,7 @@ impl Core {
                 self.transfers.done(&done);
                 self.feed(Event::Transfer(done));
             }
+            Report::NoRoomForTransfer(what) => self.transfers.stand_still(what),
             Report::Answered(answered) => answered.iter().for_each(|answered| answered.wake()),
             Report::Flushed { index, usage, took } => {
                 self.flushed = index;
@@ -397,21 +416,20 @@ impl Core {
         }
     }
 
-    fn applied(&mut self, report: AppliedReport) -> Result<(), Failure> {
+    fn applied(&mut self, mut report: AppliedReport) -> Result<(), Failure> {
         let figures = &mut self.figures;
         (figures.revision, figures.compacted) = (report.state.revision, report.state.compacted);
         figures.proposals_applied += report.entries;
         figures.slow_applies += u64::from(report.took >= self.slow_request);
         self.quota.applied(report.state.pending_bytes);
-        if let Some(alarms) = report.alarms {
-            let before = mem::replace(&mut self.alarms, alarms);
-            self.heed_corruption(&before);
-            self.alarm_asked = false;
-            self.tend_room_alarm();
-        }
+        let may_have_gone = report.alarms.is_some() || report.members.is_some();
+        self.heed_alarms(&mut report);
         if let Some(members) = report.members {
             self.roll.update(&members);
             self.roll_changed()?;
+        }
+        if may_have_gone {
+            self.lift_alarms_of_the_removed();
         }
         if let Some(leases) = report.leases_anew {
             self.leases.restore(leases);
@@ -433,6 +451,7 @@ impl Core {
         match effect {
             Effect::Send(message) => self.to_peers.push(message),
             Effect::Append(append) => {
+                self.note_demotion(&append);
                 let members = self.replica.node().membership();
                 if *members != self.members {
                     self.roster_is_old = true;
@@ -482,6 +501,7 @@ impl Core {
                 let term = self.leader_term();
                 self.leases.serves(matches!(answer, Answer::ReadAt(_)), term);
             }
+            Waiter::Autopilot { step, why } => self.answer_step(step, &why, &answer),
             Waiter::Done(slot) => slot.put(match answer {
                 Answer::ReadAt(_) | Answer::Accepted => Ok(()),
                 answer => Err(error_of(answer)),

@@ -1,0 +1,91 @@
+//! Since when each member has been as it is, as far as this leader has seen.
+//!
+//! A new leader begins anew: who is away has to be away for as long again, and who is fit, fit. That errs on the side of doing
+//! nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Advice, Member, Settings, Sighting, plan::Plan, sentence};
+use crate::types::NodeId;
+
+/// Of one leader in one term.
+#[derive(Clone, Debug, Default)]
+pub struct Autopilot {
+    seen: BTreeMap<NodeId, Seen>,
+    even_since: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    is_voter: bool,
+    role_since: Duration,
+    unreached_since: Option<Duration>,
+    steady_since: Option<Duration>,
+    /// It was reached while another member of its hardware was: two boards, whatever they say.
+    is_distinct: bool,
+}
+
+impl Autopilot {
+    /// `now` from any beginning; it never falls. `members`: all of them, in the order of their ids, among them `me`, which
+    /// leads.
+    pub fn look(&mut self, now: Duration, settings: &Settings, me: NodeId, members: &[Sighting]) -> Advice {
+        self.seen.retain(|id, _| members.iter().any(|member| member.id == *id));
+        members.iter().for_each(|sighting| self.see(now, sighting, members));
+        let is_even = members.iter().filter(|member| member.is_voter).count().is_multiple_of(2);
+        self.even_since = is_even.then(|| self.even_since.unwrap_or(now));
+        let seen: Vec<Member> =
+            members.iter().map(|sighting| self.member(now, settings, sighting, members)).collect();
+        let even_for = self.even_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        let plan = Plan { settings, me, members: &seen, even_for };
+        let whys = seen.iter().map(|member| (member.id, sentence::of_member(&plan, member)));
+        Advice { step: plan.step(), whys: whys.collect() }
+    }
+
+    fn see(&mut self, now: Duration, sighting: &Sighting, members: &[Sighting]) {
+        let Sighting { is_voter, is_reached, .. } = *sighting;
+        let seen = self.seen.entry(sighting.id).or_insert(Seen {
+            is_voter,
+            role_since: now,
+            unreached_since: None,
+            steady_since: None,
+            is_distinct: false,
+        });
+        if seen.is_voter != is_voter {
+            (seen.is_voter, seen.role_since) = (is_voter, now);
+        }
+        seen.unreached_since = (!is_reached).then(|| seen.unreached_since.unwrap_or(now));
+        let is_steady = is_reached && sighting.is_caught_up;
+        seen.steady_since = is_steady.then(|| seen.steady_since.unwrap_or(now));
+        seen.is_distinct |= is_reached && twins(sighting, members).any(|twin| twin.is_reached);
+    }
+
+    fn member(
+        &self,
+        now: Duration,
+        settings: &Settings,
+        sighting: &Sighting,
+        members: &[Sighting],
+    ) -> Member {
+        let seen = &self.seen[&sighting.id];
+        let time = |since: Option<Duration>| since.map(|since| now.saturating_sub(since));
+        let steady_for = |id: NodeId| self.seen.get(&id).and_then(|seen| time(seen.steady_since));
+        let is_in = |twin: &&Sighting| steady_for(twin.id).is_some_and(|time| time >= settings.steady);
+        let is_gone =
+            !seen.is_distinct && time(seen.unreached_since).is_some_and(|time| time >= settings.steady);
+        Member {
+            id: sighting.id,
+            is_voter: sighting.is_voter,
+            is_replica: sighting.is_replica,
+            is_caught_up: sighting.is_caught_up,
+            unreached_for: time(seen.unreached_since),
+            steady_for: time(seen.steady_since),
+            role_for: now.saturating_sub(seen.role_since),
+            back_as: twins(sighting, members).find(is_in).filter(|_| is_gone).map(|twin| twin.id),
+        }
+    }
+}
+
+/// Other members on the same hardware.
+fn twins<'a>(of: &'a Sighting, members: &'a [Sighting]) -> impl Iterator<Item = &'a Sighting> {
+    members.iter().filter(|other| !of.board.is_empty() && other.id != of.id && other.board == of.board)
+}

@@ -1,0 +1,116 @@
+//! What the board that founds a cluster must not forget before the others can join it: a file beside its keys, from before the
+//! cluster exists until the cluster itself knows it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::url::from_hex;
+use crate::{
+    member::{Formation, Hardware},
+    peer::BoardTls,
+};
+
+const FILE: &str = "formation.toml";
+const FILE_NEW: &str = "formation.toml.new";
+
+/// What the others are to prove.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Founding {
+    pub formation: Formation,
+    pub secret: [u8; 16],
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    token: String,
+    secret: String,
+    size: u32,
+}
+
+impl Founding {
+    /// `None`: this board founds nothing. Errors, here and below: one line that names the file.
+    pub fn read(
+        folder: &Path,
+        tls: &BoardTls,
+        hardware: &Hardware,
+        port: u16,
+    ) -> Result<Option<Founding>, String> {
+        let path = folder.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+        };
+        let damaged = || {
+            format!(
+                "{} is damaged: this board was about to found a cluster; clear its data directory and begin with a new token",
+                path.display()
+            )
+        };
+        let Written { token, secret, size } = toml::from_str(&text).map_err(|_| damaged())?;
+        let secret = from_hex(&secret).ok_or_else(damaged)?;
+        let formation = Formation { token, size, key: tls.key_hash(), board: hardware.mark(port) };
+        Ok(Some(Founding { formation, secret }))
+    }
+
+    pub(super) fn keep(&self, folder: &Path) -> Result<(), String> {
+        let written = Written {
+            token: self.formation.token.clone(),
+            secret: self.secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+            size: self.formation.size,
+        };
+        let text = toml::to_string(&written).map_err(|error| error.to_string())?;
+        write(folder, &text)
+            .map_err(|error| format!("{} cannot be written: {error}", folder.join(FILE).display()))
+    }
+
+    /// The cluster knows it by now. What cannot be removed is removed next time.
+    pub fn forget(folder: &Path) {
+        match fs::remove_file(folder.join(FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                log::warn!("{} cannot be removed: {error}", folder.join(FILE).display());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn write(folder: &Path, text: &str) -> io::Result<()> {
+    let new = folder.join(FILE_NEW);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, folder.join(FILE))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_kept_until_it_is_forgotten() {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let folder = dir.path().join("tls");
+        let tls = BoardTls::make(&folder).expect("room");
+        let hardware = Hardware::here();
+        let read = || Founding::read(&folder, &tls, &hardware, 2380);
+        assert!(read().expect("nothing wrong").is_none());
+        let formation =
+            Formation { token: "t".into(), size: 3, key: tls.key_hash(), board: hardware.mark(2380) };
+        let founding = Founding { formation, secret: [7; 16] };
+        founding.keep(&folder).expect("room");
+        assert!(read().expect("nothing wrong").is_some_and(|kept| kept == founding));
+        fs::write(folder.join(FILE), "token = 1").expect("room");
+        assert!(read().err().expect("it is damaged").contains("is damaged"));
+        Founding::forget(&folder);
+        Founding::forget(&folder);
+        assert!(read().expect("nothing wrong").is_none());
+    }
+}

@@ -1,0 +1,33 @@
+//! How a board without data becomes a member: `solder serve --discovery URL`.
+//!
+//! ```text
+//!   no data --> its own key --> URL of a service: who has registered first?
+//!                |                 it is this board:  it founds the cluster, alone, and waits for the others
+//!                |                 it is another:     that one, or whoever of them answers, lets this board in
+//!                |              URL of members: any of them lets this board in
+//!                +------------> certificate and id --> an empty store, which the leader fills
+//!   data    --> nothing of all this: the URL is where members may be found again
+//! ```
+//!
+//! | file | holds |
+//! |---|---|
+//! | `url` | what a URL says |
+//! | `service` | a discovery service, as a client sees it |
+//! | `newcomer` | the way from no data to an id |
+//! | `formation` | what the founder must not forget |
+//!
+//! - It may be cut off anywhere and begun again: the key is made first, and says who the board is. It is never two boards.
+//! - What passes is waited for, with a line now and then; what does not ends it, with one line that says what to do.
+//!
+//! Here you will not find: how a secret is proven (`peer`), who is let in (`member`).
+
+mod formation;
+mod newcomer;
+mod service;
+mod url;
+
+pub use self::{
+    formation::Founding,
+    newcomer::{Begun, Newcomer, begin},
+    url::{JoinUrl, Way},
+};

@@ -1,0 +1,224 @@
+//! A discovery service, as a board sees it that looks for others: etcd's v2 protocol, of which little is needed here.
+//!
+//! ```text
+//!   GET /TOKEN/_config/size   how many boards begin together
+//!   GET /TOKEN                who has registered, in the order in which the service took them
+//!   PUT /TOKEN/ID             name=https://10.0.0.1:2380: registers this board, once
+//! ```
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::{
+    client::{Endpoint, PlainAnswer, PlainRequest, ask_plain},
+    peer::PeerUrl,
+};
+
+/// A service answers within this time, or another host is asked.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// What etcd's protocol allows, and Solder's service makes.
+const SIZES: std::ops::RangeInclusive<u32> = 1..=9;
+
+/// etcd's codes.
+const KEY_NOT_FOUND: u32 = 100;
+const NODE_EXISTS: u32 = 105;
+
+/// One token of a service, asked at any of its hosts.
+pub(super) struct Service<'a> {
+    pub(super) hosts: &'a [Endpoint],
+    pub(super) token: &'a str,
+}
+
+/// What the service knows of the cluster that is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Registered {
+    pub(super) size: u32,
+    /// In the order in which they came; the first founds the cluster.
+    pub(super) boards: Vec<Board>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Board {
+    pub(super) id: String,
+    pub(super) urls: Vec<PeerUrl>,
+}
+
+/// Why a service was of no help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ServiceError {
+    /// Asking again may help.
+    Unreachable(String),
+    /// It will not: one line that says what to do.
+    Useless(String),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    node: Node,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Node {
+    key: String,
+    value: String,
+    nodes: Vec<Node>,
+    #[serde(rename = "createdIndex")]
+    created_index: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Trouble {
+    #[serde(rename = "errorCode")]
+    code: u32,
+    message: String,
+    cause: String,
+}
+
+impl Service<'_> {
+    pub(super) async fn registered(&self) -> Result<Registered, ServiceError> {
+        let size = self.size().await?;
+        let answer = self.ask("GET", "", "").await?;
+        let node = self.read(&answer)?;
+        let mut boards: Vec<(u64, Board)> = node.nodes.into_iter().filter_map(board).collect();
+        boards.sort_by_key(|(index, _)| *index);
+        Ok(Registered { size, boards: boards.into_iter().map(|(_, board)| board).collect() })
+    }
+
+    async fn size(&self) -> Result<u32, ServiceError> {
+        let answer = self.ask("GET", "/_config/size", "").await?;
+        let text = self.read(&answer)?.value;
+        text.parse().ok().filter(|size| SIZES.contains(size)).ok_or_else(|| {
+            ServiceError::Useless(format!(
+                "the discovery token {} is for a cluster of {text:?} boards, and {} to {} can begin together: make another with \
+                 `solder discovery new --size N`",
+                self.token,
+                SIZES.start(),
+                SIZES.end()
+            ))
+        })
+    }
+
+    /// Registers this board. It may be there already: that is as good.
+    pub(super) async fn register(&self, id: &str, name: &str, urls: &[String]) -> Result<(), ServiceError> {
+        let value: Vec<String> = urls.iter().map(|url| format!("{name}={url}")).collect();
+        let body = format!("value={}", escaped(&value.join(",")));
+        let answer = self.ask("PUT", &format!("/{id}?prevExist=false"), &body).await?;
+        match self.read(&answer) {
+            Ok(_) => Ok(()),
+            Err(_) if trouble(&answer).code == NODE_EXISTS => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// At the first host that answers.
+    async fn ask(&self, method: &str, path: &str, body: &str) -> Result<PlainAnswer, ServiceError> {
+        let path = format!("/{}{path}", self.token);
+        let request =
+            PlainRequest { method, path: &path, content_type: "application/x-www-form-urlencoded", body };
+        let mut troubles = Vec::new();
+        for host in self.hosts {
+            match ask_plain(host, request, ANSWER_MAX).await {
+                Ok(answer) if answer.status < 500 => return Ok(answer),
+                Ok(answer) => troubles.push(format!("{host} answered {}", answer.status)),
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+        Err(ServiceError::Unreachable(troubles.join("; ")))
+    }
+
+    fn read(&self, answer: &PlainAnswer) -> Result<Node, ServiceError> {
+        if let (200 | 201, Ok(found)) = (answer.status, serde_json::from_slice::<Answer>(&answer.body)) {
+            return Ok(found.node);
+        }
+        let Trouble { code, message, cause } = trouble(answer);
+        Err(ServiceError::Useless(match code {
+            KEY_NOT_FOUND => format!(
+                "the discovery service at {} does not know the token {}: it has ended, or the URL is of another service: make a new \
+                 one with `solder discovery new`, or `solder invite` on a member of the cluster",
+                self.host_names(),
+                self.token
+            ),
+            0 => format!(
+                "{} answered {} and is no discovery service: check the URL of --discovery",
+                self.host_names(),
+                answer.status
+            ),
+            code => {
+                format!("the discovery service at {} refuses: {message} ({code}) {cause}", self.host_names())
+            }
+        }))
+    }
+
+    fn host_names(&self) -> String {
+        self.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn trouble(answer: &PlainAnswer) -> Trouble {
+    serde_json::from_slice(&answer.body).unwrap_or_default()
+}
+
+/// `None`: it is none, or nothing that can be called.
+fn board(node: Node) -> Option<(u64, Board)> {
+    let id = node.key.rsplit('/').next().filter(|id| *id != "_config" && !id.is_empty())?.to_owned();
+    let urls = node.value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1));
+    let urls: Vec<PeerUrl> = urls.filter_map(|url| PeerUrl::parse(url).ok()).collect();
+    Some((node.created_index, Board { id, urls }))
+}
+
+/// As forms are sent.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match plain(byte) {
+            true => out.push(char::from(byte)),
+            false => out += &format!("%{byte:02X}"),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_escaped() {
+        assert_eq!(escaped("b1=http://h:1"), "b1%3Dhttp%3A%2F%2Fh%3A1");
+        assert_eq!(escaped("\u{fc} a"), "%C3%BC%20a");
+    }
+
+    #[test]
+    fn boards_of_an_answer() {
+        let text = br#"{"action":"get","node":{"key":"/T","dir":true,"nodes":[
+            {"key":"/T/b","value":"b=https://h:2","createdIndex":3,"modifiedIndex":3},
+            {"key":"/T/_config","dir":true,"createdIndex":1},
+            {"key":"/T/a","value":"a=https://g:1,a=https://[::1]:1","createdIndex":2,"extra":[1]}]}}"#;
+        let answer: Answer = serde_json::from_slice(text).expect("an answer");
+        let mut boards: Vec<_> = answer.node.nodes.into_iter().filter_map(board).collect();
+        boards.sort_by_key(|(index, _)| *index);
+        assert_eq!(boards.iter().map(|(_, board)| board.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(boards[0].1.urls.len(), 2);
+    }
+
+    #[test]
+    fn what_answers_say() {
+        let hosts = ["h:1".parse().expect("an endpoint")];
+        let service = Service { hosts: &hosts, token: "T" };
+        let said = |status, body: &str| {
+            let answer = PlainAnswer { status, body: body.into() };
+            service.read(&answer).map(|_| ()).expect_err("no answer")
+        };
+        let ServiceError::Useless(unknown) = said(404, r#"{"errorCode":100,"message":"Key not found"}"#)
+        else {
+            panic!()
+        };
+        assert!(unknown.contains("does not know the token T"), "{unknown}");
+        let ServiceError::Useless(other) = said(404, "404 page not found") else { panic!() };
+        assert!(other.contains("is no discovery service"), "{other}");
+    }
+}

@@ -1,0 +1,47 @@
+//! The authority's key: every voter has it, so that the loss of any minority of them never ends joining. It is asked for by who
+//! has come to vote, and told from member to member over connections that both have proven themselves on (`peer`).
+
+use std::time::Duration;
+
+use async_io::Timer;
+
+use crate::peer::BoardTls;
+
+use super::Member;
+
+/// Between two looks; nothing waits for it but the next board that asks this very member.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Runs as long as the member does.
+pub(super) async fn keeper<T>(member: Member) -> T {
+    loop {
+        Timer::after(LOOK_EVERY).await;
+        if member.lacks_authority_key()
+            && let Err(trouble) = member.fetch_authority_key().await
+        {
+            log::debug!("the authority's key was not had from anybody: {trouble}");
+        }
+    }
+}
+
+impl Member {
+    fn lacks_authority_key(&self) -> bool {
+        let lacks = |tls: &BoardTls| tls.has_certificate() && !tls.has_authority_key();
+        let is_lacking = self.engine.trust.borrow().as_ref().is_some_and(lacks);
+        is_lacking && self.engine.look(|core| core.replica.node().membership().voters.contains(&self.id()))
+    }
+
+    async fn fetch_authority_key(&self) -> Result<(), String> {
+        let asked = self.engine.with_peers(|peers| Ok(peers.ask_authority_key()))?;
+        let key = asked.await?;
+        let dir = self.engine.tls_dir();
+        let kept = smol::unblock(move || {
+            let mut tls = BoardTls::open(&dir)?.ok_or("this board's keys have gone")?;
+            tls.keep_authority_key(&key)?;
+            Ok::<BoardTls, String>(tls)
+        });
+        *self.engine.trust.borrow_mut() = Some(kept.await?);
+        log::info!("this board can let others in from now on: it was told the authority's key");
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! Autopilot at work: the leader looks at the members once a second and proposes the one change that is due; and the cluster
+//! takes no writes while the boards that found it are not all there.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::{
+    autopilot::{self, Advice, Autopilot, STEADY, Sighting, Step},
+    replica::{Answer, Event},
+    types::{
+        AutopilotChange, Bytes, Command, MemberRow, MembershipChange, NodeId, Payload, RoleChange, Term,
+    },
+};
+
+use super::{Append, Core, Waiter};
+
+/// Boards die more slowly, and looking costs what it costs.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where nothing was settled.
+pub(in crate::member) const REPLACE_AFTER_S: u32 = 600;
+
+/// The level that brought it.
+pub(in crate::member) const LEVEL: u32 = 2;
+
+/// What this member knows of it.
+#[derive(Debug)]
+pub(super) struct Pilot {
+    autopilot: Autopilot,
+    /// In which it has led since.
+    term: Option<Term>,
+    begun: Instant,
+    looked_at: Option<Instant>,
+    /// The first voters are found: nobody uses the cluster yet.
+    is_founding: bool,
+    whys: Vec<(NodeId, String)>,
+    /// This board voted when it was looked at last.
+    was_voter: bool,
+    /// Why it is to be a learner.
+    demoted_because: String,
+    /// What it knows of the cluster is of this life.
+    has_heard: bool,
+}
+
+impl Pilot {
+    pub(super) fn new(now: Instant) -> Pilot {
+        Pilot {
+            autopilot: Autopilot::default(),
+            term: None,
+            begun: now,
+            looked_at: None,
+            is_founding: false,
+            whys: Vec::new(),
+            was_voter: false,
+            demoted_because: String::new(),
+            has_heard: false,
+        }
+    }
+
+    /// A leader begins anew in each term.
+    fn leads_in(&mut self, term: Option<Term>) {
+        if self.term != term {
+            self.term = term;
+            self.autopilot = Autopilot::default();
+            self.looked_at = None;
+            self.whys.clear();
+        }
+    }
+}
+
+impl Core {
+    /// Is it time to look at the members?
+    pub(in crate::member) fn wants_sightings(&mut self) -> bool {
+        let term = self.leader_term();
+        self.pilot.leads_in(term);
+        let is_on = term.is_some() && self.roll.cluster.voters_max > 0;
+        let is_soon = self.pilot.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if !is_on {
+            self.pilot.whys.clear();
+        }
+        is_on && !is_soon
+    }
+
+    /// The leader's look at them, as its links say.
+    pub(in crate::member) fn sighted(&mut self, is_reached: impl Fn(NodeId) -> bool) {
+        let now = Instant::now();
+        self.pilot.looked_at = Some(now);
+        self.pilot.is_founding |= self.roll.cluster.forming > 0;
+        let me = self.replica.node().id();
+        let sightings = self.sightings(is_reached);
+        let settings = self.autopilot_settings();
+        let since = now.saturating_duration_since(self.pilot.begun);
+        let Advice { step, whys } = self.pilot.autopilot.look(since, &settings, me, &sightings);
+        self.pilot.whys = whys;
+        match step {
+            Some((step, why)) => self.propose_step(step, why),
+            None if self.roll.cluster.forming == 0 && self.are_all_there(&sightings) => {
+                self.pilot.is_founding = false;
+            }
+            None => {}
+        }
+    }
+
+    fn sightings(&self, is_reached: impl Fn(NodeId) -> bool) -> Vec<Sighting> {
+        let node = self.replica.node();
+        let membership = node.membership();
+        let sighting = |id| {
+            let is_me = id == node.id();
+            let row = self.roll.row(id);
+            let is_reached = is_me || is_reached(id);
+            Sighting {
+                id,
+                is_voter: membership.voters.contains(&id),
+                is_replica: row.is_some_and(|row| row.is_replica),
+                board: row.map_or_else(Bytes::new, |row| row.board.clone()),
+                is_reached,
+                is_caught_up: is_me
+                    || is_reached && row.is_some_and(MemberRow::has_served) && node.keeps_up(id),
+            }
+        };
+        membership.members().map(sighting).collect()
+    }
+
+    fn are_all_there(&self, sightings: &[Sighting]) -> bool {
+        sightings.iter().all(|sighting| sighting.is_caught_up)
+    }
+
+    fn autopilot_settings(&self) -> autopilot::Settings {
+        let row = &self.roll.cluster;
+        let replace_after_s = if row.replace_after_s == 0 { REPLACE_AFTER_S } else { row.replace_after_s };
+        autopilot::Settings {
+            voters_max: row.voters_max as usize,
+            replace_after: Duration::from_secs(replace_after_s.into()),
+            steady: if self.pilot.is_founding { Duration::ZERO } else { STEADY },
+            bugs: self.options.bugs,
+        }
+    }
+
+    fn propose_step(&mut self, step: Step, why: String) {
+        let change = step.change();
+        let info = RoleChange { since_s: now_s(), why: why.clone() }.encode();
+        let request = self.wait(Waiter::Autopilot { step, why });
+        self.feed(Event::ChangeMembers { request, change, info });
+    }
+
+    /// What was refused is looked at again in a second.
+    pub(super) fn answer_step(&mut self, step: Step, why: &str, answer: &Answer) {
+        let id = step.change().node();
+        let name = self.roll.row(id).map(|row| format!(" ({})", row.name)).unwrap_or_default();
+        match (answer, step) {
+            (Answer::Applied(_), Step::Promote(_)) => {
+                log::info!("member {id}{name} votes from now on: {why}")
+            }
+            (Answer::Applied(_), Step::Demote(_)) => log::info!("member {id}{name} is a learner now: {why}"),
+            (Answer::Applied(_), Step::Remove(_)) => log::info!("member {id}{name} was removed: {why}"),
+            (answer, _) => log::debug!("autopilot: {step:?} came to nothing: {answer:?}"),
+        }
+    }
+
+    /// Who votes no more is told so; the store may bring that, too, and does not say why.
+    pub(super) fn tell_own_role(&mut self) {
+        let node = self.replica.node();
+        let (me, members) = (node.id(), node.membership());
+        let (is_voter, is_learner) = (members.voters.contains(&me), members.learners.contains(&me));
+        if self.pilot.was_voter && is_learner {
+            let why = match &*self.pilot.demoted_because {
+                "" => "it did not vote while others could",
+                why => why,
+            };
+            log::warn!("this board is a learner now: {why}");
+        }
+        self.pilot.was_voter = is_voter;
+    }
+
+    pub(super) fn note_demotion(&mut self, append: &Append) {
+        let me = self.replica.node().id();
+        for entry in &append.entries {
+            if let Payload::Membership { change: MembershipChange::Demote(id), info, .. } = &entry.payload
+                && *id == me
+            {
+                self.pilot.demoted_because =
+                    RoleChange::decode(info).map(|role| role.why).unwrap_or_default();
+            }
+        }
+    }
+
+    /// What the leader has to say of each member; `None`: this one does not lead.
+    pub(in crate::member) fn whys(&self) -> Option<Vec<(NodeId, String)>> {
+        self.is_leader().then(|| self.pilot.whys.clone())
+    }
+
+    /// What a board that founds a cluster alone brings, until that is settled.
+    pub(super) fn founding(&self) -> Option<AutopilotChange> {
+        let node = self.replica.node();
+        let founds = self.roll.cluster.voters_max == 0 && node.membership().members().eq([node.id()]);
+        self.options.autopilot.filter(|_| founds)
+    }
+
+    /// The leader: what is to be settled now.
+    pub(super) fn autopilot_news(&self) -> Option<Command> {
+        if self.roll.cluster.level < LEVEL {
+            return None;
+        }
+        if let Some(change) = self.founding() {
+            return Some(Command::Autopilot(change));
+        }
+        let forming = self.roll.cluster.forming;
+        let is_formed = forming > 0 && self.members_count() >= forming;
+        is_formed
+            .then(|| Command::Autopilot(AutopilotChange { forming: Some(0), ..AutopilotChange::default() }))
+    }
+
+    fn members_count(&self) -> u32 {
+        self.replica.node().membership().members().count() as u32
+    }
+
+    /// How many are missing of how many that found the cluster. `None`: it is founded.
+    pub(in crate::member) fn awaited_boards(&self) -> Option<(u32, u32)> {
+        let size = match self.founding() {
+            Some(change) => change.forming.unwrap_or(0),
+            None => self.roll.cluster.forming,
+        };
+        (size > 0).then(|| (size.saturating_sub(self.members_count()), size))
+    }
+
+    pub(in crate::member) fn knows_cluster(&self) -> bool {
+        self.pilot.has_heard || self.roll.cluster.level > 0
+    }
+
+    pub(in crate::member) fn heard_of_cluster(&mut self) {
+        self.pilot.has_heard = true;
+    }
+}
+
+/// For people to read, by this board's clock.
+pub(in crate::member) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

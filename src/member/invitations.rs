@@ -1,0 +1,281 @@
+//! Invitations: URLs that let boards in. The first one makes of a board that ran alone one that others can join, while it
+//! serves: keys, a door to the network, and autopilot.
+
+use std::net::IpAddr;
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::{
+    peer::{BoardTls, PeerListener, PeerUrl, Tls},
+    types::{AutopilotChange, Command, Error, LeaseId, NodeId, limits},
+};
+
+use super::{
+    Member, Role,
+    place::{address_outward, as_host},
+    tokens::{TOKENS_MAX, Token},
+};
+
+/// Hosts in one URL: one is enough while it is there, and more make a long line.
+const HOSTS_MAX: usize = 3;
+
+/// Whom a URL is to let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// 0: it does not end.
+    pub ttl_s: i64,
+    /// 0: any number of boards.
+    pub uses: u32,
+    pub role: Role,
+}
+
+/// A URL that lets boards in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    pub url: String,
+    pub id: String,
+    /// As granted.
+    pub ttl_s: i64,
+}
+
+/// What is known of one, but for its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitee {
+    pub id: String,
+    pub role: Role,
+    pub uses: u32,
+    pub used: u32,
+    /// Of its life; `None`: it does not end.
+    pub left_s: Option<i64>,
+}
+
+/// Why there is no invitation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InviteError {
+    /// One line that says what to do.
+    Refused(String),
+    Failed(Error),
+}
+
+impl From<Error> for InviteError {
+    fn from(error: Error) -> InviteError {
+        InviteError::Failed(error)
+    }
+}
+
+/// How this board can be reached by others, once there are to be others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Where peers are listened for.
+    pub listen: Vec<PeerUrl>,
+    /// The URLs to tell; empty: found out, and told anew when they change.
+    pub fixed_urls: Vec<String>,
+    /// Where members may be, when they are not where they were.
+    pub hints: Vec<PeerUrl>,
+}
+
+impl Reach {
+    /// What to tell others, for a board whose address in their eyes is this one.
+    pub fn urls(&self, address: IpAddr) -> Vec<String> {
+        if !self.fixed_urls.is_empty() {
+            return self.fixed_urls.clone();
+        }
+        let url = |listen: &PeerUrl| match listen.host.parse::<IpAddr>() {
+            Ok(host) if !host.is_unspecified() => listen.to_string(),
+            _ => format!("https://{}:{}", as_host(address), listen.port),
+        };
+        self.listen.iter().map(url).collect()
+    }
+
+    /// Everybody's: they listen on one address only.
+    pub fn is_settled(&self) -> bool {
+        let is_one = |url: &PeerUrl| url.host.parse::<IpAddr>().is_ok_and(|host| !host.is_unspecified());
+        !self.fixed_urls.is_empty() || self.listen.iter().all(is_one)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.listen.first().map_or(0, |url| url.port)
+    }
+}
+
+impl Member {
+    /// Makes a URL that lets boards in.
+    pub async fn invite(&self, wanted: Invitation) -> Result<Invited, InviteError> {
+        self.open_to_others().await?;
+        if self.tokens().await?.len() >= TOKENS_MAX {
+            return Err(InviteError::Refused(format!(
+                "there are {TOKENS_MAX} invitations: end some with `solder invite --revoke ID`"
+            )));
+        }
+        let (lease, ttl_s) = match wanted.ttl_s {
+            0 => (LeaseId::NONE, 0),
+            ttl_s => self.lease_grant(LeaseId::NONE, ttl_s).await?,
+        };
+        let id = format!("{:016x}", random::<8>().map(u64::from_be_bytes)?);
+        let secret = format!("{:032x}", random::<16>().map(u128::from_be_bytes)?);
+        let token = Token { secret: secret.clone(), role: wanted.role, uses: wanted.uses, used: 0 };
+        self.keep_token(&id, &token, lease).await?;
+        let url = format!("https://{}/join/{id}#{secret}.{}", self.hosts().join(","), self.pin()?);
+        Ok(Invited { url, id, ttl_s })
+    }
+
+    pub async fn invitations(&self) -> Result<Vec<Invitee>, Error> {
+        let mut invitees = Vec::new();
+        for kept in self.tokens().await? {
+            let left_s = match kept.lease {
+                LeaseId::NONE => None,
+                lease => Some(self.lease_time_to_live(lease, false).await?.map_or(0, |left| left.ttl_s)),
+            };
+            let Token { role, uses, used, .. } = kept.token;
+            invitees.push(Invitee { id: kept.id, role, uses, used, left_s });
+        }
+        Ok(invitees)
+    }
+
+    /// Nobody is let in by it any more. False: there is none.
+    pub async fn revoke_invitation(&self, id: &str) -> Result<bool, Error> {
+        self.drop_token(id).await
+    }
+
+    /// Voters first: they can let somebody in by themselves.
+    fn hosts(&self) -> Vec<String> {
+        let mut infos = self.members_here();
+        infos.sort_by_key(|info| (info.id != self.id(), info.is_learner));
+        let urls = infos.iter().filter_map(|info| PeerUrl::parse(info.peer_urls.first()?).ok());
+        let host = |url: PeerUrl| url.to_string().trim_start_matches("https://").to_owned();
+        urls.filter(|url| url.is_tls).map(host).take(HOSTS_MAX).collect()
+    }
+
+    fn pin(&self) -> Result<String, InviteError> {
+        let pin = self.engine.trust.borrow().as_ref().and_then(BoardTls::pin);
+        let pin =
+            pin.ok_or_else(|| InviteError::Refused("this board has no authority's certificate".into()))?;
+        Ok(pin.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Makes sure that boards can join here.
+    async fn open_to_others(&self) -> Result<(), InviteError> {
+        let is_open = self.engine.trust.borrow().as_ref().is_some_and(|tls| tls.pin().is_some());
+        if !is_open {
+            self.check_alone()?;
+            self.make_trust().await?;
+        }
+        let me = self.id();
+        let (row, cluster) = self.engine.look(|core| (core.roll.row(me).cloned(), core.roll.cluster.clone()));
+        let row = row.unwrap_or_default();
+        let key = self.engine.trust.borrow().as_ref().map(BoardTls::key_hash).unwrap_or_default();
+        if row.key != key {
+            let board = self.engine.options.hardware.mark(self.reach()?.port());
+            self.engine.propose(&Command::Identify { member: me, key, board }).await?;
+        }
+        if !is_open || !row.peer_urls.iter().all(|url| url.starts_with("https:")) {
+            self.tell_address(me).await?;
+        }
+        if cluster.voters_max == 0 {
+            let change = self.engine.options.joining.change();
+            self.engine.propose(&Command::Autopilot(change)).await?;
+        }
+        Ok(())
+    }
+
+    /// Boards that were named to each other trust each other by other means, or by none.
+    fn check_alone(&self) -> Result<(), InviteError> {
+        let alone = self.engine.look(|core| core.replica.node().membership().members().count() == 1);
+        let refused = |why: &str| Err(InviteError::Refused(why.into()));
+        if !alone {
+            return refused(
+                "the members of this cluster were named to each other, and have no keys that a new board could trust: add it with \
+                 `solder member add` and start it with --initial-cluster-state existing",
+            );
+        }
+        if self.engine.options.reach.is_none() {
+            return refused(
+                "this board has certificates of its own for its peers (--peer-cert-file): add boards with `solder member add`, or \
+                 start it without them to have keys made",
+            );
+        }
+        Ok(())
+    }
+
+    fn reach(&self) -> Result<super::Reach, InviteError> {
+        let reach = self.engine.options.reach.clone();
+        reach.ok_or_else(|| InviteError::Refused("this board has certificates of its own".into()))
+    }
+
+    /// Keys on disk first, then the door: a restart in between finds them, and opens it.
+    async fn make_trust(&self) -> Result<(), InviteError> {
+        let refused = InviteError::Refused;
+        let dir = self.engine.tls_dir();
+        let made = smol::unblock({
+            let dir = dir.clone();
+            move || {
+                let mut tls = BoardTls::make(&dir)?;
+                tls.found()?;
+                Ok::<BoardTls, String>(tls)
+            }
+        });
+        let tls = made.await.map_err(refused)?;
+        // The old door may be in the way of the new one, and nobody has gone through it: this board was alone.
+        self.engine.with_peers(|peers| Ok(peers.close_listeners())).map_err(refused)?.await;
+        let listeners = self.reach()?.listen.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>();
+        let listeners = listeners.map_err(refused)?;
+        self.engine.with_peers(|peers| peers.listen(listeners, Some(Tls::Board(dir)))).map_err(refused)?;
+        *self.engine.trust.borrow_mut() = Some(tls);
+        log::info!(
+            "peers are served at {}",
+            self.reach()?.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        );
+        Ok(())
+    }
+
+    /// This member's URLs, as others reach it from now on.
+    async fn tell_address(&self, me: NodeId) -> Result<(), InviteError> {
+        let reach = self.reach()?;
+        let Some(address) = address_outward().or_else(|| reach.is_settled().then_some(HOME)) else {
+            return Err(InviteError::Refused(
+                "this board is in no network that others could reach it by: connect it, or give --initial-advertise-peer-urls"
+                    .into(),
+            ));
+        };
+        let peer_urls = reach.urls(address);
+        self.engine.propose(&Command::UpdateMember { member: me, peer_urls }).await?;
+        Ok(())
+    }
+}
+
+/// Not told to anybody: where it is given, the URLs are settled.
+const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// How a cluster that boards join by themselves begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Autopilot {
+    pub voters_max: u32,
+    pub replace_after_s: u32,
+    pub learners_max: u32,
+}
+
+impl Default for Autopilot {
+    fn default() -> Autopilot {
+        Autopilot { voters_max: 5, replace_after_s: 600, learners_max: limits::LEARNERS_WITH_AUTOPILOT }
+    }
+}
+
+impl Autopilot {
+    #[must_use]
+    pub fn change(self) -> AutopilotChange {
+        AutopilotChange {
+            voters_max: Some(self.voters_max),
+            replace_after_s: Some(self.replace_after_s),
+            learners_max: Some(self.learners_max),
+            forming: None,
+        }
+    }
+}
+
+/// From the system's own source: these are secrets.
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], InviteError> {
+    let mut bytes = [0; BYTES];
+    let drawn = SystemRandom::new().fill(&mut bytes);
+    drawn.map_err(|_| InviteError::Refused("the system gives no random numbers".into()))?;
+    Ok(bytes)
+}

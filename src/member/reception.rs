@@ -1,0 +1,292 @@
+//! Lets boards in: what a member does with one that has proven to know a token (see `peer`).
+//!
+//! ```text
+//!   request --> is it in already, by its key? --------------------> welcome, as often as it asks
+//!           --> can this member make certificates? no ------------> elsewhere: those who can
+//!           --> a name, a use of the token, a place in the log ---> welcome, as a learner
+//! ```
+//!
+//! A board may ask again at any point: its key says who it is. What it has been given is never given to another key.
+
+use std::{
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    peer::{BoardTls, JoinAnswer, JoinRequest, LocalBoxFuture, PeerUrl, Reception, RollCall},
+    types::{Bytes, Error, MemberRow, Membership, MembershipChange, NodeId},
+};
+
+use super::{Member, Role, engine::Engine, tokens::NoUse};
+
+/// What a name may have at most: it is printed, and stands in every row.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Before the cluster is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Of a board, peers' and clients' each.
+const URLS_MAX: usize = 8;
+
+/// Holds the member loosely: it is part of what the member holds.
+pub(super) struct Desk(pub(super) Weak<Engine>);
+
+impl Reception for Desk {
+    /// Who asks bounds how long that may take: what cannot be said yet is not said.
+    fn secret(&self, token: &str) -> LocalBoxFuture<'_, Result<[u8; 16], String>> {
+        let token = token.to_owned();
+        async move {
+            loop {
+                let member = self.member()?;
+                match member.token(&token).await {
+                    Ok(Some(kept)) => return kept.token.secret().ok_or_else(|| unknown(&token)),
+                    Ok(None) if !member.begins_to_form() => return Err(unknown(&token)),
+                    Ok(None) => {}
+                    Err(error) => log::debug!("the token {token} cannot be looked at now: {error}"),
+                }
+                Timer::after(AGAIN_AFTER).await;
+            }
+        }
+        .boxed_local()
+    }
+
+    fn admit(&self, token: &str, request: JoinRequest) -> LocalBoxFuture<'_, JoinAnswer> {
+        let token = token.to_owned();
+        async move {
+            match self.member() {
+                Ok(member) => member.admit(&token, &request).await,
+                Err(why) => JoinAnswer::Later { why },
+            }
+        }
+        .boxed_local()
+    }
+}
+
+fn unknown(token: &str) -> String {
+    format!(
+        "the cluster knows no token {token}: it has ended, was used up or was revoked: make another with `solder invite` on one of \
+         the cluster's boards"
+    )
+}
+
+impl Desk {
+    fn member(&self) -> Result<Member, String> {
+        let engine = self.0.upgrade().filter(|engine| !engine.is_stopping());
+        engine.map(Member::new).ok_or_else(|| "this member is stopping".into())
+    }
+}
+
+/// Why a board does not come in.
+enum No {
+    /// For good.
+    Refused(String),
+    /// It may be different soon.
+    Later(String),
+}
+
+impl From<Error> for No {
+    fn from(error: Error) -> No {
+        match error {
+            Error::TooManyLearners => No::Refused(
+                "the cluster has as many learners as it may: remove some with `solder member remove`, or raise the number with \
+                 `solder cluster set --max-learners`"
+                    .into(),
+            ),
+            Error::NotCapable => No::Refused("a member's build is too old to let boards in: upgrade it first".into()),
+            error => No::Later(error.to_string()),
+        }
+    }
+}
+
+impl Member {
+    async fn admit(&self, token: &str, request: &JoinRequest) -> JoinAnswer {
+        if !self.engine.trust.borrow().as_ref().is_some_and(BoardTls::has_authority_key) {
+            return self.elsewhere();
+        }
+        match self.take_in(token, request).await {
+            Ok((id, name)) => self.welcome(id, name, request),
+            Err(No::Refused(why)) => {
+                log::warn!("a board that asked to join as {:?} was refused: {why}", request.name);
+                JoinAnswer::Refused { why }
+            }
+            Err(No::Later(why)) => JoinAnswer::Later { why },
+        }
+    }
+
+    /// Only voters have the authority's key.
+    fn elsewhere(&self) -> JoinAnswer {
+        let infos = self.members_here().into_iter().filter(|info| !info.is_learner && info.id != self.id());
+        let urls: Vec<String> = infos.flat_map(|info| info.peer_urls).collect();
+        match urls.is_empty() {
+            true => JoinAnswer::Later { why: "this member cannot make certificates yet".into() },
+            false => JoinAnswer::Elsewhere { urls },
+        }
+    }
+
+    /// The id and the name that the board has from now on.
+    async fn take_in(&self, token: &str, request: &JoinRequest) -> Result<(NodeId, String), No> {
+        check(request).map_err(No::Refused)?;
+        let key = key_hash(request);
+        self.read_barrier().await?;
+        if let Some((id, row)) = self.known_by_key(&key) {
+            return match row.has_served() {
+                true => Err(No::Refused(format!(
+                    "member {id} has this board's key, and has served: its data is lost, and with it what it voted for: clear the whole data \
+                     directory, tls/ in it too, and the board comes back under a new id"
+                ))),
+                false => Ok((id, row.name)),
+            };
+        }
+        let name = self.free_name(request, &key).map_err(No::Refused)?;
+        let role = match self.use_token(token, &hex(&key)).await {
+            Ok(role) => role,
+            Err(NoUse::Unknown) => return Err(No::Refused(unknown(token))),
+            Err(NoUse::UsedUp) => {
+                return Err(No::Refused(format!(
+                    "the token {token} has let in as many boards as it is for: make another with `solder invite`"
+                )));
+            }
+            Err(NoUse::Failed(error)) => return Err(error.into()),
+        };
+        let row = MemberRow {
+            name: name.clone(),
+            peer_urls: request.peer_urls.clone(),
+            key,
+            board: request.board.clone(),
+            is_replica: role == Role::Replica,
+            ..MemberRow::default()
+        };
+        let id = self.admit_learner(row).await?;
+        log::info!("{name} comes in as member {id}, from {}", request.peer_urls.join(","));
+        Ok((id, name))
+    }
+
+    fn known_by_key(&self, key: &Bytes) -> Option<(NodeId, MemberRow)> {
+        self.engine.look(|core| {
+            let members: Vec<NodeId> = core.replica.node().membership().members().collect();
+            let row = |id: &NodeId| core.roll.newest(*id).filter(|row| row.key == *key).cloned();
+            members.iter().find_map(|id| Some((*id, row(id)?)))
+        })
+    }
+
+    /// A name that was not chosen is never refused; and a board that comes back without its data has its own again.
+    fn free_name(&self, request: &JoinRequest, key: &Bytes) -> Result<String, String> {
+        let reached: Vec<NodeId> =
+            self.peer_figures().iter().filter(|peer| peer.is_active).map(|peer| peer.id).collect();
+        let me = self.id();
+        self.engine.look(|core| {
+            let membership = core.replica.node().membership();
+            let is_taken = |name: &str| {
+                membership.members().any(|id| {
+                    core.roll.newest(id).is_some_and(|row| {
+                        let is_same = !row.board.is_empty() && row.board == request.board;
+                        row.name == name && !(is_same && id != me && !reached.contains(&id))
+                    })
+                })
+            };
+            let mut names = names(request, key).into_iter();
+            let taken = || {
+                format!(
+                    "a member is called {:?} already: give this board another --name, or none",
+                    request.name
+                )
+            };
+            names.find(|name| !is_taken(name)).ok_or_else(taken)
+        })
+    }
+
+    async fn admit_learner(&self, row: MemberRow) -> Result<NodeId, Error> {
+        let (learners, most) = self.engine.look(|core| {
+            let most = core.roll.cluster.learners_max as usize;
+            (core.replica.node().membership().learners.len(), most)
+        });
+        if learners >= most.max(1) {
+            return Err(Error::TooManyLearners);
+        }
+        let id = self.new_id(&row.peer_urls);
+        self.change_members(MembershipChange::AddLearner(id), row.encode()).await?;
+        Ok(id)
+    }
+
+    fn welcome(&self, member: NodeId, name: String, request: &JoinRequest) -> JoinAnswer {
+        let trust = self.engine.trust.borrow();
+        let made = trust.as_ref().map(|tls| (tls.ca(), tls.certify(&request.public_key)));
+        match made {
+            Some((Some(ca), Ok(certificate))) => {
+                let cluster = self.engine.identity.cluster;
+                JoinAnswer::Welcome { cluster, member, name, ca, certificate, roll: self.roll_call() }
+            }
+            Some((_, Err(why))) => JoinAnswer::Refused { why },
+            _ => JoinAnswer::Later { why: "this member cannot make certificates yet".into() },
+        }
+    }
+
+    fn roll_call(&self) -> RollCall {
+        let identity = &self.engine.identity;
+        self.engine.look(|core| {
+            let membership: &Membership = core.replica.node().membership();
+            RollCall {
+                cluster: identity.cluster,
+                member: identity.member,
+                members: core.roll.entries(membership),
+                removed: membership.removed.clone(),
+            }
+        })
+    }
+}
+
+fn key_hash(request: &JoinRequest) -> Bytes {
+    Sha256::digest(&request.public_key).to_vec().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a board may be called: what it asks for; and where that was nobody's choice, with digits behind it, as many as are needed.
+fn names(request: &JoinRequest, key: &Bytes) -> Vec<String> {
+    let name = &request.name;
+    if !request.is_default_name {
+        return vec![name.clone()];
+    }
+    let hex = hex(key);
+    let suffixes = [4, 8, 16].map(|digits| hex[..digits.min(hex.len())].to_owned());
+    let suffixes = [request.suffix.clone()].into_iter().chain(suffixes).filter(|suffix| !suffix.is_empty());
+    [name.clone()].into_iter().chain(suffixes.map(|suffix| format!("{name}-{suffix}"))).collect()
+}
+
+/// It comes from a board that knows the secret, and is not believed in everything.
+fn check(request: &JoinRequest) -> Result<(), String> {
+    let is_plain =
+        |text: &str| !text.is_empty() && !text.chars().any(|c| ",=/".contains(c) || c.is_control());
+    if !is_plain(&request.name) || request.name.len() > NAME_BYTES_MAX {
+        return Err(format!(
+            "{:?} is no name of a member: at most {NAME_BYTES_MAX} bytes, without commas, slashes and equals signs",
+            request.name
+        ));
+    }
+    if request.suffix.len() > 8 || !request.suffix.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(format!("{:?} does not go behind a name", request.suffix));
+    }
+    let is_url = |url: &String| PeerUrl::parse(url).is_ok_and(|url| url.is_tls);
+    if request.peer_urls.is_empty()
+        || request.peer_urls.len() > URLS_MAX
+        || !request.peer_urls.iter().all(is_url)
+    {
+        return Err(format!("{:?} are no peer URLs of a board: https://HOST:PORT", request.peer_urls));
+    }
+    if request.board.len() > 32 {
+        return Err("what tells its hardware is too long".into());
+    }
+    Ok(())
+}
+
+/// For `Peers::set_reception`.
+pub(super) fn desk(engine: &Rc<Engine>) -> Rc<dyn Reception> {
+    Rc::new(Desk(Rc::downgrade(engine)))
+}

@@ -1,0 +1,208 @@
+//! Tokens: what a board without data proves that it knows, to be let in.
+//!
+//! ```text
+//!   /_solder/join/ID            {"secret":"..","role":"auto","uses":0,"used":2}    held by a lease: that is its age
+//!   /_solder/joined/ID/KEY      who used it, by the hash of its key, held by the same lease
+//! ```
+//!
+//! They are ordinary keys, so that every member knows them and one transaction counts their uses. Whoever may write keys may
+//! change the members, too: there is nothing to hide from who can read these.
+//!
+//! Here you will not find: who is let in (`reception`), URLs (`invitations`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{
+    Bytes, Command, Compare, CompareResult, CompareValue, Error, KeyRange, LeaseId, Outcome, PutRequest,
+    RangeRequest, Revision, TxnOp, TxnRequest,
+};
+
+use super::Member;
+
+const TOKENS: &str = "/_solder/join/";
+const USES: &str = "/_solder/joined/";
+
+/// Tokens at one time: a list that a person can still read.
+pub(super) const TOKENS_MAX: usize = 1000;
+
+/// Boards that use one token in one moment get in each other's way, one after the other; so often a use is tried again.
+const TRIES: usize = 100;
+
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It votes if a voter is wanted.
+    #[default]
+    Auto,
+    /// It holds the data, and never votes.
+    Replica,
+}
+
+/// One token, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Token {
+    /// 32 hexadecimal digits.
+    pub(super) secret: String,
+    pub(super) role: Role,
+    /// How many boards it is for; 0: any number.
+    pub(super) uses: u32,
+    pub(super) used: u32,
+}
+
+/// And where it stands.
+pub(super) struct Kept {
+    pub(super) id: String,
+    pub(super) token: Token,
+    pub(super) lease: LeaseId,
+    modified: Revision,
+}
+
+/// Why a token does not let a board in.
+#[derive(Debug)]
+pub(super) enum NoUse {
+    /// There is no such token (any more).
+    Unknown,
+    UsedUp,
+    Failed(Error),
+}
+
+impl From<Error> for NoUse {
+    fn from(error: Error) -> NoUse {
+        NoUse::Failed(error)
+    }
+}
+
+impl Token {
+    pub(super) fn secret(&self) -> Option<[u8; 16]> {
+        u128::from_str_radix(&self.secret, 16).ok().filter(|_| self.secret.len() == 32).map(u128::to_be_bytes)
+    }
+
+    fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("a token is text and numbers").into()
+    }
+}
+
+impl Member {
+    /// Nothing is changed where there is one of this id already.
+    pub(super) async fn keep_token(&self, id: &str, token: &Token, lease: LeaseId) -> Result<(), Error> {
+        let key = token_key(id);
+        let absent = compare(&key, CompareValue::Create(Revision(0)));
+        self.change(vec![absent], vec![put(key, token.encode(), lease)]).await.map(drop)
+    }
+
+    pub(super) async fn token(&self, id: &str) -> Result<Option<Kept>, Error> {
+        let found = self.read_tokens(KeyRange::single(token_key(id).as_bytes())).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// In the order of their ids.
+    pub(super) async fn tokens(&self) -> Result<Vec<Kept>, Error> {
+        self.read_tokens(KeyRange::prefix(TOKENS.as_bytes())).await
+    }
+
+    async fn read_tokens(&self, range: KeyRange) -> Result<Vec<Kept>, Error> {
+        let mut reader = self.range(RangeRequest { range, ..RangeRequest::default() }, false).await?;
+        let mut tokens = Vec::new();
+        loop {
+            let slice = reader.next().await?;
+            // What somebody else has written there is no token.
+            tokens.extend(slice.rows.iter().filter_map(|row| {
+                let id = str::from_utf8(row.key.strip_prefix(TOKENS.as_bytes())?).ok()?.to_owned();
+                let token = serde_json::from_slice(row.value).ok()?;
+                Some(Kept { id, token, lease: row.lease, modified: row.rev.main })
+            }));
+            if slice.end.is_some() {
+                return Ok(tokens);
+            }
+        }
+    }
+
+    /// Its lease goes with it, and what was counted. False: there was none.
+    pub(super) async fn drop_token(&self, id: &str) -> Result<bool, Error> {
+        let Some(kept) = self.token(id).await? else { return Ok(false) };
+        if !kept.lease.is_none() {
+            match self.lease_revoke(kept.lease).await {
+                Ok(()) | Err(Error::LeaseNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let ranges =
+            [KeyRange::single(token_key(id).as_bytes()), KeyRange::prefix(used_key(id, "").as_bytes())];
+        let delete = |range| TxnOp::DeleteRange(crate::types::DeleteRangeRequest { range, prev_kv: false });
+        self.change(Vec::new(), ranges.map(delete).into()).await?;
+        Ok(true)
+    }
+
+    /// Counts that the board of this key uses the token; once, however often it says so.
+    pub(super) async fn use_token(&self, id: &str, key_hash: &str) -> Result<Role, NoUse> {
+        for _ in 0..TRIES {
+            let kept = self.token(id).await?.ok_or(NoUse::Unknown)?;
+            let used = used_key(id, key_hash);
+            if self.is_there(&used).await? {
+                return Ok(kept.token.role);
+            }
+            if kept.token.uses > 0 && kept.token.used >= kept.token.uses {
+                return Err(NoUse::UsedUp);
+            }
+            let counted = Token { used: kept.token.used.saturating_add(1), ..kept.token };
+            let key = token_key(id);
+            let unchanged = compare(&key, CompareValue::Mod(kept.modified));
+            let role = counted.role;
+            let puts = vec![put(key, counted.encode(), kept.lease), put(used, Bytes::default(), kept.lease)];
+            match self.change(vec![unchanged], puts).await {
+                Ok(true) => return Ok(role),
+                Ok(false) => {}
+                // It ended in this moment.
+                Err(Error::LeaseNotFound) => return Err(NoUse::Unknown),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(NoUse::Failed(Error::TooManyRequests))
+    }
+
+    async fn is_there(&self, key: &str) -> Result<bool, Error> {
+        let range = KeyRange::single(key.as_bytes());
+        let mut reader = self.range(RangeRequest { range, ..RangeRequest::default() }, false).await?;
+        Ok(!reader.next().await?.rows.is_empty())
+    }
+
+    /// Did the comparisons hold?
+    async fn change(&self, compare: Vec<Compare>, success: Vec<TxnOp>) -> Result<bool, Error> {
+        let txn = TxnRequest { compare, success, failure: Vec::new() };
+        match self.engine.propose(&Command::Txn(txn)).await?.outcome {
+            Outcome::Txn(outcome) => Ok(outcome.succeeded),
+            outcome => unreachable!("a transaction led to {outcome:?}"),
+        }
+    }
+}
+
+fn token_key(id: &str) -> String {
+    format!("{TOKENS}{id}")
+}
+
+fn used_key(id: &str, key_hash: &str) -> String {
+    format!("{USES}{id}/{key_hash}")
+}
+
+fn compare(key: &str, value: CompareValue) -> Compare {
+    Compare { range: KeyRange::single(key.as_bytes()), result: CompareResult::Equal, value }
+}
+
+fn put(key: String, value: Bytes, lease: LeaseId) -> TxnOp {
+    TxnOp::Put(PutRequest { key: key.into_bytes().into(), value, lease, ..PutRequest::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_as_it_is_kept() {
+        let token = Token { secret: "00ff".repeat(8), role: Role::Auto, uses: 3, used: 1 };
+        let text = br#"{"secret":"00ff00ff00ff00ff00ff00ff00ff00ff","role":"auto","uses":3,"used":1}"#;
+        assert_eq!(token.encode()[..], text[..]);
+        assert_eq!(token.secret().map(|secret| secret[1]), Some(0xff));
+        assert_eq!(serde_json::from_slice::<Token>(text).ok(), Some(token));
+    }
+}

@@ -1,0 +1,110 @@
+//! How this board begins: with its data, as a member that was named, or as one that joins by a URL.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{bootstrap, options};
+use crate::{
+    config::Settings,
+    join::{self, Begun, Founding, JoinUrl, Newcomer},
+    member::{self, Claim, Reach, Start, address_outward},
+    peer::{BoardTls, PeerUrl, Tls},
+};
+
+/// What a member is run with.
+pub(super) struct Beginning {
+    pub(super) options: member::Options,
+    /// This board's own keys, if it joined by itself or lets others in.
+    pub(super) trust: Option<BoardTls>,
+    pub(super) tls: Option<Tls>,
+    /// Where peers are served.
+    pub(super) listen: Vec<PeerUrl>,
+    /// Others are to be let in, which they cannot yet.
+    pub(super) founding: Option<Founding>,
+}
+
+/// Blocks, for as long as waiting for others can help. Errors: one line that says what to do.
+pub(super) fn of(settings: &Settings, claim: &Claim) -> Result<Beginning, String> {
+    let options = options::member(settings);
+    match &settings.reach {
+        Some(reach) => by_keys(settings, options, claim, reach),
+        None => by_files(settings, options, None),
+    }
+}
+
+/// Members were named to each other, and trust files or nothing.
+fn by_files(
+    settings: &Settings,
+    mut options: member::Options,
+    trust: Option<BoardTls>,
+) -> Result<Beginning, String> {
+    options.start = bootstrap::start(settings, &options)?;
+    let listen = settings.listen_peer.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
+    let tls = options::peer_tls(settings);
+    Ok(Beginning { options, trust, tls, listen, founding: None })
+}
+
+fn by_keys(
+    settings: &Settings,
+    mut options: member::Options,
+    claim: &Claim,
+    reach: &Reach,
+) -> Result<Beginning, String> {
+    let folder = claim.tls_dir();
+    let has_data = member::has_data(&settings.data_dir);
+    let mut trust = BoardTls::open(&folder)?;
+    let read = |tls: &Option<BoardTls>| match tls {
+        Some(tls) => Founding::read(&folder, tls, &options.hardware, reach.port()),
+        None => Ok(None),
+    };
+    let mut founding = read(&trust)?;
+    if let Some(url) = settings.discovery.as_ref().filter(|_| !has_data && founding.is_none()) {
+        let mut tls = BoardTls::make(&folder)?;
+        let begun = join(settings, url, reach, &options, &folder, &mut tls)?;
+        (options.name, options.peer_urls, options.start) = (begun.name, begun.peer_urls, begun.start);
+        trust = Some(tls);
+        founding = read(&trust)?;
+    }
+    if let (Some(founding), Some(tls)) = (&founding, &mut trust) {
+        // It may have been cut off here.
+        tls.found()?;
+        options.start = Start::Formed(founding.formation.clone());
+        options.peer_urls = reach.urls(address_outward().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+    if !trust.as_ref().is_some_and(BoardTls::has_certificate) {
+        if settings.discovery.is_some() {
+            log::warn!(
+                "--discovery is ignored: {} has the data of a member that did not join by a URL",
+                settings.data_dir.display()
+            );
+        }
+        return by_files(settings, options, None);
+    }
+    let (tls, listen) = (Some(Tls::Board(folder)), reach.listen.clone());
+    Ok(Beginning { options, trust, tls, listen, founding })
+}
+
+fn join(
+    settings: &Settings,
+    url: &JoinUrl,
+    reach: &Reach,
+    options: &member::Options,
+    folder: &std::path::Path,
+    tls: &mut BoardTls,
+) -> Result<Begun, String> {
+    if url.is_open {
+        log::warn!(
+            "the URL of --discovery has no secret behind a #: whoever has seen it on its way can join this cluster; `solder \
+             discovery new` makes one that has"
+        );
+    }
+    let newcomer = Newcomer {
+        url,
+        name: &settings.name,
+        is_default_name: settings.is_default_name,
+        reach,
+        client_urls: &settings.advertise_client_urls,
+        hardware: &options.hardware,
+        folder,
+    };
+    async_io::block_on(join::begin(newcomer, tls))
+}
