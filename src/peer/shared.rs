@@ -127,10 +127,7 @@ impl Shared {
         let known = Known {
             is_member: peer.is_some(),
             incarnation: peer.map_or(0, |peer| peer.incarnation.get()),
-            is_key: match peer.filter(|peer| !peer.is_guest.get()) {
-                Some(member) => member.is_key(stream.shown()),
-                None => self.board().is_none() || stream.is_of(theirs.from),
-            },
+            is_key: self.is_key_of(theirs.from, stream),
             is_certified: self.is_certified(stream),
             removed: &self.removed.borrow(),
             takes_guests: self.takes_guests.get(),
@@ -150,6 +147,19 @@ impl Shared {
         let peer = self.peer(theirs.from).filter(|peer| !peer.is_guest.get());
         let voter = peer.map(|peer| Voter { has_key: peer.has_key(), votes: peer.votes.get() });
         judge::of_voter(self.judge(theirs, stream), voter.as_ref(), has_authority)
+    }
+
+    /// By the list of members, or, of who is not in it, by its certificate.
+    fn is_key_of(&self, id: NodeId, stream: &Stream) -> bool {
+        match self.peer(id).filter(|peer| !peer.is_guest.get()) {
+            Some(member) => member.is_key(stream.shown()),
+            None => self.board().is_none() || stream.is_of(id),
+        }
+    }
+
+    /// Is what it says that member's word, as far as this board can tell?
+    pub(super) fn is_word_of(&self, id: NodeId, stream: &Stream) -> bool {
+        self.is_certified(stream) && self.is_key_of(id, stream)
     }
 
     /// Where boards go by their keys, whoever has none of the cluster may only join.

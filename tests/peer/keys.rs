@@ -1,6 +1,6 @@
 //! Boards that go by their keys: who may do what, whatever clocks and URLs say.
 
-use std::{collections::BTreeSet, fs, rc::Rc, time::SystemTime};
+use std::{collections::BTreeSet, fs, path::PathBuf, rc::Rc, time::SystemTime};
 
 use smol::LocalExecutor;
 use solder::{
@@ -80,6 +80,30 @@ fn a_member_is_its_key() {
         knows(&one, vec![renewed]);
         one.reaches(&impostor).await;
         impostor.reaches(&one).await;
+    });
+}
+
+/// That its disk was wiped ends a process, too.
+#[test]
+fn that_a_board_has_lost_its_data_counts_only_from_members() {
+    run(|executor| async move {
+        let homes = Homes::new();
+        let one = homes.start(&executor, 1);
+        homes.member("2");
+        homes.member("9");
+        let member =
+            MemberAddress { id: NodeId(2), key: homes.member("2").key_hash(), ..MemberAddress::default() };
+        one.peers.set_members(Roster { members: vec![member], takes_guests: true, ..Roster::default() });
+        let says = |from| Greeting { known_as: 77, is_led: true, ..greeting(from, 1) };
+        let (two, nine) = (homes.path("2"), homes.path("9"));
+        for (from, folder) in [(2, None), (2, Some(&nine)), (8, Some(&nine))] {
+            let mut liar = RawTls::dial(&one.url, folder.map(PathBuf::as_path)).await;
+            assert!(verdict(&mut liar, says(from)).await.is_some());
+        }
+        assert_eq!(one.disowned(), []);
+        let mut member = RawTls::dial(&one.url, Some(&two)).await;
+        member.greet(says(2)).await.expect("an answer");
+        until("heard", || one.disowned() == [(2, true)]).await;
     });
 }
 
