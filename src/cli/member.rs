@@ -63,7 +63,7 @@ pub(super) struct Update {
 /// `prefix`: how the variables begin that the new board's server reads.
 pub(super) async fn run(command: Command, session: &Session, prefix: &str) -> Result<(), Failure> {
     match command {
-        Command::List { .. } => list(session).await,
+        Command::List { .. } => list(session, prefix == "ETCD").await,
         Command::Add(arguments) => add(arguments, session, prefix).await,
         Command::Remove { member } => {
             let id = id_of(&member)?;
@@ -81,8 +81,12 @@ pub(super) async fn run(command: Command, session: &Session, prefix: &str) -> Re
     }
 }
 
-async fn list(session: &Session) -> Result<(), Failure> {
+/// etcdctl's form, and what it asks, where it is called by that name.
+async fn list(session: &Session, as_etcdctl: bool) -> Result<(), Failure> {
     let response = session.client.member_list(&MemberListRequest { linearizable: true }).await?;
+    if as_etcdctl {
+        return session.print(&Answer::Members(&response));
+    }
     // Of etcd's members nobody knows why, and who cannot say it now has listed them anyway.
     let roles = session.client.cluster_roles().await.map(|response| response.roles).unwrap_or_default();
     match roles.is_empty() {
