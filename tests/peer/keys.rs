@@ -1,7 +1,14 @@
 //! Boards that go by their keys: who may do what, whatever clocks and URLs say.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, rc::Rc, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
+use futures_lite::future::or;
 use smol::LocalExecutor;
 use solder::{
     peer::{
@@ -15,7 +22,7 @@ use tempfile::TempDir;
 use crate::{
     boards::{Homes, RawTls, RawTlsListener, URL, in_1970, in_2090, nobodys},
     raw::{Raw, greeting},
-    support::{Board, options, run, until},
+    support::{Board, options, pause, run, until},
 };
 
 /// Each knows the others by their keys, and keeps connections to them.
@@ -275,7 +282,16 @@ fn a_key_that_changes_meanwhile() {
     });
 }
 
+/// Why it is sent away.
 async fn bye(stream: &mut RawTls) -> Option<Bye> {
+    let late = async {
+        pause(Duration::from_secs(20)).await;
+        panic!("it is not sent away");
+    };
+    or(last_word(stream), late).await
+}
+
+async fn last_word(stream: &mut RawTls) -> Option<Bye> {
     let mut why = None;
     while let Some(frame) = stream.next().await {
         if let Frame::Bye(bye) = frame {
@@ -292,7 +308,7 @@ fn members_are_told_to_who_is_one() {
         let one = homes.start(&executor, 1);
         homes.member("2");
         let asker = Asker::new(Some(Tls::Board(homes.path("2"))), in_1970).expect("good files");
-        let patience = std::time::Duration::from_secs(20);
+        let patience = Duration::from_secs(20);
         let told = asker.ask(std::slice::from_ref(&one.url), patience).await.expect("an answer");
         assert_eq!(told.member, one.id);
         // Who has a key and no certificate yet cannot ask.
