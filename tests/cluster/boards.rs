@@ -15,9 +15,9 @@ use tempfile::TempDir;
 
 use crate::{
     knobs::{Knobs, certify},
-    net::Net,
     support::{
         client::{Client, Trouble, number},
+        net::Net,
         server::Server,
     },
 };
