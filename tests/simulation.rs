@@ -28,8 +28,11 @@ use solder::types::Bug;
 /// What runs where nothing else is asked for.
 const SEEDS: Range<u64> = 0..3000;
 
-/// A bug that is not found in so many seeds would not be found by those above.
-const SEEDS_FOR_A_BUG: u64 = 3000;
+/// Each bug has to be found in so many worlds that are hard on it (`Knobs::against`). The first seeds that found them: 0 for
+/// VoteNotSynced, AckBeforeSync, CommitOlderTerm, TruncatedSuffixKept, TornBatchAccepted and CompactPastTransfer, 1 AppliedTwice,
+/// 3 ReadByEarlierRound, 9 ReadFromPausedLeader, 10 StaleReadAfterElection, 12 PersistedByIndexAlone, 25 BatchesShareBlock.
+/// Of a hundred seeds four find BatchesShareBlock, five TruncatedSuffixKept, six PersistedByIndexAlone, all others more.
+const SEEDS_FOR_A_BUG: u64 = 100;
 
 #[test]
 fn seeds() {
@@ -90,6 +93,7 @@ fn assert_tried(total: &Report) {
         parts,
         crashes_in_parts,
         resets,
+        met,
         retimed,
         relieved,
         ..
@@ -105,6 +109,7 @@ fn assert_tried(total: &Report) {
         ("pauses of commands", parts, 1_000),
         ("crashes with a command half done", crashes_in_parts, 100),
         ("resets of links", resets, 1_000),
+        ("boards that met others and had no leader yet", met, 1_000),
         ("boards with new time-outs", retimed, 1_000),
         ("leaders without room that handed over", relieved, 30),
     ] {

@@ -104,8 +104,6 @@ impl Refusal {
         "nothing is to be set: give heartbeatInterval, electionTimeout (in milliseconds), voters, replaceAfter (in seconds) \
          or maxLearners",
     );
-    pub(super) const LEARNER: Refusal =
-        Refusal::fixed(Code::Unavailable, "etcdserver: rpc not supported for learner");
     pub(super) const DOWNGRADE_FORMAT: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: wrong downgrade target version format");
     pub(super) const DOWNGRADE_TARGET: Refusal =
@@ -227,6 +225,7 @@ fn code_of(error: &Error) -> Code {
         Error::NoLeader
         | Error::NotReady
         | Error::Founding { .. }
+        | Error::IsLearner
         | Error::LeaderChanged
         | Error::Timeout
         | Error::TransferTimeout

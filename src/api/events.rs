@@ -51,6 +51,9 @@ pub(super) async fn watch(
     if start.0 < 1 {
         return Err(Refusal::REVISION.into());
     }
+    if api.member.is_corrupt() {
+        return Err(Error::Corrupt.into());
+    }
     let mut stream = api.member.watch_stream();
     let progress_notify = Some(KEEP_ALIVE);
     let request =
@@ -68,6 +71,14 @@ pub(super) async fn watch(
         let Some(message) = future::or(gone, async { Some(watch::next(&mut stream, &room).await) }).await
         else {
             return end(exchange).await;
+        };
+        let message = match message {
+            Ok(message) => message,
+            // Who comes back is told so by the status.
+            Err(error) => {
+                exchange.chunk(format!(": {error}\n\n").as_bytes()).await?;
+                return end(exchange).await;
+            }
         };
         let last = matches!(message.what, WatchNews::Compacted(_));
         let text = text(message.revision, &message.what);

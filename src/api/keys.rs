@@ -51,7 +51,7 @@ enum Condition {
 
 pub(super) async fn handle(api: &Api, path: &str, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     let result = match exchange.method() {
-        "GET" | "HEAD" | "PUT" | "DELETE" if api.member.only_listens() => Err(Refusal::LEARNER.into()),
+        "GET" | "HEAD" | "PUT" | "DELETE" if api.member.only_listens() => Err(Error::IsLearner.into()),
         "GET" | "HEAD" => get(api, path, exchange).await,
         "PUT" => put(api, path, exchange).await,
         "DELETE" => delete(api, path, exchange).await,

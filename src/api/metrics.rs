@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     http::{Closed, Exchange, Head},
-    member::{Figures, Histogram, PeerFigures, Status},
-    types::{Error, KeyRange, NodeId, RangeRequest},
+    member::{Figures, PeerFigures, Status},
+    types::{Error, Histogram, KeyRange, NodeId, RangeRequest},
 };
 
 /// As etcd's label has the cluster's version: without its last part.
@@ -107,24 +107,27 @@ impl Page {
         self.one(name, "counter", help, value);
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+    fn histogram<const FIRST_US: u64, const BUCKETS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        histogram: &Histogram<FIRST_US, BUCKETS>,
+    ) {
         self.about(name, "histogram", help);
-        let end = (histogram.count(), histogram.sum());
-        self.buckets(name, "", histogram.buckets(), end);
+        self.buckets(name, "", histogram);
     }
 
-    /// `label` is empty, or ends with a comma. `end`: how many in all, and what they took.
-    fn buckets(
+    /// `label` is empty, or ends with a comma.
+    fn buckets<const FIRST_US: u64, const BUCKETS: usize>(
         &mut self,
         name: &str,
         label: &str,
-        buckets: impl Iterator<Item = (Duration, u64)>,
-        end: (u64, Duration),
+        histogram: &Histogram<FIRST_US, BUCKETS>,
     ) {
-        for (bound, count) in buckets {
+        for (bound, count) in histogram.buckets() {
             writeln!(self.0, "{name}_bucket{{{label}le=\"{}\"}} {count}", seconds(bound)).expect(WRITTEN);
         }
-        let (count, sum) = (end.0, seconds(end.1));
+        let (count, sum) = (histogram.count(), seconds(histogram.sum()));
         let alone = match label.strip_suffix(',') {
             Some(label) => format!("{{{label}}}"),
             None => String::new(),
@@ -173,8 +176,7 @@ impl Page {
         let name = "etcd_network_peer_round_trip_time_seconds";
         self.about(name, "histogram", "Round-Trip-Time histogram between peers");
         for PeerFigures { id, round_trips, .. } in peers {
-            let end = (round_trips.count(), round_trips.sum());
-            self.buckets(name, &format!("To=\"{id}\","), round_trips.buckets(), end);
+            self.buckets(name, &format!("To=\"{id}\","), round_trips);
         }
     }
 

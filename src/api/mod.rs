@@ -232,7 +232,7 @@ impl Api {
         wants_leader: bool,
     ) -> Result<(), Closed> {
         if call != Stream::Snapshot && self.member.only_listens() {
-            return lines.fail(&Refusal::LEARNER).await;
+            return lines.fail(&Error::IsLearner.into()).await;
         }
         match call {
             Stream::Watch => watch::watch(self, first, lines, wants_leader).await,
@@ -249,12 +249,12 @@ impl Api {
                 let request: rpc::RangeRequest = take(body)?;
                 let serializable = request.serializable;
                 if is_learner && !serializable {
-                    return Err(Refusal::LEARNER.into());
+                    return Err(Error::IsLearner.into());
                 }
                 Box::pin(kv::range(self, convert::range(request), serializable, answer)).await
             }
             // What it has may be old, and nobody is to depend on it.
-            call if is_learner && call != Unary::Status => Err(Refusal::LEARNER.into()),
+            call if is_learner && call != Unary::Status => Err(Error::IsLearner.into()),
             Unary::Put => {
                 answer.message(&kv::put(self, take(body)?).await?);
                 Ok(())

@@ -140,10 +140,10 @@ impl Engine {
         let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
         core.roll_changed().expect("the level was looked at when the store was opened");
         core.heed_corruption(&[]);
-        let replay_until = core.replica.node().last().index.next();
+        core.take_over_alarm();
         let keeper = store_thread::Options {
             origin: identity.member,
-            replay_until,
+            replay_until: core.replay_until,
             piece_bytes: TRANSFER_PIECE_BYTES,
             flush_interval: options.flush_interval,
             pending_bytes_max: options.store.pending_bytes_max,

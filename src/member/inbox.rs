@@ -35,6 +35,8 @@ pub(super) enum Report {
     DatabaseRoom(bool),
     Applied(Box<AppliedReport>),
     Transfer(TransferDone),
+    /// This member is being filled, and there is no room for what comes: why. It is tried again.
+    NoRoomForTransfer(String),
     /// A slice of history, for those who watch and are behind.
     Scanned(Scanned),
     /// These who asked the store can look at their answers.

@@ -164,6 +164,9 @@ impl Member {
     }
 
     async fn ask_lessor(&self, question: Question) -> Result<Reply, Error> {
+        if self.is_corrupt() {
+            return Err(Error::Corrupt);
+        }
         self.ask_leader(question, |member, question| async move { member.answer_as_leader(question).await })
             .await
     }

@@ -44,6 +44,11 @@ impl Member {
         self.is_learner() && self.engine.look(|core| core.roll.cluster.voters_max == 0)
     }
 
+    /// Does it hold something else than the others, so that it answers nobody?
+    pub fn is_corrupt(&self) -> bool {
+        self.engine.look(|core| core.is_corrupt)
+    }
+
     /// The newest kind of entry that all members know; 0: that is not settled yet.
     pub fn cluster_level(&self) -> u32 {
         self.engine.look(|core| core.roll.cluster.level)
@@ -152,6 +157,11 @@ impl Member {
     ) -> Result<(MemberInfo, Vec<MemberInfo>), Error> {
         self.check_addition(is_learner)?;
         self.read_barrier().await?;
+        // A board that has just joined did not know that it is a learner when it was asked; now it does. It could hand the change
+        // on, but not say what came of it if the leader is the only voter (see `add`): a learner's own log is no proof.
+        if self.is_learner() {
+            return Err(Error::IsLearner);
+        }
         let (taken, learners) = self.engine.look(|core| {
             let learners = core.replica.node().membership().learners.len();
             (core.roll.has_peer_url(&peer_urls, None), learners)

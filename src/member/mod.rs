@@ -93,7 +93,7 @@ pub use self::{
     defragment::defragment,
     drawn::draw,
     engine::Failure,
-    figures::{Figures, Histogram},
+    figures::{DiskTimes, Figures},
     hardware::Hardware,
     invitations::{Autopilot, Invitation, InviteError, Invited, Invitee, Reach},
     leases::TimeToLive,

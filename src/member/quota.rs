@@ -45,10 +45,18 @@ impl Quota {
         wanted <= self.quota_bytes
     }
 
+    /// Is there little left of it?
+    pub(super) fn is_nearly_used_up(&self) -> bool {
+        self.used_bytes.saturating_add(self.pending_bytes) > self.warn_bytes()
+    }
+
+    fn warn_bytes(&self) -> u64 {
+        self.quota_bytes / 100 * WARN_PERCENT
+    }
+
     /// Once each time it is crossed.
     fn warn(&mut self) {
-        let line = self.quota_bytes / 100 * WARN_PERCENT;
-        let over = self.used_bytes > line;
+        let over = self.used_bytes > self.warn_bytes();
         if over && !self.warned {
             log::warn!(
                 "the store uses {} of {} bytes of its quota: `solder compaction` and `solder defrag` give room, deleting \
@@ -75,6 +83,15 @@ mod tests {
         quota.flushed(1001);
         assert!(!quota.allows(0));
         assert!(Quota::new(u64::MAX, 1, 1).allows(u64::MAX));
+    }
+
+    #[test]
+    fn little_is_left_of_it() {
+        let mut quota = Quota::new(1000, 500, 300);
+        assert!(!quota.is_nearly_used_up());
+        quota.applied(301);
+        assert!(quota.is_nearly_used_up());
+        assert!(!Quota::new(u64::MAX, 1 << 40, 0).is_nearly_used_up());
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Roll {
 
     /// Whom peers are to know. A leader's list is the newest there is. Who is to be removed stays until that is applied
     /// here: without the last words of those who stay, a leader that removes itself would never know that it has.
-    pub(super) fn roster(&self, membership: &Membership, me: NodeId, is_leader: bool) -> Roster {
+    pub(super) fn roster(&self, membership: &Membership, me: NodeId, leader: Option<NodeId>) -> Roster {
         let votes = |id| membership.voters.contains(&id);
         let address = |id| MemberAddress {
             id,
@@ -138,7 +138,8 @@ impl Roll {
             members: membership.members().chain(going).filter(|id| *id != me).map(address).collect(),
             removed: membership.removed.iter().copied().filter(|id| !is_going(id)).collect(),
             roll: self.entries(membership),
-            takes_guests: !is_leader,
+            takes_guests: leader != Some(me),
+            is_led: leader.is_some(),
         }
     }
 }
@@ -160,11 +161,11 @@ mod tests {
         let two = three.with(MembershipChange::Remove(NodeId(3))).expect("a member");
         let known = |roster: &Roster| roster.members.iter().map(|member| member.id.0).collect::<Vec<_>>();
         let mut roll = Roll::new(&rows(&[1, 2, 3]));
-        let roster = roll.roster(&two, NodeId(1), false);
+        let roster = roll.roster(&two, NodeId(1), None);
         assert_eq!((known(&roster), roster.removed.len()), (vec![2, 3], 0));
         assert!(!roster.members[1].is_kept, "it does not vote any more");
         roll.update(&rows(&[1, 2]));
-        let roster = roll.roster(&two, NodeId(1), false);
+        let roster = roll.roster(&two, NodeId(1), None);
         assert_eq!((known(&roster), roster.removed), (vec![2], two.removed));
     }
 }

@@ -37,11 +37,11 @@ use super::{
 /// A full disk is looked at so often.
 const ROOM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// What keeping a piece may write, in pieces: two tables, and the pages that lead to their rows.
+const PAGES_PER_PIECE: u64 = 4;
+
 /// Answers are reported together, but none waits for longer than this while others are worked out.
 const REPORT_AFTER: Duration = Duration::from_micros(300);
-
-/// A transfer whose step found no room, or a flush in its way, is tried again.
-const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) enum StoreJob {
     /// The log has synced all up to `durable`.
@@ -99,6 +99,8 @@ pub(super) struct Keeper {
     defragments: Vec<Promise<Result<(), String>>>,
     defragmenting: bool,
     work_not_before: Option<Instant>,
+    /// What comes of another board's store has no room.
+    transfer_stuck: bool,
     /// The disk lacks room: when to see whether somebody has made some.
     room_again_at: Option<Instant>,
 }
@@ -139,6 +141,7 @@ impl Keeper {
             defragments: Vec::new(),
             defragmenting: false,
             work_not_before: None,
+            transfer_stuck: false,
             room_again_at: None,
         }
     }
@@ -402,8 +405,12 @@ impl Keeper {
             // `FlushDone` comes.
             return Some(Work::Transfer(job));
         }
-        match jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes) {
+        let secured = self.secure_room_for(&job);
+        let done =
+            secured.and_then(|()| jobs::transfer(&mut self.store, job.clone(), self.options.piece_bytes));
+        match done {
             Ok(done) => {
+                self.transfer_stuck = false;
                 let is_finished = matches!(done, Some(TransferDone::Finished { .. }));
                 // First of all, for Raft has to know that its log begins anew, where what is applied ends.
                 done.into_iter().for_each(|done| self.inbox.send(Report::Transfer(done)));
@@ -416,14 +423,28 @@ impl Keeper {
                 }
                 None
             }
-            Err(StoreError::Full { .. }) => {
-                self.work_not_before = Some(Instant::now() + TRY_AGAIN);
+            Err(StoreError::Full { what }) => {
+                if !mem::replace(&mut self.transfer_stuck, true) {
+                    self.inbox.send(Report::NoRoomForTransfer(what));
+                }
+                self.work_not_before = Some(Instant::now() + ROOM_AGAIN_AFTER);
                 Some(Work::Transfer(job))
             }
             Err(error) => {
                 self.fail(&error);
                 None
             }
+        }
+    }
+
+    /// Before the disk is full to the last block: the log, and whoever else lives there, need some. (What begins a transfer may
+    /// be what gives room.)
+    fn secure_room_for(&self, job: &TransferJob) -> Result<(), StoreError> {
+        match job {
+            TransferJob::Store { .. } => {
+                self.store.secure_room_for(PAGES_PER_PIECE * self.options.piece_bytes)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     store::RevRecord,
-    types::{Bytes, KeyRev, Revision},
+    types::{Bytes, Error, KeyRev, Revision},
     watch::{Event, Hub, Message, News as HubNews, Options, Scan, Slice, StreamId},
 };
 
@@ -93,6 +93,11 @@ impl Watches {
         self.hub.scan()
     }
 
+    /// Who waits is to look again: there may be a reason to wait no more.
+    pub(super) fn wake_all(&mut self) {
+        self.wakers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+    }
+
     fn poll(&mut self, stream: StreamId, context: &mut Context<'_>) -> Poll<()> {
         if self.hub.is_ready(stream) {
             return Poll::Ready(());
@@ -170,9 +175,11 @@ impl WatchStream {
 
     /// Returns once there may be something to take. Cancel-safe. What is behind is read for who waits here only; so who has
     /// other things to do should not keep the future meanwhile.
-    pub async fn ready(&mut self) {
+    ///
+    /// Errors: `Corrupt`, as for all requests: what this member would tell is not to be believed.
+    pub async fn ready(&mut self) -> Result<(), Error> {
         let waits = Waits(self);
-        poll_fn(|context| waits.poll(context)).await;
+        poll_fn(|context| waits.poll(context)).await
     }
 
     /// What comes next, if there is something now.
@@ -185,12 +192,12 @@ impl WatchStream {
         message
     }
 
-    /// What comes next. Cancel-safe: nothing is lost if the future is dropped.
-    pub async fn next(&mut self) -> WatchMessage {
+    /// What comes next. Cancel-safe: nothing is lost if the future is dropped. Errors: as `ready`.
+    pub async fn next(&mut self) -> Result<WatchMessage, Error> {
         loop {
-            self.ready().await;
+            self.ready().await?;
             if let Some(message) = self.take() {
-                return message;
+                return Ok(message);
             }
         }
     }
@@ -217,11 +224,14 @@ impl Drop for WatchStream {
 struct Waits<'a>(&'a WatchStream);
 
 impl Waits<'_> {
-    fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let WatchStream { engine, stream } = self.0;
         let (ready, has_scan) = engine.look(|core| {
+            if core.is_corrupt {
+                return (Poll::Ready(Err(Error::Corrupt)), false);
+            }
             let ready = core.watches.poll(*stream, context);
-            (ready, core.watches.hub.has_scan())
+            (ready.map(Ok), core.watches.hub.has_scan())
         });
         self.0.nudge_if(has_scan);
         ready

@@ -18,6 +18,7 @@ use futures_lite::{
 use super::{
     Greeting, PeerListener, Purpose, ask, authority,
     join::Joining,
+    judge,
     limits::BYE_TIMEOUT,
     session,
     shared::{Shared, read_greeting, write_greeting},
@@ -111,6 +112,9 @@ async fn meet(shared: &Shared, socket: Async<TcpStream>, is_tls: bool) -> io::Re
 async fn greeted(shared: &Rc<Shared>, mut stream: Stream, theirs: Greeting, address: SocketAddr) {
     let verdict = shared.judge(&theirs, stream.shown());
     let mine = shared.greeting(theirs.from, theirs.purpose, verdict);
+    if judge::is_disowned(&mine, &theirs) {
+        shared.disowned_by(&theirs);
+    }
     if let Some(reason) = verdict {
         shared.counts.refused.add(1);
         shared.warn(&format!("refused a peer at {address}: {}", reason.explain(&theirs, &mine)));

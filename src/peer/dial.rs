@@ -190,6 +190,8 @@ pub(super) async fn connect(
     let theirs = read_greeting(&mut stream).await.map_err(link)?;
     match judge::of_called(&mine, &theirs) {
         None if !peer.is_incarnation(theirs.incarnation) => Err(Trouble::Wiped(url.clone())),
+        // It has heard by the greeting why it does not know this board.
+        Some(Refusal::NotMember) if judge::is_disowned(&theirs, &mine) => Err(Trouble::Wiped(url.clone())),
         None => Ok((stream, theirs)),
         Some(reason) => Err(Trouble::Refused { reason, text: reason.explain(&mine, &theirs) }),
     }

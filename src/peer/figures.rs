@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use crate::types::NodeId;
+use crate::types::{Histogram, NodeId};
 
 /// Of one peer, since it was added. Bytes are those of frames, before encryption.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,50 +31,8 @@ pub struct PeerFigures {
     pub round_trips: RoundTrips,
 }
 
-/// How many pings on urgent connections took how long: etcd's buckets, 0.1 ms to 3.2768 s, each twice the one before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoundTrips {
-    /// Not cumulative; the last is all that took longer.
-    counts: [u64; RoundTrips::BUCKETS + 1],
-    sum: Duration,
-    last: Option<Duration>,
-}
-
-impl RoundTrips {
-    const BUCKETS: usize = 16;
-
-    pub(super) fn add(&mut self, took: Duration) {
-        let place = (0..Self::BUCKETS).find(|&place| took <= Self::bound(place));
-        self.counts[place.unwrap_or(Self::BUCKETS)] += 1;
-        self.sum += took;
-        self.last = Some(took);
-    }
-
-    fn bound(place: usize) -> Duration {
-        Duration::from_micros(100 << place)
-    }
-
-    /// Upper bounds and how many took no longer: cumulative, as Prometheus wants them, without the infinite one.
-    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
-        let mut below = 0;
-        (0..Self::BUCKETS).map(move |place| {
-            below += self.counts[place];
-            (Self::bound(place), below)
-        })
-    }
-
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    pub fn sum(&self) -> Duration {
-        self.sum
-    }
-
-    pub(super) fn last(&self) -> Option<Duration> {
-        self.last
-    }
-}
+/// Of pings on urgent connections. etcd's buckets: 0.1 ms to 3.2768 s.
+pub type RoundTrips = Histogram<100, 16>;
 
 /// Of connections that were no peer's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,21 +57,5 @@ impl Count {
 
     pub(super) fn get(&self) -> u64 {
         self.0.get()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_are_etcds() {
-        let mut trips = RoundTrips::default();
-        [0, 100, 101, 3_276_800, 3_276_801].iter().for_each(|us| trips.add(Duration::from_micros(*us)));
-        let buckets: Vec<(Duration, u64)> = trips.buckets().collect();
-        assert_eq!(buckets[..2], [(Duration::from_micros(100), 2), (Duration::from_micros(200), 3)]);
-        assert_eq!(buckets.last(), Some(&(Duration::from_micros(3_276_800), 4)));
-        assert_eq!((trips.count(), trips.sum()), (5, Duration::from_micros(6_553_802)));
-        assert_eq!(trips.last(), Some(Duration::from_micros(3_276_801)));
     }
 }

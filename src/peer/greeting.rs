@@ -1,23 +1,28 @@
 //! The first bytes on a connection, one greeting each way: who speaks to whom, and what both can do.
 //!
 //! ```text
-//! | 0     | 8      | 10     | 12      | 14      | 15      | 16      | 24   | 32 | 40              | 44          | 52    |
-//! | magic | length | lowest | highest | purpose | verdict | cluster | from | to | frame_bytes_max | incarnation | crc32 |
+//! | 0     | 8      | 10     | 12      | 14      | 15      | 16      | 24   | 32 | 40              | 44          |
+//! | magic | length | lowest | highest | purpose | verdict | cluster | from | to | frame_bytes_max | incarnation |
+//! | 52       | 60     | 61    |
+//! | known_as | is_led | crc32 |
 //!
-//! magic "SolderPe"; all numbers little endian; `length` is that of the whole greeting, 56 here; a later build may put more
-//! fields before the CRC, which is always last and covers all before it
+//! magic "SolderPe"; all numbers little endian; `length` is that of the whole greeting, 65 here; an earlier build wrote none of
+//! what follows `incarnation`, a later one may put more fields before the CRC, which is always last and covers all before it
 //! lowest, highest   protocol versions that the sender speaks; the highest that both speak is used
 //! purpose           0 urgent, 1 bulk, 2 ask: who is nobody yet (cluster, from and to are 0) wants to know the members,
 //!                   3 join: and wants to be one, 4 authority: a voter wants the key of the cluster's authority
 //! verdict           0 in the first greeting and in an answer that welcomes; else why the answer refuses
 //! frame_bytes_max   the longest payload of a frame that the sender takes
 //! incarnation       drawn with the sender's data directory: a board whose disk was wiped has another
+//! known_as          the incarnation by which the sender knows the receiver; 0: by none yet
+//! is_led            1: the sender knows a leader, so a majority of its cluster is at work
 //!
-//! member 1 of cluster 5 to member 2, urgent, 4 MiB, incarnation 9:
-//!   53 6f 6c 64 65 72 50 65 38 00 01 00 01 00 00 00  magic, 56, versions 1 to 1, urgent, welcome
+//! member 1 of cluster 5 to member 2, which it knows as 7; urgent, 4 MiB, incarnation 9, led:
+//!   53 6f 6c 64 65 72 50 65 41 00 01 00 01 00 00 00  magic, 65, versions 1 to 1, urgent, welcome
 //!   05 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00  cluster, from
 //!   02 00 00 00 00 00 00 00 00 00 40 00              to, frame_bytes_max
-//!   09 00 00 00 00 00 00 00 27 3a d7 6e              incarnation, crc32
+//!   09 00 00 00 00 00 00 00                          incarnation
+//!   07 00 00 00 00 00 00 00 01 ea db 98 52           known_as, is_led, crc32
 //! ```
 //!
 //! Who dialled speaks first. Nothing behind a greeting is looked at before both are known and fit.
@@ -29,7 +34,10 @@ use crate::types::{ClusterId, NodeId};
 const MAGIC: &[u8; 8] = b"SolderPe";
 
 /// What this build writes.
-pub const GREETING_BYTES: usize = 56;
+pub const GREETING_BYTES: usize = 65;
+
+/// What the first builds wrote.
+const GREETING_BYTES_MIN: usize = 56;
 
 /// What a later build may come to write. No more is read of a stranger.
 pub const GREETING_BYTES_MAX: usize = 256;
@@ -52,6 +60,8 @@ pub struct Greeting {
     pub to: NodeId,
     pub frame_bytes_max: u32,
     pub incarnation: u64,
+    pub known_as: u64,
+    pub is_led: bool,
 }
 
 /// What a connection is for.
@@ -273,8 +283,10 @@ impl Greeting {
         bytes[32..40].copy_from_slice(&self.to.0.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.frame_bytes_max.to_le_bytes());
         bytes[44..52].copy_from_slice(&self.incarnation.to_le_bytes());
-        let sum = crc32fast::hash(&bytes[..52]);
-        bytes[52..].copy_from_slice(&sum.to_le_bytes());
+        bytes[52..60].copy_from_slice(&self.known_as.to_le_bytes());
+        bytes[60] = self.is_led.into();
+        let sum = crc32fast::hash(&bytes[..61]);
+        bytes[61..].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
@@ -286,7 +298,7 @@ impl Greeting {
         }
         let length = u16::from_le_bytes([head[8], head[9]]);
         match usize::from(length) {
-            bytes @ GREETING_BYTES..=GREETING_BYTES_MAX => Ok(bytes),
+            bytes @ GREETING_BYTES_MIN..=GREETING_BYTES_MAX => Ok(bytes),
             _ => Err(BadGreeting::Length(length)),
         }
     }
@@ -323,6 +335,8 @@ impl Greeting {
             to: NodeId(number(&fields[32..40])),
             frame_bytes_max: number(&fields[40..44]) as u32,
             incarnation: number(&fields[44..52]),
+            known_as: fields.get(52..60).map_or(0, number),
+            is_led: fields.get(60).is_some_and(|is_led| *is_led != 0),
         })
     }
 
@@ -351,15 +365,17 @@ mod tests {
         to: NodeId(2),
         frame_bytes_max: 4 << 20,
         incarnation: 9,
+        known_as: 7,
+        is_led: true,
     };
 
     #[test]
     fn the_bytes_of_a_greeting() {
         let bytes = GREETING.encode();
         let drawn = [
-            0x53, 0x6f, 0x6c, 0x64, 0x65, 0x72, 0x50, 0x65, 0x38, 0, 1, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0,
-            0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0x27,
-            0x3a, 0xd7, 0x6e,
+            0x53, 0x6f, 0x6c, 0x64, 0x65, 0x72, 0x50, 0x65, 0x41, 0, 1, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0,
+            0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 9, 0, 0, 0, 0, 0, 0, 0, 7, 0,
+            0, 0, 0, 0, 0, 0, 1, 0xea, 0xdb, 0x98, 0x52,
         ];
         assert_eq!(bytes, drawn, "{bytes:02x?}");
         assert_eq!(Greeting::decode(&bytes), Ok(GREETING));
@@ -387,11 +403,19 @@ mod tests {
 
     #[test]
     fn a_longer_greeting_of_a_later_build_is_understood() {
-        let mut bytes = GREETING.encode()[..52].to_vec();
+        let mut bytes = GREETING.encode()[..61].to_vec();
         bytes.extend(b"more");
         bytes[8] += 4;
         bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
         assert_eq!(Greeting::decode(&bytes), Ok(GREETING));
+    }
+
+    #[test]
+    fn a_shorter_greeting_of_an_earlier_build_is_understood() {
+        let mut bytes = GREETING.encode()[..52].to_vec();
+        bytes[8] = 56;
+        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+        assert_eq!(Greeting::decode(&bytes), Ok(Greeting { known_as: 0, is_led: false, ..GREETING }));
     }
 
     #[test]

@@ -51,6 +51,12 @@ pub(super) fn of_caller(mine: &Greeting, theirs: &Greeting, known: &Known<'_>) -
     Some(refusal)
 }
 
+/// Does the dialler know the dialled as one whose data was other than what is here?
+pub(super) fn is_disowned(mine: &Greeting, theirs: &Greeting) -> bool {
+    let is_of_us = theirs.cluster == mine.cluster && theirs.to == mine.from && theirs.from != mine.from;
+    is_of_us && theirs.known_as != 0 && theirs.known_as != mine.incarnation
+}
+
 /// The dialler judges the answer.
 pub(super) fn of_called(mine: &Greeting, theirs: &Greeting) -> Option<Refusal> {
     match () {
@@ -104,6 +110,8 @@ mod tests {
         to: NodeId(2),
         frame_bytes_max: 1,
         incarnation: 6,
+        known_as: 0,
+        is_led: false,
     };
 
     const THEIRS: Greeting = Greeting { from: NodeId(2), to: NodeId(1), ..MINE };
@@ -147,6 +155,16 @@ mod tests {
         assert_eq!(judge(THEIRS, false, true, true), None);
         let nobody = Greeting { from: NodeId(0), ..THEIRS };
         assert_eq!(judge(nobody, false, true, true), Some(Refusal::NotMember));
+    }
+
+    #[test]
+    fn who_is_known_with_other_data() {
+        let known_as = |known_as| is_disowned(&MINE, &Greeting { known_as, ..THEIRS });
+        assert!(known_as(7) && !known_as(MINE.incarnation) && !known_as(0));
+        let stranger = Greeting { known_as: 7, cluster: ClusterId(6), ..THEIRS };
+        assert!(!is_disowned(&MINE, &stranger), "of another cluster");
+        assert!(!is_disowned(&MINE, &Greeting { known_as: 7, to: NodeId(3), ..THEIRS }), "of another member");
+        assert!(!is_disowned(&MINE, &Greeting { known_as: 7, from: NodeId(1), ..THEIRS }), "of itself");
     }
 
     #[test]

@@ -25,7 +25,8 @@
 //!   anything that the other side says counts.
 //! - Links that died without a word are noticed by TCP itself: what is not acknowledged in `Limits::silence_timeout` ends the
 //!   connection, and each side sends a ping every `Limits::beat` at least. A peer that lives and hangs is Raft's business.
-//! - A process that died closed its connections. That is told at once: `PeerEvent::Lost`.
+//! - Who is connected is told at once: `PeerEvent::Met`. So is a process that died, for it closed its connections:
+//!   `PeerEvent::Lost`.
 //!
 //! Memory, of one connection that waits, with its share of its peer and of dialling: about 15 KB, and with TLS at most 28 KB
 //! more, beside the system's own for a socket. In use: up to 32 KB that wait to be written, a frame that is read or written,
@@ -95,6 +96,8 @@ pub use self::{
 #[derive(Debug)]
 pub enum PeerEvent {
     Received(PeerMessage),
+    /// It has greeted, and there was no urgent connection before.
+    Met(NodeId),
     /// Its process has ended, or is about to: its side closed the last urgent connection. Not a silence, which may be the
     /// link's.
     Lost(NodeId),
@@ -103,6 +106,12 @@ pub enum PeerEvent {
     Refused {
         by: NodeId,
         reason: Refusal,
+    },
+    /// Who called, as a board of this cluster, knows this board's id with other data than is here. It need be no member.
+    Disowned {
+        by: NodeId,
+        /// It knows a leader: a majority of those whom it knows is at work.
+        is_led: bool,
     },
 }
 
@@ -118,6 +127,8 @@ pub struct Roster {
     /// Take who is of this cluster, is not in the list, and was not removed. A board that does not lead must: its list may
     /// be older than a leader that it has to hear of the newer one. A leader's list is the newest there is.
     pub takes_guests: bool,
+    /// This board knows a leader.
+    pub is_led: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

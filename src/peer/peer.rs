@@ -14,7 +14,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use smol::Task;
@@ -59,7 +59,8 @@ pub(super) struct Peer {
     /// Since when there is an urgent connection.
     pub(super) active_since: Cell<Option<Instant>>,
     pub(super) counts: Counts,
-    pub(super) round_trips: RefCell<RoundTrips>,
+    round_trip: Cell<Option<Duration>>,
+    round_trips: RefCell<RoundTrips>,
 }
 
 #[derive(Default)]
@@ -92,6 +93,7 @@ impl Peer {
             is_lost: Cell::new(false),
             active_since: Cell::new(None),
             counts: Counts::default(),
+            round_trip: Cell::new(None),
             round_trips: RefCell::default(),
         }
     }
@@ -139,6 +141,11 @@ impl Peer {
 
     pub(super) fn lane(&self, purpose: Purpose) -> &Lane {
         &self.lanes[purpose as usize]
+    }
+
+    pub(super) fn ping_answered(&self, took: Duration) {
+        self.round_trip.set(Some(took));
+        self.round_trips.borrow_mut().add(took);
     }
 
     pub(super) fn count_connection(&self, purpose: Purpose) {
@@ -220,7 +227,7 @@ impl Peer {
             connections: [counts.connections[0].get(), counts.connections[1].get()],
             dials_failed: counts.dials_failed.get(),
             malformed: counts.malformed.get(),
-            round_trip: self.round_trips.borrow().last(),
+            round_trip: self.round_trip.get(),
             round_trips: self.round_trips.borrow().clone(),
         }
     }

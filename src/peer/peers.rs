@@ -105,11 +105,12 @@ impl Peers {
     /// The list of members as it is now: new ones are dialled, those that are gone are told and cut, others keep their
     /// connections, also if they have another address.
     pub fn set_members(&self, roster: Roster) {
-        let Roster { members, removed, roll, takes_guests } = roster;
+        let Roster { members, removed, roll, takes_guests, is_led } = roster;
         let stay: BTreeSet<NodeId> = members.iter().map(|member| member.id).collect();
         *self.shared.removed.borrow_mut() = removed;
         *self.shared.roll.borrow_mut() = roll;
         self.shared.takes_guests.set(takes_guests);
+        self.shared.is_led.set(is_led);
         self.end_others(&stay);
         for member in members.into_iter().filter(|member| member.id != self.shared.me) {
             self.set_member(member);

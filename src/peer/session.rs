@@ -89,6 +89,10 @@ impl Session<'_> {
         if let Some(why) = self.is_too_late() {
             self.connection.end(why);
         }
+        let is_good = self.connection.bye().is_none();
+        if self.lane.purpose == Purpose::Urgent && !was_connected && is_good {
+            self.shared.inbox.push(PeerEvent::Met(self.peer.id), 0);
+        }
     }
 
     /// The list of members may have changed, or the end begun, since it was judged.
@@ -309,7 +313,7 @@ impl Session<'_> {
                 let took = self.connection.answered(number);
                 match self.lane.purpose {
                     Purpose::Urgent => {
-                        took.into_iter().for_each(|took| self.peer.round_trips.borrow_mut().add(took));
+                        took.into_iter().for_each(|took| self.peer.ping_answered(took));
                     }
                     // All others have no lane.
                     _ => self.peer.bulk_arrived(number),

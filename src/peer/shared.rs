@@ -48,6 +48,7 @@ pub(super) struct Shared {
     pub(super) removed: RefCell<BTreeSet<NodeId>>,
     pub(super) roll: RefCell<Vec<RollEntry>>,
     pub(super) takes_guests: Cell<bool>,
+    pub(super) is_led: Cell<bool>,
     pub(super) strangers: RefCell<Strangers<Task<()>>>,
     pub(super) is_stopping: Cell<bool>,
     pub(super) lookups: Arc<Semaphore>,
@@ -57,6 +58,8 @@ pub(super) struct Shared {
     warned_at: Cell<Option<Instant>>,
     /// The refusals that were told already, one for each who refuses.
     told: RefCell<BTreeMap<NodeId, Refusal>>,
+    /// Who has said that this board was another one, and whether it was led; told once.
+    disowned: Cell<Option<(NodeId, bool)>>,
 }
 
 #[derive(Default)]
@@ -88,6 +91,7 @@ impl Shared {
             removed: RefCell::default(),
             roll: RefCell::default(),
             takes_guests: Cell::new(true),
+            is_led: Cell::new(false),
             strangers: RefCell::new(Strangers::new(limits.strangers_max)),
             is_stopping: Cell::new(false),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
@@ -96,6 +100,7 @@ impl Shared {
             next_connection: Cell::new(1),
             warned_at: Cell::new(None),
             told: RefCell::default(),
+            disowned: Cell::new(None),
             limits,
         }
     }
@@ -111,6 +116,8 @@ impl Shared {
             to,
             frame_bytes_max: self.limits.frame_bytes_max,
             incarnation: self.incarnation,
+            known_as: self.peers.borrow().get(&to).map_or(0, |peer| peer.incarnation.get()),
+            is_led: self.is_led.get(),
         }
     }
 
@@ -206,6 +213,14 @@ impl Shared {
         }
     }
 
+    /// A caller knows this board's id with other data. Who says so is not known here, and may say so at every call.
+    pub(super) fn disowned_by(&self, theirs: &Greeting) {
+        let said = Some((theirs.from, theirs.is_led));
+        if self.disowned.replace(said) != said {
+            self.inbox.push(PeerEvent::Disowned { by: theirs.from, is_led: theirs.is_led }, 0);
+        }
+    }
+
     pub(super) fn welcomed_by(&self, by: NodeId) {
         self.told.borrow_mut().remove(&by);
     }
@@ -289,5 +304,7 @@ pub(super) fn nobody(purpose: Purpose, frame_bytes_max: u32) -> Greeting {
         to: NodeId(0),
         frame_bytes_max,
         incarnation: 0,
+        known_as: 0,
+        is_led: false,
     }
 }

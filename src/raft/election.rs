@@ -40,15 +40,21 @@ impl Node {
     }
 
     /// This peer's process has ended, as its system says. Who was led by it need not wait until it has been silent for long:
-    /// the others know it too, and a majority that does grants pre-votes at once. They stand one after the other, in the
-    /// order of their ids, far enough apart for an election between: if they stood at one time, they would all vote for
-    /// themselves. Where it is not so, the pre-vote comes to nothing, and the leader is heard again.
+    /// the others know it too, and a majority that does grants pre-votes at once. Where it is not so, the pre-vote comes to
+    /// nothing, and the leader is heard again.
     pub fn peer_lost(&mut self, id: NodeId) {
+        self.peer_unmet(id);
         if self.leader != Some(id) || id == self.options.id {
             return;
         }
         self.leader = None;
-        let before = |voter: &&NodeId| **voter < self.options.id && **voter != id;
+        self.stand_in_turn(Some(id));
+    }
+
+    /// Soon, and one after the other, in the order of their ids, far enough apart for an election between: if all stood at
+    /// one time, they would all vote for themselves.
+    pub(super) fn stand_in_turn(&mut self, gone: Option<NodeId>) {
+        let before = |voter: &&NodeId| **voter < self.options.id && Some(**voter) != gone;
         let rank = self.members.latest().voters.iter().filter(before).count() as u32;
         let wait_ticks = (1 + rank.saturating_mul(2)).min(self.options.election_ticks);
         self.patience_ticks = self.patience_ticks.min(self.elapsed_ticks.saturating_add(wait_ticks));
@@ -76,6 +82,7 @@ impl Node {
         let votes = BTreeMap::from([(own, true)]);
         self.state = State::Candidate(Candidacy { pre, votes });
         if !pre {
+            self.met = None;
             self.hard_state = HardState { term, vote: Some(own) };
         }
         let message = Message::VoteRequest { pre, last: self.log.last(), transfer };
@@ -134,6 +141,7 @@ impl Node {
             return;
         }
         self.hard_state.vote = Some(to);
+        self.met = None;
         self.restart_clock();
         if self.options.bugs.has(Bug::VoteNotSynced) {
             self.out.send.push(envelope);
@@ -191,6 +199,9 @@ impl Node {
             self.hard_state = HardState { term, vote: None };
         }
         self.leader = leader;
+        if leader.is_some() {
+            self.met = None;
+        }
         self.restart_clock();
         if let State::Leader(was) = std::mem::replace(&mut self.state, State::Follower) {
             self.abdicate(*was);

@@ -10,7 +10,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `node` | the state, what comes in, the views |
-//! | `election` | who stands and who votes: pre-votes, votes |
+//! | `election`, `meeting` | who stands and who votes: pre-votes, votes; the first election after a start |
 //! | `leader`, `progress`, `quorum` | the leader's side of replication; one peer's window; majorities |
 //! | `replication` | the follower's side |
 //! | `log`, `writes` | the tail in memory and how far it got; tickets under way |
@@ -31,6 +31,7 @@ mod catch_up;
 mod election;
 mod leader;
 mod log;
+mod meeting;
 mod membership;
 mod message;
 mod node;

@@ -1,13 +1,16 @@
 //! The node: what it holds, what comes in, and the views on it. What it does as candidate, leader and follower is told
 //! in the files of those names.
 
+use std::collections::BTreeSet;
+
 use crate::types::{
     Bytes, EntryId, HardState, Index, Membership, MembershipChange, NodeId, Payload, ProposalId, Term, limits,
 };
 
 use super::{
     Envelope, Message, Options, Refusal, Refused, Restored, Stage, Ticket, election::Candidacy,
-    leader::Leader, log::Log, membership::Members, outbox::Outbox, proposals::Noted, writes::Writes,
+    leader::Leader, log::Log, meeting::Met, membership::Members, outbox::Outbox, proposals::Noted,
+    writes::Writes,
 };
 
 /// No election of any cluster ever gets here: at one a microsecond it takes 146 000 years. A message with a later term is
@@ -31,6 +34,7 @@ pub struct Node {
     pub(super) elapsed_ticks: u32,
     /// When `elapsed_ticks` gets here, it is time for an election.
     pub(super) patience_ticks: u32,
+    pub(super) met: Met,
     /// The store is being filled by a transfer: see `catch_up`.
     pub(super) catching_up: bool,
     /// Why this board takes no proposals at the moment, should it lead.
@@ -112,6 +116,7 @@ impl Node {
             closed: None,
             patience_ticks: 0,
             elapsed_ticks: 0,
+            met: Some(BTreeSet::new()),
             leader: None,
             state: State::Follower,
             hard_state,

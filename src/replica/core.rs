@@ -131,6 +131,7 @@ impl Replica {
         match event {
             Event::Tick => self.tick(effects),
             Event::Received(message) => self.received(message, effects),
+            Event::PeerMet(id) => self.node.peer_met(id),
             Event::PeerLost(id) => self.node.peer_lost(id),
             Event::Propose { request, data } => self.propose(request, data, effects),
             Event::ChangeMembers { request, change, info } => {

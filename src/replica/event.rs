@@ -27,6 +27,8 @@ pub enum Event {
     Tick,
     /// A peer's message has arrived, checked by whoever read the frame.
     Received(PeerMessage),
+    /// There is a connection with this peer that was not there.
+    PeerMet(NodeId),
     /// A peer's process has ended. (Of silence nothing is told: that is Raft's to find out.)
     PeerLost(NodeId),
     /// A client wants an encoded command in the log.

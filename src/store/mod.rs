@@ -283,6 +283,17 @@ impl Store {
         self.backend.secure()
     }
 
+    /// The same for a transaction of about so many bytes: pages that hold nothing any more will do.
+    pub fn secure_room_for(&self, bytes: u64) -> Result<(), StoreError> {
+        match self.backend.secure() {
+            Err(full @ StoreError::Full { .. }) => {
+                let Usage { file_bytes, used_bytes, .. } = self.backend.usage()?;
+                if file_bytes.saturating_sub(used_bytes) >= bytes { Ok(()) } else { Err(full) }
+            }
+            done => done,
+        }
+    }
+
     /// How much room the database takes and has, as of the last flush. What is pending comes on top.
     pub fn usage(&self) -> Usage {
         self.usage

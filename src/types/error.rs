@@ -30,6 +30,8 @@ pub enum Error {
     RequestTooLarge,
     /// This member is catching up: what it holds is between two states. Another one may answer (gRPC: unavailable).
     NotReady,
+    /// This member only listens: what it has may be old, and nobody is to depend on it.
+    IsLearner,
     /// Some member's build does not know this kind of command yet.
     NotCapable,
     NoLeader,
@@ -101,6 +103,7 @@ impl fmt::Display for Error {
             Self::NotReady => {
                 f.write_str("etcdserver: not capable: this member is catching up: ask another one")
             }
+            Self::IsLearner => f.write_str("etcdserver: rpc not supported for learner"),
             Self::NotCapable => f.write_str(
                 "etcdserver: not capable: a member's build does not know this yet: upgrade it first",
             ),

@@ -10,6 +10,7 @@ mod bytes;
 mod command;
 mod entry;
 mod error;
+mod histogram;
 mod id;
 pub mod limits;
 mod member;
@@ -26,6 +27,7 @@ pub use command::{
 };
 pub use entry::{Entry, EntryId, HardState, Payload};
 pub use error::Error;
+pub use histogram::Histogram;
 pub use id::{ClusterId, Index, KeyRev, LeaseId, NodeId, ProposalId, Revision, Term};
 pub use member::{ClusterRow, MemberRow, RoleChange};
 pub use membership::{Membership, MembershipChange};

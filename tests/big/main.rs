@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use crate::support::{
     client::{Client, Trouble, b64, prefix_end},
     follower::Follower,
-    server::{Server, is_etcd},
+    server::{Server, free_address, is_etcd},
 };
 
 const PREFIX: &[u8] = b"big/";
@@ -151,6 +151,58 @@ fn a_delete_that_is_killed_again_and_again_is_one_delete() {
     assert_eq!((keys.len(), told.len()), (KEYS, KEYS), "each once");
     assert!(told.is_sorted_by(|a, b| a.key < b.key), "in the order of the keys");
     assert_eq!(client.put(b"x", b"1").expect("writes go on"), before + 2);
+}
+
+/// Two boards of one cluster, of which one is lost for good while the other is in the midst of a delete.
+#[test]
+fn a_delete_that_is_half_done_is_done_in_a_cluster_that_is_forced() {
+    if is_etcd() {
+        return eprintln!("SKIPPED: it looks into the database");
+    }
+    const SOME: usize = 30_000;
+    let home = TempDir::new().expect("a temporary directory");
+    let urls = [0, 1].map(|_| format!("http://{}", free_address()));
+    let cluster = format!("--initial-cluster=n0={},n1={}", urls[0], urls[1]);
+    let board = |number: usize, more: &[&str]| {
+        let dir = home.path().join(format!("n{number}"));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let (name, url) = (format!("--name=n{number}"), &urls[number]);
+        let peers = ["listen-peer-urls", "initial-advertise-peer-urls"].map(|flag| format!("--{flag}={url}"));
+        let flags = [&name, &cluster, &peers[0], &peers[1]].map(String::as_str);
+        Server::stopped(&dir, &[&flags[..], &SMALL, more].concat())
+    };
+    let mut boards = [board(0, &[]), board(1, &[])];
+    boards.iter_mut().for_each(Server::launch);
+    boards.iter_mut().for_each(|board| board.wait().expect("it serves"));
+    let mut client = boards[0].client().patient_for(PATIENCE);
+    put_all(&mut client, SOME, 0);
+    let before = client.get(b"x").expect("it serves").revision;
+
+    let mut deleting = boards[0].client();
+    let delete = thread::spawn(move || deleting.call("/v3/kv/deleterange", &all()));
+    let mut rng = fastrand::Rng::new();
+    let torn = (0..20).find_map(|_| {
+        thread::sleep(Duration::from_millis(rng.u64(30..120)));
+        boards[0].kill();
+        let done = half_done(&boards[0]).filter(|(_, changes)| (100..SOME as u32).contains(changes));
+        done.is_none().then(|| boards[0].start());
+        done
+    });
+    let (index, changes) = torn.expect("it was never torn");
+    println!("{changes} of {SOME} keys were deleted, by entry {index}");
+    drop(boards);
+    // Its connection was cut, or it was done before.
+    drop(delete.join().expect("no panic"));
+
+    let mut left = board(0, &["--force-new-cluster"]);
+    left.start();
+    let mut client = left.client().patient_for(PATIENCE);
+    assert_eq!(count(&mut client).expect("it serves"), 0, "all of it, or it would be half a command");
+    assert_eq!(client.put(b"x", b"1").expect("it writes"), before + 2, "it was one revision");
+    let told = Follower::new(left.address(), PREFIX, before + 1).reach(before + 1);
+    assert_eq!(told.iter().filter(|change| change.revision == before + 1).count(), SOME, "each once");
+    left.terminate();
+    assert_eq!(half_done(&left), None);
 }
 
 /// The most that is seen while `work` is done.

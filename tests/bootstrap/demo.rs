@@ -1,15 +1,19 @@
 //! `solder demo`.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{house::command, support::client::Client};
+use crate::{
+    house::{command, until},
+    support::client::Client,
+};
 
 struct Demo {
     child: Child,
@@ -97,4 +101,30 @@ fn what_is_kept_is_gone_on_from() {
         let errors = String::from_utf8_lossy(&ended.stderr);
         assert!(!ended.status.success() && errors.contains(complaint), "{errors}");
     }
+}
+
+#[test]
+fn members_end_with_a_demo_that_is_killed() {
+    let mut demo = Demo::start(&["--size", "2"]);
+    let endpoints = demo.endpoints();
+    kill_process(Pid::from_child(&demo.child), Signal::KILL).expect("it runs");
+    demo.child.wait().expect("it is our child");
+    until("nobody serves any more", || {
+        endpoints.iter().all(|endpoint| TcpStream::connect(endpoint).is_err())
+    });
+}
+
+/// It was killed before its member could ask to be told.
+#[test]
+fn a_member_of_a_demo_that_is_gone_does_not_begin() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut member = command();
+    member.args(["serve", "--data-dir", dir.path().to_str().expect("text")]).env("SOLDER_DEMO_PROCESS", "1");
+    let ended = member.output().expect("it runs");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        !ended.status.success() && errors.contains("process 1, which started this one, has ended"),
+        "{errors}"
+    );
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 0);
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
+    certificates::certify,
     client::Client,
     runner,
     server::{Server, free_address},
@@ -25,13 +26,39 @@ pub(crate) struct House {
     boards: BTreeMap<String, Server>,
     peers: BTreeMap<String, String>,
     scratch: TempDir,
+    /// Of every board.
+    flags: Vec<String>,
 }
 
 impl House {
     pub(crate) fn new(names: &[&str]) -> House {
         let peer = |name: &&str| ((*name).to_owned(), format!("http://{}", free_address()));
         let peers = names.iter().map(peer).collect();
-        House { boards: BTreeMap::new(), peers, scratch: TempDir::new().expect("a temporary directory") }
+        let scratch = TempDir::new().expect("a temporary directory");
+        House { boards: BTreeMap::new(), peers, scratch, flags: Vec::new() }
+    }
+
+    /// Boards that speak TLS to each other.
+    pub(crate) fn secured(names: &[&str]) -> House {
+        let mut house = House::new(names);
+        house.peers.values_mut().for_each(|url| *url = url.replace("http:", "https:"));
+        house.certify();
+        house
+    }
+
+    /// From now on they start with certificates of an authority that nobody has seen before.
+    pub(crate) fn certify(&mut self) {
+        let dir = self.scratch.path().join(format!("authority{}", fastrand::u64(..)));
+        fs::create_dir(&dir).expect("a directory");
+        self.flags = certify(&dir, vec!["127.0.0.1".to_owned()]);
+    }
+
+    pub(crate) fn flags(&self) -> Vec<String> {
+        self.flags.clone()
+    }
+
+    pub(crate) fn set_flags(&mut self, flags: Vec<String>) {
+        self.flags = flags;
     }
 
     /// All of them found a cluster, which serves when this returns, and knows their names.
@@ -68,7 +95,11 @@ impl House {
     /// With these flags, and where it listens.
     pub(crate) fn launch_with(&mut self, name: &str, flags: &[&str]) {
         let listen = format!("--listen-peer-urls={}", self.peers[name]);
-        let flags: Vec<&str> = [listen.as_str()].into_iter().chain(flags.iter().copied()).collect();
+        let flags: Vec<&str> = [listen.as_str()]
+            .into_iter()
+            .chain(self.flags.iter().map(String::as_str))
+            .chain(flags.iter().copied())
+            .collect();
         let home = self.home(name);
         fs::create_dir_all(&home).expect("a directory");
         let address = self.boards.get(name).map_or_else(free_address, Server::address);

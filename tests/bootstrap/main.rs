@@ -6,7 +6,10 @@ pub mod support;
 mod demo;
 mod house;
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use house::{House, solder, until};
 use serde_json::json;
@@ -62,6 +65,23 @@ fn a_fourth_joins_learns_votes_and_goes() {
     let text = house.refused("d");
     assert!(text.contains("was removed from the cluster"), "{text}");
     house.put("a", "without", "3");
+}
+
+/// Where a time-out would take most of a minute: the first leader of a cluster, and of one that was without power, is there
+/// as soon as a majority is.
+#[test]
+fn the_first_leader_waits_for_no_time_out() {
+    let all = ["a", "b", "c"];
+    let slow = ["--heartbeat-interval=500", "--election-timeout=50000"];
+    let mut house = House::new(&all);
+    for round in 0..2 {
+        let begun = Instant::now();
+        all.iter().for_each(|name| house.launch(name, &all, &slow));
+        all.iter().for_each(|name| house.serves(name));
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(30), "round {round}: after {took:?}\n{}", house.log("a"));
+        all.iter().for_each(|name| house.kill(name));
+    }
 }
 
 /// From one to three: each is added and then started, as etcd's guide has it.
@@ -125,6 +145,108 @@ fn a_wiped_disk_is_refused_by_its_peers() {
     let text = house.refused("c");
     assert!(text.contains("has already been bootstrapped, with other data than this board has"), "{text}");
     assert_eq!(house.get("b", "k").as_deref(), Some("v"));
+}
+
+/// It asked nobody when it founded its cluster, and asks nobody now: the others tell it, whom it does not know any more.
+#[test]
+fn a_first_board_that_lost_its_disk_does_not_found_its_cluster_again() {
+    let all = ["a", "b", "c"];
+    let mut house = House::new(&all);
+    house.launch("a", &["a"], &[]);
+    house.put("a", "k", "v");
+    house.add("a", "b", false);
+    house.launch("b", &["a", "b"], &[EXISTING]);
+    house.put("b", "two", "1");
+    house.add("a", "c", false);
+    house.launch("c", &all, &[EXISTING]);
+    until("all have said who they are", || house.members("c").keys().eq(all.iter()));
+    house.kill("a");
+    house.wipe("a");
+    let refused = |house: &mut House| {
+        let text = house.refused("a");
+        assert!(
+            text.contains("has already been bootstrapped, with other data than this board has"),
+            "{text}"
+        );
+        assert!(text.contains("`solder member remove") && text.contains(EXISTING_WORDS), "{text}");
+    };
+    // At each start.
+    for _ in 0..2 {
+        house.launch("a", &["a"], &[]);
+        refused(&mut house);
+    }
+    // Who was away comes when it has taken in something.
+    house.stop("b");
+    house.stop("c");
+    house.wipe("a");
+    house.launch("a", &["a"], &[]);
+    house.put("a", "k", "anew");
+    house.launch("b", &all, &[]);
+    house.launch("c", &all, &[]);
+    refused(&mut house);
+    assert_eq!(house.get("b", "k").as_deref(), Some("v"));
+    house.put("c", "without the first", "1");
+    // As it is told.
+    let id = house.members("b")["a"];
+    house.ask("b", "/v3/cluster/member/remove", &json!({"ID": id.to_string()}));
+    house.wipe("a");
+    house.add("b", "a", false);
+    house.launch("a", &all, &[EXISTING]);
+    assert_eq!(house.get("a", "k").as_deref(), Some("v"));
+}
+
+/// One board alone may be wrong, about an address or about what the cluster is: it ends nobody who has something to lose.
+#[test]
+fn a_first_board_is_not_ended_by_one_that_has_no_majority() {
+    let mut house = House::new(&["a", "b"]);
+    house.launch("a", &["a"], &[]);
+    house.put("a", "k", "v");
+    house.add("a", "b", false);
+    house.launch("b", &["a", "b"], &[EXISTING]);
+    until("both have said who they are", || house.members("b").keys().eq(["a", "b"]));
+    // Who is killed does not know what of its log is committed, until there is a majority again.
+    house.stop("b");
+    house.kill("a");
+    house.wipe("a");
+    house.launch("a", &["a"], &[]);
+    house.put("a", "k", "anew");
+    house.launch("b", &["a", "b"], &[EXISTING]);
+    until("it was called", || house.log("a").contains("It is not believed"));
+    house.put("a", "more", "1");
+    assert_eq!(house.get("a", "k").as_deref(), Some("anew"));
+    // While there is nothing to lose, it goes.
+    house.kill("a");
+    house.wipe("a");
+    house.launch("a", &["a"], &[]);
+    let text = house.refused("a");
+    assert!(text.contains("has already been bootstrapped, with other data than this board has"), "{text}");
+}
+
+#[test]
+fn who_joins_asks_over_tls() {
+    let (three, all) = (["a", "b", "c"], ["a", "b", "c", "d"]);
+    let mut house = House::secured(&all);
+    three.iter().for_each(|name| house.launch(name, &three, &[]));
+    house.put("a", "k", "v");
+    house.add("b", "d", false);
+    // With a certificate of another authority nobody is believed, and nobody answers.
+    let flags = house.flags();
+    house.certify();
+    house.launch("d", &all, &[EXISTING]);
+    until("it says why", || house.log("d").contains("need certificates of one authority"));
+    assert!(!house.data_dir("d").exists(), "it has begun without having been told who it is");
+    house.kill("d");
+    house.set_flags(flags);
+    house.launch("d", &all, &[EXISTING]);
+    assert_eq!(house.get("d", "k").as_deref(), Some("v"));
+    until("all have said who they are", || house.members("d").keys().eq(all.iter()));
+
+    // Founders ask too.
+    house.kill("d");
+    house.wipe("d");
+    house.launch("d", &all, &["--initial-cluster-state=new"]);
+    let text = house.refused("d");
+    assert!(text.contains("cluster ID mismatch") || text.contains("already been bootstrapped"), "{text}");
 }
 
 #[test]

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    knobs::{Knobs, certify},
+    knobs::Knobs,
     support::{
+        certificates::certify,
         client::{Client, Trouble, number},
         net::Net,
         server::Server,

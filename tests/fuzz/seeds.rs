@@ -76,6 +76,8 @@ fn greetings() -> Vec<(&'static str, Greeting)> {
         to: NodeId(2),
         frame_bytes_max: 4 << 20,
         incarnation: 9,
+        known_as: 7,
+        is_led: true,
     };
     let refused = Greeting { purpose: Purpose::Bulk, verdict: Some(Refusal::Removed), ..first };
     let (cluster, nobody) = (ClusterId(0), NodeId(0));

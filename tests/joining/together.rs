@@ -29,6 +29,8 @@ struct Beginning {
     /// These boards have been switched on once, whether they run or not.
     begun: Vec<usize>,
     book: Book,
+    /// Writes that were tried. What was not answered may come to be later: no key is written twice.
+    tried: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +75,7 @@ impl Beginning {
             due.push((at, place));
             at += pause.mul_f64(rng.f64() * 2.0);
         }
-        Some(Beginning { house, rng, url, size, due, begun: Vec::new(), book: Book::new() })
+        Some(Beginning { house, rng, url, size, due, begun: Vec::new(), book: Book::new(), tried: 0 })
     }
 
     fn run(mut self, is_troubled: bool) {
@@ -161,7 +163,8 @@ impl Beginning {
         if !self.house.boards[place].runs() {
             return;
         }
-        let (key, value) = (format!("book/{:06}", self.book.len()), self.rng.u64(..).to_string());
+        self.tried += 1;
+        let (key, value) = (format!("book/{:06}", self.tried), self.rng.u64(..).to_string());
         let put = self.house.client(place, HASTE, |client| client.put(key.as_bytes(), value.as_bytes()));
         if put.is_ok() {
             let members = self.house.members(place);

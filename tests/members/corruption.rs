@@ -2,9 +2,34 @@
 
 use std::{net::TcpStream, path::Path};
 
+use serde_json::Value;
 use solder::store::{Backend, Lmdb, LmdbOptions, Table};
 
-use super::{get, post, refusal, support::cluster::Cluster, until};
+use super::{
+    get, post, refusal,
+    support::{
+        cluster::Cluster,
+        http::{Connection, Request, Stream},
+    },
+    until,
+};
+
+const CORRUPT: &str = "etcdserver: corrupt cluster";
+
+/// A stream that goes on, and what it says first.
+fn open(cluster: &Cluster, place: usize, request: &Request<'_>) -> (Stream, String) {
+    let connection = Connection::open(cluster.address(place)).expect("it serves");
+    let mut stream = Stream::open(connection, request).expect("an answer");
+    assert_eq!(stream.status(), 200);
+    let first = stream.message().expect("a message").expect("it begins");
+    (stream, String::from_utf8(first).expect("text"))
+}
+
+/// What a stream that is at its end has yet to say.
+fn rest(stream: &mut Stream) -> Vec<String> {
+    let text = |line| String::from_utf8(line).expect("text");
+    std::iter::from_fn(|| stream.message().expect("it ends in order").map(text)).collect()
+}
 
 /// One change that happened did not.
 fn forget_a_record(db: &Path) {
@@ -36,17 +61,38 @@ fn a_member_that_differs_says_so_and_answers_nobody() {
         post(cluster.address(place), "/v3/kv/range", body)
     };
     until("it serves", || range(&cluster, odd).0 == 200);
+    let (status, grant) = post(cluster.address(odd), "/v3/lease/grant", r#"{"ID":"7","TTL":"600"}"#);
+    assert_eq!(status, 200, "{grant}");
+    let create = Request::post("/v3/watch", br#"{"create_request":{"key":"YQ=="}}"#);
+    let (mut watch, _) = open(&cluster, odd, &create);
+    let (mut other, _) = open(&cluster, even, &create);
+    let (mut events, _) = open(&cluster, odd, &Request::get("/kv/a?watch"));
     let (status, body) = post(cluster.address(even), "/v3/kv/compaction", r#"{"revision":"10"}"#);
     assert_eq!(status, 200, "{body}");
 
     until("it is found out", || range(&cluster, odd).0 != 200);
-    assert_eq!(refusal(range(&cluster, odd)), (500, 15, "etcdserver: corrupt cluster".to_owned()));
+    assert_eq!(refusal(range(&cluster, odd)), (500, 15, CORRUPT.to_owned()));
     assert_eq!(range(&cluster, even).0, 200, "reads go on at the others");
+    let last = rest(&mut watch);
+    let error: Value = serde_json::from_str(last.last().expect("a last word")).expect("JSON");
+    assert_eq!((last.len(), refusal((500, error))), (1, (500, 15, CORRUPT.to_owned())));
+    assert_eq!(rest(&mut events), [format!(": {CORRUPT}")]);
+    let again = Connection::open(cluster.address(odd)).expect("it listens");
+    assert_eq!(Stream::open(again, &create).expect("an answer").status(), 500);
+    for (path, body) in [("/v3/lease/keepalive", r#"{"ID":"7"}"#), ("/v3/lease/timetolive", r#"{"ID":"7"}"#)]
+    {
+        let refused = refusal(post(cluster.address(odd), path, body));
+        assert_eq!(refused, (500, 15, CORRUPT.to_owned()), "{path}");
+        assert_eq!(post(cluster.address(even), path, body).0, 200, "{path}");
+    }
     let alarms = post(cluster.address(even), "/v3/maintenance/alarm", "{}").1;
     assert_eq!(alarms["alarms"][0]["alarm"], "CORRUPT");
     assert_eq!(alarms["alarms"][0]["memberID"], cluster.id(odd).to_string());
     assert_eq!(alarms["alarms"].as_array().map(Vec::len), Some(1));
     assert_eq!(get(cluster.address(odd), "/health").0, 503);
+
+    other.set_patience(std::time::Duration::from_millis(300)).expect("a socket");
+    assert!(other.message().is_err(), "nothing has ended, and nothing happened");
 
     cluster.kill(odd);
     cluster.start(odd);

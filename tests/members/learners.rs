@@ -1,5 +1,8 @@
 //! A learner says what it has to who knows that it may be old, and sends everybody else on.
 
+use std::{thread, time::Duration};
+
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{
@@ -92,4 +95,31 @@ fn a_learner_becomes_a_voter() {
     assert!(metrics.contains("\netcd_server_learner_promote_successes 1\n"), "{metrics}");
     let failure = format!("etcd_server_learner_promote_failures{{Reason=\"{again}\"}} 1\n");
     assert!(metrics.contains(&failure), "{metrics}");
+}
+
+/// It has joined, nobody has told it yet what it is: it lets the request in, and has to wait for the leader. That is the only
+/// voter, so a second one could not be told of from here.
+#[test]
+fn a_board_that_does_not_know_yet_that_it_is_a_learner() {
+    if is_etcd() {
+        return;
+    }
+    let mut cluster = Cluster::of(1);
+    cluster.client(0).put(b"a", b"1").expect("a put");
+    let (learner, _) = cluster.launch_learner();
+    let joined = cluster.data_dir(learner).join("member.toml");
+    while !joined.exists() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    cluster.signal(0, Signal::STOP);
+    let address = cluster.address(learner);
+    until("it listens", || Connection::open(address).is_ok());
+    let adding = thread::spawn(move || {
+        post(address, "/v3/cluster/member/add", r#"{"peerURLs":["http://127.0.0.1:9"]}"#)
+    });
+    thread::sleep(Duration::from_millis(300));
+    cluster.signal(0, Signal::CONT);
+    assert_eq!(refusal(adding.join().expect("an answer")), (503, 14, REFUSED.to_owned()));
+    let (_, list) = post(cluster.address(0), "/v3/cluster/member/list", "{}");
+    assert_eq!(list["members"].as_array().map(Vec::len), Some(2), "nobody was added: {list}");
 }

@@ -9,6 +9,7 @@ mod corruption;
 mod followers;
 mod learners;
 mod lonely;
+mod rooms;
 #[path = "../support/mod.rs"]
 pub mod support;
 mod upgrade;

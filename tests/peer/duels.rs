@@ -24,6 +24,7 @@ fn both_dial_at_once_and_one_connection_is_left() {
             // The one that is of no use ends, without anybody being lost, and none comes in its place.
             goes_on(&one, &two).await;
             assert_eq!(one.figures(2).connections, sent);
+            assert_eq!((one.met(), two.met()), (vec![2], vec![1]), "whoever dialled, it is one meeting");
             assert_eq!((one.lost(), two.lost()), (vec![], vec![]));
         }
         println!("{duels} of 10 rounds were duels");

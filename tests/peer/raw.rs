@@ -33,6 +33,8 @@ pub(crate) fn greeting(from: u64, to: u64) -> Greeting {
         to: NodeId(to),
         frame_bytes_max: FRAME_BYTES_MAX,
         incarnation: from,
+        known_as: 0,
+        is_led: false,
     }
 }
 

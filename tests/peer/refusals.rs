@@ -159,3 +159,27 @@ fn a_wiped_disk_is_told_and_does_not_tell() {
         assert!(two.messages().is_empty() && !one.is_connected(2));
     });
 }
+
+/// It takes no guests, so nobody could tell it behind the greetings.
+#[test]
+fn a_board_that_was_another_hears_it_by_the_greeting() {
+    run(|executor| async move {
+        let (one, two) = (Board::start(&executor, 1), Board::start(&executor, 2));
+        two.peers.set_members(Roster::default());
+        let old = MemberAddress { incarnation: 77, ..two.address(true) };
+        let roster = Roster { members: vec![old], ..Roster::default() };
+        one.peers.set_members(roster.clone());
+        until("heard", || two.disowned() == [(1, false)]).await;
+        until("called again", || one.figures(2).dials_failed > 2).await;
+        assert_eq!(two.disowned().len(), 1, "told once");
+        assert_eq!(one.refusals(), [], "it is not this board that was wiped");
+        one.peers.set_members(Roster { is_led: true, ..roster });
+        until("more is known", || two.disowned() == [(1, false), (1, true)]).await;
+        assert!(two.messages().is_empty() && !one.is_connected(2));
+        // Who is known rightly, or not yet, is not told anything.
+        one.peers.set_members(Roster { members: vec![], ..Roster::default() });
+        assert_eq!(verdict(&two, Greeting { known_as: 2, ..greeting(3, 2) }).await, Some(Refusal::NotMember));
+        assert_eq!(verdict(&two, greeting(3, 2)).await, Some(Refusal::NotMember));
+        assert_eq!(two.disowned().len(), 2);
+    });
+}

@@ -49,8 +49,10 @@ pub(crate) struct Board {
     pub(crate) url: PeerUrl,
     pub(crate) peers: Peers,
     messages: RefCell<Vec<PeerMessage>>,
+    met: RefCell<Vec<NodeId>>,
     lost: RefCell<Vec<NodeId>>,
     refusals: RefCell<Vec<(NodeId, Refusal)>>,
+    disowned: RefCell<Vec<(NodeId, bool)>>,
 }
 
 /// Quick, so that no test waits.
@@ -79,8 +81,10 @@ impl Board {
             url,
             peers,
             messages: RefCell::default(),
+            met: RefCell::default(),
             lost: RefCell::default(),
             refusals: RefCell::default(),
+            disowned: RefCell::default(),
         }
     }
 
@@ -116,8 +120,10 @@ impl Board {
         for event in events {
             match event {
                 PeerEvent::Received(message) => self.messages.borrow_mut().push(message),
+                PeerEvent::Met(id) => self.met.borrow_mut().push(id),
                 PeerEvent::Lost(id) => self.lost.borrow_mut().push(id),
                 PeerEvent::Refused { by, reason } => self.refusals.borrow_mut().push((by, reason)),
+                PeerEvent::Disowned { by, is_led } => self.disowned.borrow_mut().push((by, is_led)),
             }
         }
     }
@@ -128,9 +134,20 @@ impl Board {
         self.messages.borrow().iter().map(describe).collect()
     }
 
+    pub(crate) fn met(&self) -> Vec<u64> {
+        self.pump();
+        self.met.borrow().iter().map(|id| id.0).collect()
+    }
+
     pub(crate) fn lost(&self) -> Vec<u64> {
         self.pump();
         self.lost.borrow().iter().map(|id| id.0).collect()
+    }
+
+    /// Who has said that this board was another one, and whether it was led.
+    pub(crate) fn disowned(&self) -> Vec<(u64, bool)> {
+        self.pump();
+        self.disowned.borrow().iter().map(|(by, is_led)| (by.0, *is_led)).collect()
     }
 
     pub(crate) fn refusals(&self) -> Vec<(u64, Refusal)> {

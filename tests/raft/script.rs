@@ -18,6 +18,7 @@
 //! | `propose ID TEXT [bytes=N] [times=N]`, `read ID [times=N]`, `change ID WHAT ID` | requests |
 //! | `transfer ID [TO]` | handing over |
 //! | `room ID yes\|no` | the board has, or has not, room for proposals |
+//! | `met PEER ID…` | these boards are told that there is a connection with PEER |
 //! | `lost GONE ID…` | these boards are told that GONE's process has ended |
 //! | `retime ID N` | the board's election time-out is N ticks from now on |
 //! | `crash ID`, `restart ID` | what was not synced is lost |
@@ -142,6 +143,7 @@ impl Script {
             "change" => self.change(args),
             "transfer" => self.transfer(args),
             "room" => self.room(args),
+            "met" => self.met(args),
             "lost" => self.lost(args),
             "retime" => self.retime(args),
             "send" => self.send(args),
@@ -446,6 +448,14 @@ impl Script {
         };
         self.get(id)?.node.close(reason);
         Ok(())
+    }
+
+    fn met(&mut self, args: &mut Args) -> Told {
+        let peer = args.id()?;
+        args.ids()?.into_iter().try_for_each(|id| {
+            self.get(id)?.node.peer_met(peer);
+            Ok(())
+        })
     }
 
     fn lost(&mut self, args: &mut Args) -> Told {

@@ -62,7 +62,7 @@ pub(super) struct Asked {
     /// By the board's own clock.
     pub(super) at_tick: u64,
     asker: Asker,
-    op: Option<Op>,
+    pub(super) op: Option<Op>,
 }
 
 /// An answer on its way to a client.

@@ -4,7 +4,7 @@
 
 use solder::types::Bug;
 
-use super::Micros;
+use super::{Micros, stories::Story};
 
 pub const MILLI: Micros = 1_000;
 pub const SECOND: Micros = 1_000_000;
@@ -22,6 +22,7 @@ pub struct Knobs {
     pub network: Network,
     pub disk: Disk,
     pub faults: Faults,
+    pub story: Option<Story>,
     pub clients: Clients,
     pub bounds: Bounds,
     pub timing: Timing,
@@ -45,8 +46,8 @@ pub struct Network {
     pub delay_max: Micros,
     /// Of 1000 messages, how many take up to three seconds: longer than an election.
     pub straggling: u32,
-    /// Of 1000 boards, how many hear at some time that the process of another one has ended.
-    pub told_of_losses: u32,
+    /// Of 1000 boards, how many hear at some time that another one is connected, or that its process has ended.
+    pub told_of_peers: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -132,6 +133,7 @@ impl Knobs {
             network: Network::draw(rng),
             disk: Disk::draw(rng),
             faults: Faults::draw(rng, voters),
+            story: None,
             clients: Clients::draw(rng),
             bounds: Bounds::draw(rng),
             timing: Timing::USUAL,
@@ -141,43 +143,43 @@ impl Knobs {
     /// A world that is hard on one bug: those that need three things at once are rare in worlds that have everything.
     pub fn against(bug: Bug, rng: &mut fastrand::Rng) -> Knobs {
         let mut knobs = Knobs::draw(rng);
-        let often = Some([400, 700][rng.usize(..2)] * MILLI);
         match bug {
             // A leader that dies between an old entry and its first own one, again and again.
             Bug::CommitOlderTerm => {
-                (knobs.voters, knobs.slow_clock) = ([3, 5][rng.usize(..2)], 0);
+                (knobs.voters, knobs.slow_clock) = (3, 0);
                 (knobs.bounds.append_bytes, knobs.bounds.window_bytes) = (1, 1);
-                knobs.network = Network { delay_max: 120 * MILLI, lost: 10, ..Network::kind() };
-                knobs.network.delay_min = [100, 30 * MILLI][rng.usize(..2)];
+                knobs.network = Network { delay_max: 120 * MILLI, told_of_peers: 950, ..Network::kind() };
+                knobs.network.delay_min = 30 * MILLI;
                 knobs.disk = Disk::kind();
+                knobs.story = Some(Story::FigureEight);
                 knobs.clients =
                     Clients { count: 6, think_max: 20 * MILLI, patience: 300 * MILLI, ..knobs.clients };
-                knobs.faults = Faults { crash: often, partition: often, ..Faults::default() };
+                knobs.faults = Faults::default();
             }
             // A leader that is cut off with a write under way, and another that replaces it before the disk is done.
             Bug::PersistedByIndexAlone => {
                 (knobs.voters, knobs.slow_clock) = (3, 0);
-                knobs.network = Network::kind();
-                knobs.disk = Disk { slow_max: 6 * SECOND, ..Disk::kind() };
+                knobs.network = Network { doubled: 400, ..Network::kind() };
+                knobs.disk = Disk { slow_max: 3 * SECOND, ..Disk::kind() };
                 knobs.clients = Clients { count: 6, think_max: 20 * MILLI, value_bytes: 0, ..knobs.clients };
                 knobs.bounds = Bounds::roomy();
-                knobs.faults = Faults { brownout: Some(4 * SECOND), ..Faults::default() };
+                knobs.faults = Faults { brownout: Some(2 * SECOND), ..Faults::default() };
             }
             // A leader that stands still with reads waiting and their round answered, until others have led and written.
             Bug::ReadByEarlierRound => {
                 (knobs.voters, knobs.slow_clock) = (3, 0);
-                knobs.network = Network { delay_max: 40 * MILLI, told_of_losses: 950, ..Network::kind() };
+                knobs.network = Network { delay_min: 5 * MILLI, delay_max: 10 * MILLI, ..Network::kind() };
                 knobs.disk = Disk::kind();
+                knobs.story = Some(Story::StandingLeader);
                 knobs.clients = Clients {
-                    count: 6,
+                    count: 8,
                     think_max: 20 * MILLI,
                     patience: 2 * SECOND,
                     keys: 1,
                     ..knobs.clients
                 };
                 knobs.bounds = Bounds::roomy();
-                knobs.faults =
-                    Faults { pause: Some(2 * SECOND), reset: Some(500 * MILLI), ..Faults::default() };
+                knobs.faults = Faults::default();
             }
             // Voters that lose their memory between two candidates of one term.
             Bug::VoteNotSynced => {
@@ -185,6 +187,43 @@ impl Knobs {
                 knobs.disk = Disk { sync_max: 500 * MILLI, ..Disk::kind() };
                 knobs.network = Network { delay_max: 120 * MILLI, ..Network::kind() };
                 knobs.faults = Faults { crash: Some(400 * MILLI), ..Faults::default() };
+            }
+            // Boards that lose their power while they write batches of many sectors.
+            Bug::TornBatchAccepted | Bug::BatchesShareBlock => {
+                (knobs.voters, knobs.slow_clock) = (3, 0);
+                knobs.disk = Disk { sync_min: 20 * MILLI, sync_max: 200 * MILLI, ..Disk::kind() };
+                knobs.network = Network::kind();
+                knobs.clients =
+                    Clients { count: 6, think_max: 20 * MILLI, value_bytes: 9_000, ..knobs.clients };
+                knobs.bounds = Bounds::roomy();
+                knobs.faults = Faults { crash: Some(400 * MILLI), ..Faults::default() };
+            }
+            // Leaders that are cut off with entries of their own, and lose their power once these were replaced.
+            Bug::TruncatedSuffixKept => {
+                knobs.voters = 3;
+                knobs.faults = Faults {
+                    partition: Some(SECOND),
+                    crash: Some(400 * MILLI),
+                    brownout: Some(4 * SECOND),
+                    ..Faults::default()
+                };
+            }
+            // Boards that fall behind the tail while much is compacted, and get the store in small pieces.
+            Bug::CompactPastTransfer => {
+                (knobs.voters, knobs.slow_clock) = (3, 0);
+                knobs.network = Network { delay_max: 50 * MILLI, ..Network::kind() };
+                knobs.disk = Disk { flush_every: 50 * MILLI, flush_max: 5 * MILLI, ..Disk::kind() };
+                knobs.clients = Clients {
+                    count: 6,
+                    think_max: 20 * MILLI,
+                    keys: 6,
+                    value_bytes: 2_000,
+                    compactions: 60,
+                    ..knobs.clients
+                };
+                knobs.bounds = Bounds { tail_bytes: 500, piece_bytes: 200, ..Bounds::roomy() };
+                knobs.faults =
+                    Faults { partition: Some(SECOND), crash: Some(2 * SECOND), ..Faults::default() };
             }
             _ => {}
         }
@@ -202,6 +241,7 @@ impl Knobs {
             network: Network { delay_min: 200, delay_max: 2 * MILLI, ..Network::kind() },
             disk: Disk::kind(),
             faults: Faults::default(),
+            story: None,
             clients: Clients {
                 count: clients,
                 // A call itself takes about 10 ms of the time between two.
@@ -240,20 +280,13 @@ impl Network {
             delay_min: 100,
             delay_max: [MILLI, 10 * MILLI, 50 * MILLI, 120 * MILLI][rng.usize(..4)],
             straggling: [0, 0, 10, 100][rng.usize(..4)],
-            told_of_losses: [0, 500, 950][rng.usize(..3)],
+            told_of_peers: [0, 500, 950][rng.usize(..3)],
         }
     }
 
     /// A network that a cluster must live well with.
     pub fn kind() -> Network {
-        Network {
-            lost: 0,
-            doubled: 0,
-            delay_min: 100,
-            delay_max: 5 * MILLI,
-            straggling: 0,
-            told_of_losses: 0,
-        }
+        Network { lost: 0, doubled: 0, delay_min: 100, delay_max: 5 * MILLI, straggling: 0, told_of_peers: 0 }
     }
 }
 

@@ -12,6 +12,8 @@
 //! The raft, wal, store and replica that run here are the real ones. What is simulated is what they touch: wires, disks,
 //! power, clients, and the threads that would own them, so that every order of things can happen and happens again.
 //!
+//! What chance brings about too seldom is played scene by scene (`stories`), in worlds against one bug.
+//!
 //! A run has two halves. While it is stormy, faults come at the rates that the seed drew. Then they stop, all boards that
 //! still have a disk come back, and within a bound all must serve again and agree.
 
@@ -26,6 +28,7 @@ pub mod judges;
 pub mod knobs;
 mod nemesis;
 mod network;
+mod stories;
 mod world;
 
 use std::{

@@ -15,6 +15,7 @@ use super::{
     clients::Asker,
     judges::Verdict,
     knobs::{MILLI, SECOND, Timing},
+    stories::Story,
     world::{Happening, World},
 };
 
@@ -39,6 +40,8 @@ pub(super) enum Fault {
     Brownout,
     Reset,
     Retime,
+    /// The next step of one.
+    Story(Story),
     /// The board that was cut off first.
     Dusk(NodeId),
     /// The one that led last.
@@ -73,6 +76,7 @@ impl World {
         ] {
             self.schedule_fault(fault);
         }
+        self.begin_story();
     }
 
     fn mean(&self, fault: Fault) -> Option<Micros> {
@@ -92,7 +96,7 @@ impl World {
             Fault::Reset => faults.reset,
             Fault::Retime => faults.retime,
             Fault::Heal | Fault::FullDiskEnds(_) | Fault::FullStoreEnds(_) => None,
-            Fault::Dusk(_) | Fault::Dark(_) => None,
+            Fault::Dusk(_) | Fault::Dark(_) | Fault::Story(_) => None,
         }
     }
 
@@ -125,17 +129,18 @@ impl World {
             Fault::Brownout => self.brownout(),
             Fault::Reset => self.reset(),
             Fault::Retime => self.retime_all(),
+            Fault::Story(story) => return self.tell_on(story),
             Fault::Dusk(first) => self.dusk(first),
             Fault::Dark(last) => self.dark(last),
         }
         Ok(())
     }
 
-    fn board(&mut self, id: NodeId) -> &mut super::boards::Board {
+    pub(super) fn board(&mut self, id: NodeId) -> &mut super::boards::Board {
         self.boards.get_mut(&id).expect("boards are never taken out")
     }
 
-    fn with_disk(&self) -> Vec<NodeId> {
+    pub(super) fn with_disk(&self) -> Vec<NodeId> {
         self.boards.values().filter(|board| !board.lost).map(|board| board.id).collect()
     }
 
@@ -152,7 +157,7 @@ impl World {
         }
     }
 
-    fn newest_leader(&self) -> Option<NodeId> {
+    pub(super) fn newest_leader(&self) -> Option<NodeId> {
         let nodes = self.boards.values().filter_map(|board| Some(board.running.as_ref()?.replica.node()));
         let leaders = nodes.filter(|node| node.role() == Role::Leader);
         leaders.max_by_key(|node| node.term()).map(|node| node.id())

@@ -25,6 +25,7 @@ use super::{
     knobs::{Disk, Knobs, MILLI, Network, SECOND, Timing},
     nemesis::{Fault, Nemesis},
     network::{self, Wires},
+    stories::Tale,
 };
 
 /// After the last fault, how long all may take to serve again and to agree. Elections, retries of clients and whole
@@ -65,6 +66,8 @@ pub struct Report {
     pub brownouts: u64,
     /// Processes that were said to have ended, and lived.
     pub resets: u64,
+    /// Boards that nobody had led yet and that were told of a connection.
+    pub met: u64,
     /// Boards that heard of new time-outs.
     pub retimed: u64,
     /// Leaders without room that handed over.
@@ -96,6 +99,7 @@ impl Report {
             leaders_moved,
             brownouts,
             resets,
+            met,
             retimed,
             relieved,
         } = other;
@@ -121,6 +125,7 @@ impl Report {
         self.leaders_moved += leaders_moved;
         self.brownouts += brownouts;
         self.resets += resets;
+        self.met += met;
         self.retimed += retimed;
         self.relieved += relieved;
     }
@@ -136,6 +141,7 @@ pub(super) struct World {
     pub(super) boards: BTreeMap<NodeId, Board>,
     pub(super) wires: Wires,
     pub(super) nemesis: Nemesis,
+    pub(super) tale: Tale,
     /// What the cluster has settled last.
     pub(super) timing: Timing,
     pub(super) stormy: bool,
@@ -160,6 +166,11 @@ pub(super) enum Happening {
     },
     Arrives(Box<PeerMessage>),
     Start(NodeId),
+    /// A board is told that there is a connection with another one.
+    Meets {
+        board: NodeId,
+        met: NodeId,
+    },
     /// A board is told that another one's process has ended.
     Loses {
         board: NodeId,
@@ -214,6 +225,7 @@ impl World {
             boards: BTreeMap::new(),
             wires: Wires::default(),
             nemesis: Nemesis::default(),
+            tale: Tale::default(),
             timing: knobs.timing,
             stormy: true,
             clients: Vec::new(),
@@ -311,6 +323,7 @@ impl World {
                 self.feed(to, Event::Received(*message))
             }
             Happening::Start(board) => self.start(board),
+            Happening::Meets { board, met } => self.meets(board, met),
             Happening::Loses { board, lost } => self.feed(board, Event::PeerLost(lost)),
             Happening::Retime(board) => {
                 self.retime(board);
@@ -330,9 +343,10 @@ impl World {
     /// A paused board does nothing; what is meant for it waits.
     fn held_up(&self, happening: &Happening) -> Option<Micros> {
         let board = match happening {
-            Happening::OnBoard { board, .. } | Happening::Loses { board, .. } | Happening::Retime(board) => {
-                *board
-            }
+            Happening::OnBoard { board, .. }
+            | Happening::Meets { board, .. }
+            | Happening::Loses { board, .. }
+            | Happening::Retime(board) => *board,
             Happening::Arrives(message) => network::ends(message).1,
             Happening::ClientAsks(arrival) => arrival.board,
             _ => return None,

@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -71,8 +74,8 @@ impl Cluster {
     }
 
     fn add_server(&mut self, place: usize, more: &[String]) {
-        let home = self.scratch.path().join(format!("m{place}"));
-        std::fs::create_dir(&home).expect("a directory");
+        let home = self.home(place);
+        fs::create_dir_all(&home).expect("a directory");
         let peer = &self.peers[place];
         let mut args = vec![
             format!("--name=m{place}"),
@@ -88,17 +91,7 @@ impl Cluster {
 
     /// Adds a learner, starts it, and waits until it has all. Its place and id.
     pub fn join_learner(&mut self) -> (usize, u64) {
-        let place = self.members.len();
-        self.peers.push(format!("http://{}", free_address()));
-        let request = json!({"peerURLs": [self.peers[place]], "isLearner": true});
-        // Not in the first seconds of a cluster.
-        let added = self.client(0).until(PATIENCE, |client| client.call("/v3/cluster/member/add", &request));
-        let id = id(&added["member"]["ID"]);
-        let list = self.list();
-        self.add_server(
-            place,
-            &[format!("--initial-cluster={list}"), "--initial-cluster-state=existing".to_owned()],
-        );
+        let (place, id) = self.launch_learner();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let status = self.client(place).call("/v3/maintenance/status", &json!({}));
@@ -108,6 +101,37 @@ impl Cluster {
             assert!(Instant::now() < deadline, "it does not join\n{}", self.members[place].log_tail());
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The same, and does not wait for it.
+    pub fn launch_learner(&mut self) -> (usize, u64) {
+        self.launch_learner_on(None)
+    }
+
+    /// The same, with its data on this disk.
+    pub fn launch_learner_on(&mut self, disk: Option<&Path>) -> (usize, u64) {
+        let place = self.members.len();
+        self.peers.push(format!("http://{}", free_address()));
+        let request = json!({"peerURLs": [self.peers[place]], "isLearner": true});
+        // Not in the first seconds of a cluster.
+        let added = self.client(0).until(PATIENCE, |client| client.call("/v3/cluster/member/add", &request));
+        let id = id(&added["member"]["ID"]);
+        if let Some(disk) = disk {
+            fs::create_dir_all(self.home(place)).expect("a directory");
+            fs::create_dir(disk.join("data")).expect("the disk has none");
+            symlink(disk.join("data"), self.home(place).join("data")).expect("it has no data yet");
+        }
+        let list = self.list();
+        self.add_server(
+            place,
+            &[format!("--initial-cluster={list}"), "--initial-cluster-state=existing".to_owned()],
+        );
+        (place, id)
+    }
+
+    /// Stops one in the midst of whatever it does, or lets it go on.
+    pub fn signal(&self, place: usize, signal: Signal) {
+        self.members[place].signal(signal);
     }
 
     pub fn kill(&mut self, place: usize) {

@@ -11,6 +11,7 @@
 //! Nothing in here knows how Solder is made. `SOLDER_UNDER_TEST=/usr/bin/etcd` runs the same tests against etcd: what
 //! fails there is a fault of the test.
 
+pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod disk;

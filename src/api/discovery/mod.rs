@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     http::{BodyError, Closed, Exchange, Head, decode_query},
-    types::limits,
+    types::{Error, limits},
 };
 
 pub(super) use self::{
@@ -85,7 +85,7 @@ pub(super) async fn handle(api: &Api, place: Place, exchange: &mut Exchange<'_>)
         return tokens::handle(api, exchange).await;
     };
     let done = match exchange.method() {
-        _ if api.member.is_learner() => Err(Refusal::LEARNER.into()),
+        _ if api.member.only_listens() => Err(Refusal::from(Error::IsLearner).into()),
         "GET" | "HEAD" => get(api, &token, &name, exchange).await,
         "PUT" => put(api, &token, &name, exchange).await,
         "DELETE" => {

@@ -9,7 +9,10 @@ use super::{
     reply,
 };
 use crate::{
-    api::{errors::status, watch},
+    api::{
+        errors::{Refusal, status},
+        watch,
+    },
     http::Exchange,
     member::{WatchId, WatchNews, WatchRequest},
     types::Revision,
@@ -63,14 +66,15 @@ pub(super) async fn wait(
             return Ok(reply(exchange, status::OK, index, &body).await?);
         }
         drop(registry);
-        let news = async { Some(watch::next(&mut stream, &room).await.what) };
+        let news = async { Some(watch::next(&mut stream, &room).await.map(|news| news.what)) };
         let gone = async {
             exchange.closed().await;
             None
         };
         match future::or(gone, news).await {
-            Some(WatchNews::Events(_) | WatchNews::Part(_)) => {}
-            Some(WatchNews::Progress | WatchNews::Compacted(_)) | None => {
+            Some(Err(error)) => return Err(Refusal::from(error).into()),
+            Some(Ok(WatchNews::Events(_) | WatchNews::Part(_))) => {}
+            Some(Ok(WatchNews::Progress | WatchNews::Compacted(_))) | None => {
                 return Ok(reply(exchange, status::OK, index, b"").await?);
             }
         }

@@ -55,8 +55,8 @@ async fn make(api: &Api, exchange: &mut Exchange<'_>) -> Result<String, Fault> {
     if !matches!(exchange.header("sec-fetch-site"), None | Some(b"none" | b"same-origin")) {
         return Err(Refusal::TOKEN_OF_PAGE.into());
     }
-    if api.member.is_learner() {
-        return Err(Refusal::LEARNER.into());
+    if api.member.only_listens() {
+        return Err(Refusal::from(Error::IsLearner).into());
     }
     let size = size(exchange).await?;
     let _place = api.makers.0.try_acquire().ok_or(Refusal::TOKENS_AT_ONCE)?;

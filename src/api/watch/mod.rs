@@ -37,7 +37,7 @@ struct Session {
 
 enum Turn {
     Said(Result<Option<Vec<u8>>, Closed>),
-    News(WatchMessage),
+    News(Result<WatchMessage, Error>),
     /// Nobody leads, and the client had rather watch elsewhere.
     Lost,
 }
@@ -48,6 +48,9 @@ pub(super) async fn watch(
     mut lines: Lines<'_, '_>,
     wants_leader: bool,
 ) -> Result<(), Closed> {
+    if api.member.is_corrupt() {
+        return lines.fail(&Error::Corrupt.into()).await;
+    }
     let room = lines.room();
     let mut session = Session {
         stream: api.member.watch_stream(),
@@ -96,20 +99,22 @@ pub(super) async fn watch(
             },
             Turn::Lost if message_open => return Err(Closed),
             Turn::Lost => return lines.fail(&Error::NoLeader.into()).await,
-            Turn::News(message) => {
+            Turn::News(Err(_)) if message_open => return Err(Closed),
+            Turn::News(Err(error)) => return lines.fail(&error.into()).await,
+            Turn::News(Ok(message)) => {
                 session.tell(api, message, &mut lines).await?;
             }
         }
     }
 }
 
-/// The next message, taken only while there is memory to send it. Cancel-safe.
-pub(super) async fn next(stream: &mut WatchStream, room: &Room) -> WatchMessage {
+/// The next message, taken only while there is memory to send it. Cancel-safe. Errors: this member has nothing more to say.
+pub(super) async fn next(stream: &mut WatchStream, room: &Room) -> Result<WatchMessage, Error> {
     loop {
-        stream.ready().await;
+        stream.ready().await?;
         room.wait().await;
         if let Some(message) = stream.take() {
-            return message;
+            return Ok(message);
         }
     }
 }

@@ -6,7 +6,8 @@
 //!   Ctrl-C --> SIGTERM to all --> the directory is removed, unless it was named
 //! ```
 //!
-//! Members are in process groups of their own, so that a Ctrl-C is theirs only by way of this process, and in order.
+//! Members are in process groups of their own, so that a Ctrl-C is theirs only by way of this process, and in order. They are
+//! started by the main thread, with which they end (`cli::serve`): also where this process is killed.
 
 mod member;
 mod place;

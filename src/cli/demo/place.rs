@@ -10,6 +10,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::cli::serve::PARENT;
+
 /// In the directory: the ports, so that who goes on from its data finds its members where they were.
 const PORTS: &str = "ports";
 
@@ -105,6 +107,7 @@ impl Place {
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
             command.env_remove(name);
         }
+        command.env(PARENT, std::process::id().to_string());
         command
     }
 

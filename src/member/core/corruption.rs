@@ -28,7 +28,7 @@ impl Core {
                 log::error!(
                     "this member answers nobody: it does not hold what the others hold, as the alarm CORRUPT says"
                 );
-                self.is_corrupt = true;
+                self.fall_silent();
             }
             _ => {}
         }
@@ -64,14 +64,20 @@ impl Core {
         log::error!(
             "this member does not hold what a majority of the others holds ({of}): it answers nobody any more (CORRUPT). To \
              repair it: `solder member remove {me}` at another member, stop this one, clear its data directory, add it with \
-             `solder member add`, start it with --initial-cluster-state existing; then `solder alarm disarm`"
+             `solder member add`, and start it with --initial-cluster-state existing"
         );
-        self.is_corrupt = true;
+        self.fall_silent();
         self.raise_corrupt(me);
         if self.is_leader() {
             let request = self.wait(Waiter::Done(Slot::new()));
             self.feed(Event::TransferLeader { request, to: None });
         }
+    }
+
+    /// No more answers; and who watches is told so, rather than told of what may never have happened.
+    fn fall_silent(&mut self) {
+        self.is_corrupt = true;
+        self.watches.wake_all();
     }
 
     fn nobody_knows(&mut self, of: DigestOf) {

@@ -3,6 +3,7 @@
 //!
 //! Here you will not find: tasks, wakers, threads. `upkeep` has what nobody asked for.
 
+mod alarms;
 pub(super) mod autopilot;
 mod cluster;
 mod corruption;
@@ -79,6 +80,10 @@ pub(super) struct Core {
     alarm_asked: bool,
     /// This board's alarm is about room that was lacking.
     raised_for_room: bool,
+    /// When alarms of members that are gone were to be lifted last.
+    lifted_at: Option<Instant>,
+    /// What the log held at the start ends before it.
+    pub(super) replay_until: Index,
     pub(super) applied: Index,
     pub(super) flushed: Index,
     compactor: Option<Compactor>,
@@ -186,6 +191,8 @@ impl Core {
             leases,
             alarm_asked: false,
             raised_for_room: false,
+            lifted_at: None,
+            replay_until: replica.node().last().index.next(),
             applied: store.applied().index,
             flushed: store.flushed().index,
             compactor: options.auto_compaction.and_then(Compactor::new),
@@ -288,6 +295,7 @@ impl Core {
             // Should it have come to nothing.
             self.alarm_asked = false;
             self.tend_room_alarm();
+            self.lift_alarms_of_the_removed();
             self.to_log.push(LogJob::Beat);
             self.to_store.push(StoreJob::Beat);
         }
@@ -383,6 +391,7 @@ impl Core {
                 self.transfers.done(&done);
                 self.feed(Event::Transfer(done));
             }
+            Report::NoRoomForTransfer(what) => self.transfers.stand_still(what),
             Report::Answered(answered) => answered.iter().for_each(|answered| answered.wake()),
             Report::Flushed { index, usage, took } => {
                 self.flushed = index;
@@ -407,21 +416,20 @@ impl Core {
         }
     }
 
-    fn applied(&mut self, report: AppliedReport) -> Result<(), Failure> {
+    fn applied(&mut self, mut report: AppliedReport) -> Result<(), Failure> {
         let figures = &mut self.figures;
         (figures.revision, figures.compacted) = (report.state.revision, report.state.compacted);
         figures.proposals_applied += report.entries;
         figures.slow_applies += u64::from(report.took >= self.slow_request);
         self.quota.applied(report.state.pending_bytes);
-        if let Some(alarms) = report.alarms {
-            let before = mem::replace(&mut self.alarms, alarms);
-            self.heed_corruption(&before);
-            self.alarm_asked = false;
-            self.tend_room_alarm();
-        }
+        let may_have_gone = report.alarms.is_some() || report.members.is_some();
+        self.heed_alarms(&mut report);
         if let Some(members) = report.members {
             self.roll.update(&members);
             self.roll_changed()?;
+        }
+        if may_have_gone {
+            self.lift_alarms_of_the_removed();
         }
         if let Some(leases) = report.leases_anew {
             self.leases.restore(leases);

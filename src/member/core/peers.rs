@@ -8,7 +8,7 @@ use std::{
 use crate::{
     peer::{PeerEvent, PeerUrl, Refusal, Roster},
     replica::{Event, PeerMessage},
-    types::NodeId,
+    types::{NodeId, Revision},
 };
 
 use super::Core;
@@ -26,8 +26,10 @@ impl Core {
                     self.hear_digest(of, from, hash);
                 }
                 PeerEvent::Received(message) => self.feed(Event::Received(message)),
+                PeerEvent::Met(id) => self.feed(Event::PeerMet(id)),
                 PeerEvent::Lost(id) => self.feed(Event::PeerLost(id)),
                 PeerEvent::Refused { by, reason } => self.refused_by(by, reason)?,
+                PeerEvent::Disowned { by, is_led } => self.disowned_by(by, is_led)?,
             }
         }
         self.peer_events = events;
@@ -46,14 +48,44 @@ impl Core {
                 self.leaving.get_or_insert_with(|| (Instant::now(), Failure(why)));
                 Ok(())
             }
-            Refusal::WipedDisk => Err(Failure(format!(
-                "member {me} has already been bootstrapped, with other data than this board has, as member {by} says: what it \
-                 voted for is lost with its disk, so it must not come back under its old id; remove it with `solder member \
-                 remove {me}`, add the board with `solder member add`, clear its data directory and start it with \
-                 --initial-cluster-state existing"
-            ))),
+            Refusal::WipedDisk => Err(self.is_another(by)),
             _ => Ok(()),
         }
+    }
+
+    /// A board that founded its cluster alone, was joined by others, lost its disk, and is started as at first: it founds a cluster
+    /// of the same ids anew, in which the others are strangers. It asks nobody, so it has to hear it from them, and go, before
+    /// it takes writes in their cluster's name.
+    ///
+    /// But what a stranger says is no proof. Boards that were founded with the same settings have the same ids, so who calls may
+    /// have come to the wrong address, or be what is left of a cluster that was given up for this one, made from its
+    /// snapshot. So only a board that is alone listens, and
+    /// - if nothing was ever put here, to anybody: nothing is lost by going;
+    /// - else to who knows a leader: then a majority goes on without this board, and what it takes in is lost to them.
+    ///
+    /// One of several believes its own members only, who refuse it when it calls them. (Whoever lies can do worse where peers use
+    /// no TLS, such as pose as a leader. With TLS it has a certificate of the cluster's authority.)
+    fn disowned_by(&mut self, by: NodeId, is_led: bool) -> Result<(), Failure> {
+        let is_blank = self.figures.revision <= Revision(1);
+        if !self.has_others() && (is_led || is_blank) {
+            return Err(self.is_another(by));
+        }
+        log::warn!(
+            "member {by} called, and knows this board's id with other data than this board has: is its peer URL for member {} \
+             right, or is this board meant to have taken that member's place? It is not believed",
+            self.replica.node().id()
+        );
+        Ok(())
+    }
+
+    fn is_another(&self, by: NodeId) -> Failure {
+        let me = self.replica.node().id();
+        Failure(format!(
+            "member {me} has already been bootstrapped, with other data than this board has, as member {by} says: what it voted \
+             for is lost with its disk, so it must not come back under its old id; remove it with `solder member remove {me}`, \
+             add the board with `solder member add`, clear its data directory and start it with --initial-cluster-state \
+             existing"
+        ))
     }
 
     /// A member that was removed goes, but not before who asked it for that has its answer.
@@ -75,7 +107,7 @@ impl Core {
     pub(in crate::member) fn roster(&mut self) -> Option<Roster> {
         mem::take(&mut self.roster_is_old).then(|| {
             let node = self.replica.node();
-            self.roll.roster(node.membership(), node.id(), self.is_leader())
+            self.roll.roster(node.membership(), node.id(), node.leader())
         })
     }
 }

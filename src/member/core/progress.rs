@@ -25,6 +25,8 @@ const ADVISE_EVERY: Duration = Duration::from_secs(3600);
 pub(super) struct Transfers {
     to: BTreeMap<NodeId, Moving>,
     here: Option<Moving>,
+    /// Why what comes cannot be kept at present.
+    stuck: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,20 @@ impl Transfers {
         }
     }
 
+    pub(super) fn stand_still(&mut self, what: String) {
+        let moving = self.here.unwrap_or_else(|| Moving::new(Instant::now()));
+        self.stuck = Some(standing(&moving, &what));
+        self.stuck.iter().for_each(|text| log::error!("{text}"));
+    }
+
     pub(super) fn done(&mut self, done: &TransferDone) {
+        let is_ours = matches!(
+            done,
+            TransferDone::Begun { .. } | TransferDone::Stored { .. } | TransferDone::Finished { .. }
+        );
+        if is_ours && self.stuck.take().is_some() {
+            log::info!("there is room again: catching up goes on");
+        }
         if matches!(done, TransferDone::Finished { .. })
             && let Some(moving) = self.here.take()
         {
@@ -98,7 +113,7 @@ impl Transfers {
 
     fn notes(&self, newest: Revision) -> Vec<String> {
         let to = self.to.iter().map(|(peer, moving)| sending(*peer, moving, newest));
-        self.here.iter().map(receiving).chain(to).collect()
+        self.stuck.iter().cloned().chain(self.here.iter().map(receiving)).chain(to).collect()
     }
 }
 
@@ -111,10 +126,19 @@ fn receiving(moving: &Moving) -> String {
     format!("catching up: {} records, up to revision {}, so far", moving.records, moving.at)
 }
 
+/// How much is to come is not known here, but to who sends it.
+fn standing(moving: &Moving, what: &str) -> String {
+    format!(
+        "this member cannot be filled with the cluster's store, of which it has {} records so far: {what}. It needs as much room          as the others use (DB SIZE of `solder endpoint status --cluster`), and some more: free some space, or give it a larger          disk or --db-map-bytes; it goes on by itself, or when it is started again",
+        moving.records
+    )
+}
+
 impl Core {
     /// For who asks how this member is.
     pub(in crate::member) fn notes(&self) -> Vec<String> {
-        let mut notes = self.transfers.notes(self.figures.revision);
+        let mut notes: Vec<String> = self.alarm_notes().collect();
+        notes.extend(self.transfers.notes(self.figures.revision));
         if self.is_leader() && self.has_others() {
             let suggestion = self.advice.suggest(self.heartbeat(), self.election());
             notes.extend(suggestion.map(|suggestion| suggestion.to_string()));

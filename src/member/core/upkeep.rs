@@ -1,10 +1,10 @@
-//! What the core does that nobody asked for: leases that end, watchers that are behind, compactions, alarms about room.
+//! What the core does that nobody asked for: leases that end, watchers that are behind, compactions. (`alarms` has theirs.)
 
 use std::{rc::Rc, time::Instant};
 
 use crate::{
     replica::{Answer, Event},
-    types::{AlarmAction, AlarmKind, AlarmRequest, Command, Error, Outcome},
+    types::{Command, Error, Outcome},
 };
 
 use super::{Core, Waiter, what_is};
@@ -67,49 +67,5 @@ impl Core {
         assert!(self.is_known_to_all(command), "{command:?} proposed, and somebody does not know it");
         let (data, slot, asked_at) = (command.encode(), Slot::new(), Instant::now());
         self.ask(Ask::Propose { data, what: what_is(command), slot, asked_at });
-    }
-
-    pub(super) fn set_database_room(&mut self, room: bool) {
-        if self.quota.set_room(room) {
-            self.raised_for_room |= !room;
-            self.tend_room_alarm();
-        }
-    }
-
-    /// What is lacking room for what may be pending is raised as an alarm, so that nobody acknowledges what this board could
-    /// not keep; and lifted again, since nobody but this board knows when there is room.
-    pub(super) fn tend_room_alarm(&mut self) {
-        if !self.raised_for_room || self.alarm_asked {
-            return;
-        }
-        match (self.quota.has_room(), self.has_own_alarm()) {
-            (false, false) => self.change_own_alarm(AlarmAction::Activate),
-            (true, true) => self.change_own_alarm(AlarmAction::Deactivate),
-            (true, false) => self.raised_for_room = false,
-            (false, true) => {}
-        }
-    }
-
-    /// The store has become too large. What helps is named where it is raised, once.
-    pub(in crate::member) fn raise_quota_alarm(&mut self) {
-        if self.alarm_asked || self.has_own_alarm() {
-            return;
-        }
-        log::error!(
-            "the store has reached its quota of {} bytes, puts are refused (NOSPACE): `solder compaction REVISION`, then \
-             `solder defrag`, then `solder alarm disarm`; or raise --quota-backend-bytes",
-            self.figures.quota_bytes
-        );
-        self.change_own_alarm(AlarmAction::Activate);
-    }
-
-    fn has_own_alarm(&self) -> bool {
-        self.alarms.contains(&(self.replica.node().id(), AlarmKind::NoSpace))
-    }
-
-    fn change_own_alarm(&mut self, action: AlarmAction) {
-        self.alarm_asked = true;
-        let member = self.replica.node().id();
-        self.propose_own(&Command::Alarm(AlarmRequest { action, member, kind: AlarmKind::NoSpace }));
     }
 }
