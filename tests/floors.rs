@@ -14,12 +14,12 @@ use std::{
 /// From the ground up. Those on one floor do not look at each other.
 const FLOORS: [&[&str]; 10] = [
     &["types", "logging"],
-    &["raft", "lease", "watch", "rpc"],
+    &["raft", "lease", "watch", "rpc", "autopilot"],
     &["wal", "store"],
     &["replica", "snapshot"],
-    &["http", "client", "peer"],
+    &["http", "client", "peer", "mdns"],
     &["member"],
-    &["api"],
+    &["api", "join"],
     &["config"],
     &["run"],
     &["cli"],

@@ -96,6 +96,8 @@ fn assert_tried(total: &Report) {
         met,
         retimed,
         relieved,
+        roles_changed,
+        demoted,
         ..
     } = *total;
     for (what, count, least) in [
@@ -112,6 +114,8 @@ fn assert_tried(total: &Report) {
         ("boards that met others and had no leader yet", met, 1_000),
         ("boards with new time-outs", retimed, 1_000),
         ("leaders without room that handed over", relieved, 30),
+        ("changes by autopilot", roles_changed, 500),
+        ("demotions by autopilot", demoted, 50),
     ] {
         assert!(count >= least, "only {count} {what}");
     }

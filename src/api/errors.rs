@@ -130,7 +130,8 @@ impl Refusal {
         Refusal::fixed(Code::InvalidArgument, "size is not a whole number from 1 to 9");
     pub(super) const TOKEN_OF_STRANGER: Refusal = Refusal::fixed(
         Code::PermissionDenied,
-        "discovery tokens are made for this board itself only: ask there, or start it with --discovery-public",
+        "discovery tokens are made only for who asks by a loopback address: do so on the board, or start it with \
+         --discovery-public",
     );
     pub(super) const TOKEN_OF_PAGE: Refusal =
         Refusal::fixed(Code::PermissionDenied, "web pages of others cannot make discovery tokens");

@@ -6,6 +6,10 @@ use crate::types::{Command, LeaseId, LeaseRemaining, Term};
 
 use super::{Change, Options, PACE, queue::Queue};
 
+/// Of a very long lease a hundredth may be given twice: an idle board need not write every five minutes to say that a week has
+/// not passed.
+const LONGEST_SHARE: u32 = 100;
+
 pub struct Lessor {
     options: Options,
     leases: BTreeMap<LeaseId, Lease>,
@@ -146,10 +150,10 @@ impl Lessor {
         self.plan_record(id, now);
     }
 
-    /// A lease with much left is recorded in a while.
+    /// A lease with much left is recorded in a while: the longer it lives, the less often.
     fn plan_record(&mut self, id: LeaseId, now: Duration) {
-        let interval = self.options.checkpoint_interval;
         let lease = self.leases.get_mut(&id).expect("a lease that is there");
+        let interval = self.options.checkpoint_interval.max(seconds(lease.ttl_s) / LONGEST_SHARE);
         let due = (lease.ends > now + interval).then_some(now + interval);
         self.recording.shift(id, std::mem::replace(&mut lease.records, due), due);
     }

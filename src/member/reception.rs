@@ -215,7 +215,7 @@ impl Member {
 
     fn welcome(&self, member: NodeId, name: String, request: &JoinRequest) -> JoinAnswer {
         let trust = self.engine.trust.borrow();
-        let made = trust.as_ref().map(|tls| (tls.ca(), tls.certify(&request.public_key)));
+        let made = trust.as_ref().map(|tls| (tls.ca(), tls.certify(&request.public_key, member)));
         match made {
             Some((Some(ca), Ok(certificate))) => {
                 let cluster = self.engine.identity.cluster;

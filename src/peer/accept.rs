@@ -110,9 +110,9 @@ async fn meet(shared: &Shared, socket: Async<TcpStream>, is_tls: bool) -> io::Re
 }
 
 async fn greeted(shared: &Rc<Shared>, mut stream: Stream, theirs: Greeting, address: SocketAddr) {
-    let verdict = shared.judge(&theirs, stream.shown());
+    let verdict = shared.judge(&theirs, &stream);
     let mine = shared.greeting(theirs.from, theirs.purpose, verdict);
-    if judge::is_disowned(&mine, &theirs) {
+    if judge::is_disowned(&mine, &theirs) && shared.is_word_of(theirs.from, &stream) {
         shared.disowned_by(&theirs);
     }
     if let Some(reason) = verdict {

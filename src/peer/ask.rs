@@ -110,7 +110,7 @@ impl Asker {
 
 /// The other side. Takes as long as the asker takes it to listen: whoever calls this bounds it.
 pub(super) async fn answer(shared: &Shared, mut stream: Stream, theirs: &Greeting) {
-    let verdict = match shared.is_certified(stream.shown()) {
+    let verdict = match shared.is_certified(&stream) {
         true => judge::of_asking(&shared.greeting(theirs.from, Purpose::Ask, None), theirs),
         false => Some(Refusal::NoCertificate),
     };

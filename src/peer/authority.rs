@@ -66,9 +66,10 @@ async fn ask_at(shared: &Shared, peer: &Peer, url: &PeerUrl) -> Result<Bytes, St
 
 /// The other side. Whoever calls this bounds it.
 pub(super) async fn answer(shared: &Shared, mut stream: Stream, theirs: &Greeting) {
-    let judge = |has_key| shared.judge_voter(theirs, stream.shown(), has_key);
-    let key = if judge(true).is_none() { key(shared.board()).await } else { None };
-    let verdict = judge(key.is_some());
+    let verdict = shared.judge_voter(theirs, &stream, true);
+    let key = if verdict.is_none() { key(shared.board()).await } else { None };
+    // The list may have changed meanwhile.
+    let verdict = shared.judge_voter(theirs, &stream, key.is_some());
     let mine = shared.greeting(theirs.from, Purpose::Authority, verdict);
     let mut bytes = mine.encode().to_vec();
     match (verdict, key) {

@@ -220,7 +220,7 @@ impl Refusal {
                 caller.from, caller.from
             ),
             Refusal::WrongKey => format!(
-                "who calls as member {} has not shown the key that the list of members has for it: it is another board, or its \
+                "who calls as member {} has not shown the key that the list of members has for it, nor a certificate for that id: it is another board, or its \
                  tls folder is: put back the one that it had, or clear its data directory and let it join anew",
                 caller.from
             ),

@@ -11,7 +11,7 @@ pub(super) struct Known<'a> {
     pub(super) is_member: bool,
     /// Of the data that the caller's id stands for; 0: not known.
     pub(super) incarnation: u64,
-    /// The caller has shown the key that the list has for its id, or the list has none.
+    /// The caller has shown the key that the list has for its id, or the list has none; a guest, a certificate for that id.
     pub(super) is_key: bool,
     /// The caller has shown a certificate, or this board takes who has none.
     pub(super) is_certified: bool,
@@ -41,10 +41,11 @@ pub(super) fn of_caller(mine: &Greeting, theirs: &Greeting, known: &Known<'_>) -
         () if theirs.to != mine.from => Refusal::WrongMember,
         () if theirs.from == mine.from => Refusal::SameMember,
         () if known.removed.contains(&theirs.from) => Refusal::Removed,
-        () if !known.is_key => Refusal::WrongKey,
+        () if known.is_member && !known.is_key => Refusal::WrongKey,
         () if known.is_other(theirs.incarnation) => Refusal::WipedDisk,
         () if known.is_member => return None,
         () if !known.takes_guests || theirs.from == NodeId(0) => Refusal::NotMember,
+        () if !known.is_key => Refusal::WrongKey,
         () if !known.has_room_for_guests => Refusal::Busy,
         () => return None,
     };

@@ -121,15 +121,14 @@ impl Shared {
         }
     }
 
-    /// `shown`: the key of the certificate that the caller has.
-    pub(super) fn judge(&self, theirs: &Greeting, shown: Option<KeyHash>) -> Option<Refusal> {
+    pub(super) fn judge(&self, theirs: &Greeting, stream: &Stream) -> Option<Refusal> {
         let peers = self.peers.borrow();
         let peer = peers.get(&theirs.from);
         let known = Known {
             is_member: peer.is_some(),
             incarnation: peer.map_or(0, |peer| peer.incarnation.get()),
-            is_key: peer.is_none_or(|peer| peer.is_key(shown)),
-            is_certified: self.is_certified(shown),
+            is_key: self.is_key_of(theirs.from, stream),
+            is_certified: self.is_certified(stream),
             removed: &self.removed.borrow(),
             takes_guests: self.takes_guests.get(),
             has_room_for_guests: peers.values().filter(|peer| peer.is_guest.get()).count()
@@ -142,17 +141,30 @@ impl Shared {
     pub(super) fn judge_voter(
         &self,
         theirs: &Greeting,
-        shown: Option<KeyHash>,
+        stream: &Stream,
         has_authority: bool,
     ) -> Option<Refusal> {
         let peer = self.peer(theirs.from).filter(|peer| !peer.is_guest.get());
         let voter = peer.map(|peer| Voter { has_key: peer.has_key(), votes: peer.votes.get() });
-        judge::of_voter(self.judge(theirs, shown), voter.as_ref(), has_authority)
+        judge::of_voter(self.judge(theirs, stream), voter.as_ref(), has_authority)
+    }
+
+    /// By the list of members, or, of who is not in it, by its certificate.
+    fn is_key_of(&self, id: NodeId, stream: &Stream) -> bool {
+        match self.peer(id).filter(|peer| !peer.is_guest.get()) {
+            Some(member) => member.is_key(stream.shown()),
+            None => self.board().is_none() || stream.is_of(id),
+        }
+    }
+
+    /// Is what it says that member's word, as far as this board can tell?
+    pub(super) fn is_word_of(&self, id: NodeId, stream: &Stream) -> bool {
+        self.is_certified(stream) && self.is_key_of(id, stream)
     }
 
     /// Where boards go by their keys, whoever has none of the cluster may only join.
-    pub(super) fn is_certified(&self, shown: Option<KeyHash>) -> bool {
-        shown.is_some() || self.board().is_none()
+    pub(super) fn is_certified(&self, stream: &Stream) -> bool {
+        stream.shown().is_some() || self.board().is_none()
     }
 
     /// The folder of this board's identity, if it goes by that.

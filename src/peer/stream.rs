@@ -13,7 +13,13 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
 use rustix::net::sockopt;
 
-use super::{handshake::Secured, identity::KeyHash, limits::SEND_BUFFER_BYTES};
+use crate::types::NodeId;
+
+use super::{
+    handshake::Secured,
+    identity::{self, KeyHash},
+    limits::SEND_BUFFER_BYTES,
+};
 
 pub(super) enum Stream {
     Plain(Async<TcpStream>),
@@ -27,6 +33,15 @@ impl Stream {
             Stream::Plain(_) => None,
             Stream::Tls(secured) => secured.shown,
         }
+    }
+
+    /// Does that certificate say that its holder was let in as this member?
+    pub(super) fn is_of(&self, member: NodeId) -> bool {
+        let chain = match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(secured) => secured.session.get_ref().1.peer_certificates(),
+        };
+        chain.and_then(|chain| chain.first()).is_some_and(|certificate| identity::is_of(certificate, member))
     }
 
     pub(super) fn is_tls(&self) -> bool {

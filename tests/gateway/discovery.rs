@@ -178,6 +178,8 @@ fn what_is_refused() {
         assert_eq!((status, code), expected, "{method} {path} {body}: {why}");
         assert!(why.contains(cause), "{method} {path} {body}: {why}");
     }
+    let posted = server.send("POST", &token, &[FORM], b"");
+    assert_eq!(posted.header("allow"), Some("GET, HEAD, PUT"));
     let long = server.send("PUT", &format!("{token}/2"), &[FORM], &vec![b'a'; 5000]);
     assert_eq!(refusal(&long).1, 210);
     assert_eq!(index(&get(&server, &token)), "2", "nothing has changed");
@@ -250,6 +252,20 @@ fn a_poll_ends_with_nothing() {
         assert_eq!((answer.status, index(&answer), answer.text()), (200, "2", ""), "{path}");
         assert!(begun.elapsed() >= SHORT, "{path}: {:?}", begun.elapsed());
     }
+}
+
+/// Nobody who waits keeps a board from stopping, and who waits is told so in order.
+#[test]
+fn a_poll_ends_with_the_server() {
+    let server = start();
+    let token = token(&server, 3);
+    let mut waiting = server.connect();
+    waiting.request("GET", &format!("{token}?recursive=true&wait=true&waitIndex=2"), &[], b"");
+    assert!(waiting.is_quiet());
+    let stopping = thread::spawn(move || drop(server));
+    let answer = waiting.receive();
+    assert_eq!((answer.status, answer.text()), (200, ""));
+    stopping.join().unwrap();
 }
 
 /// Nine at the same moment: nine places, and who reads or waits from the beginning sees each once, in the same order.

@@ -2,6 +2,7 @@
 
 mod basics;
 mod directory;
+mod founding;
 mod refound;
 mod support;
 mod trouble;

@@ -10,7 +10,8 @@ use super::{
 
 /// Status, standard output, standard error of a command that is told where all are.
 fn run(cluster: &Cluster, arguments: &[&str]) -> (i32, String, String) {
-    let endpoints: Vec<String> = (0..3).map(|place| cluster.address(place).to_string()).collect();
+    let endpoints: Vec<String> =
+        (0..cluster.size().min(3)).map(|place| cluster.address(place).to_string()).collect();
     let mut command = runner::command(env!("CARGO_BIN_EXE_solder"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("SOLDER_ENDPOINTS", endpoints.join(",")).args(arguments).stdin(Stdio::null());
@@ -19,7 +20,7 @@ fn run(cluster: &Cluster, arguments: &[&str]) -> (i32, String, String) {
     (ended.status.code().expect("a status"), text(&ended.stdout), text(&ended.stderr))
 }
 
-fn ok(cluster: &Cluster, arguments: &[&str]) -> String {
+pub(crate) fn ok(cluster: &Cluster, arguments: &[&str]) -> String {
     let (status, output, errors) = run(cluster, arguments);
     assert_eq!(status, 0, "{arguments:?}: {errors}");
     output

@@ -3,6 +3,7 @@
 //!
 //! `SOLDER_UNDER_TEST=/usr/bin/etcd` runs what etcd has, too, against etcd.
 
+mod autopilot;
 mod changes;
 mod commands;
 mod corruption;

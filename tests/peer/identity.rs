@@ -10,10 +10,15 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use solder::peer::{BoardTls, Validity};
+use solder::{
+    peer::{BoardTls, Validity},
+    types::NodeId,
+};
 use tempfile::TempDir;
 
 use crate::boards::Homes;
+
+const TWO: NodeId = NodeId(2);
 
 fn open(folder: &Path) -> BoardTls {
     BoardTls::open(folder).expect("good files").expect("there are some")
@@ -33,7 +38,9 @@ fn a_board_stays_who_it_is() {
     assert!(!board.has_certificate() && !board.has_authority_key() && board.pin().is_none());
     assert_eq!((board.key_hash().len(), board.public_key().len()), (32, 91));
     assert_eq!(BoardTls::make(&folder).expect("it is there").key_hash(), board.key_hash());
-    assert!(board.certify(&board.public_key()).expect_err("it has no authority").contains("only voters"));
+    assert!(
+        board.certify(&board.public_key(), TWO).expect_err("it has no authority").contains("only voters")
+    );
     board.found().expect("room");
     let (pin, certificate) = (board.pin(), fs::read(folder.join("member.crt")).expect("a file"));
     board.found().expect("it has");
@@ -56,10 +63,10 @@ fn newcomers_keep_what_they_are_given_if_it_is_theirs() {
     let mut two = BoardTls::make(&homes.path("2")).expect("room");
     let founder = homes.founder();
     let ca = founder.ca().expect("it has founded");
-    let mine = founder.certify(&two.public_key()).expect("a P-256 key");
-    let others = founder.certify(&founder.public_key()).expect("a P-256 key");
+    let mine = founder.certify(&two.public_key(), TWO).expect("a P-256 key");
+    let others = founder.certify(&founder.public_key(), TWO).expect("a P-256 key");
     let stranger = Homes::new();
-    let foreign = stranger.founder().certify(&two.public_key()).expect("a P-256 key");
+    let foreign = stranger.founder().certify(&two.public_key(), TWO).expect("a P-256 key");
     let wrong = |two: &mut BoardTls, ca: &[u8], certificate: &[u8]| {
         two.keep(ca, certificate).expect_err("it is wrong")
     };
@@ -89,7 +96,7 @@ fn voters_keep_the_key_of_their_authority_and_no_other() {
     two.keep_authority_key(&homes.founder().authority_key().expect("it founded")).expect("the right one");
     let two = open(&homes.path("2"));
     let mut three = BoardTls::make(&homes.path("3")).expect("room");
-    let certificate = two.certify(&three.public_key()).expect("it can now");
+    let certificate = two.certify(&three.public_key(), TWO).expect("it can now");
     three.keep(&two.ca().expect("it has"), &certificate).expect("as good as the founder's");
     assert_eq!(three.pin(), homes.founder().pin());
     let mut nobody = BoardTls::make(&homes.path("4")).expect("room");
@@ -118,7 +125,7 @@ fn what_was_cut_off_goes_on() {
     // One that founded and never served joins another cluster: at no step do its files not fit each other.
     let (homes, other) = (Homes::new(), Homes::new());
     let mut board = homes.member("1");
-    let certificate = other.founder().certify(&board.public_key()).expect("a P-256 key");
+    let certificate = other.founder().certify(&board.public_key(), TWO).expect("a P-256 key");
     board.keep(&other.founder().ca().expect("founded"), &certificate).expect("good");
     let board = open(&homes.path("1"));
     assert_eq!((board.pin(), board.has_authority_key()), (other.founder().pin(), false));
@@ -183,12 +190,15 @@ fn certificates_hold_at_any_time_for_one_name() {
     for now_s in [0, 56 * YEAR_S, 120 * YEAR_S, 8000 * YEAR_S] {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
         let verify = |der, host| called.verify_server_cert(der, &[], &name(host), &[], now).map(|_| ());
-        assert_eq!(verify(&member, "member.solder.internal"), Ok(()), "at {now_s}");
+        for name in ["member.solder.internal", "2.member.solder.internal"] {
+            assert_eq!(verify(&member, name), Ok(()), "at {now_s}");
+        }
+        assert!(verify(&member, "3.member.solder.internal").is_err());
         assert!(verify(&member, "127.0.0.1").is_err() && verify(&ca, "member.solder.internal").is_err());
         assert!(callers.verify_client_cert(&member, &[], now).is_ok(), "at {now_s}");
     }
     // Who has a certificate cannot give any: its key is not an authority's.
-    let again = homes.founder().certify(&homes.member("2").public_key()).expect("a P-256 key");
+    let again = homes.founder().certify(&homes.member("2").public_key(), TWO).expect("a P-256 key");
     assert_ne!(again[..], member[..], "another number each time");
 }
 
@@ -197,13 +207,13 @@ fn what_is_certified() {
     let homes = Homes::new();
     let of = |algorithm| {
         let key = rcgen::KeyPair::generate_for(algorithm).expect("a key").subject_public_key_info();
-        homes.founder().certify(&key)
+        homes.founder().certify(&key, TWO)
     };
     assert!(of(&rcgen::PKCS_ED25519).is_ok() && of(&rcgen::PKCS_ECDSA_P256_SHA256).is_ok());
     assert!(of(&rcgen::PKCS_ECDSA_P384_SHA384).expect_err("another kind").contains("neither P-256"));
     let good = homes.founder().public_key();
     for length in 0..good.len() {
-        assert!(homes.founder().certify(&good[..length]).is_err(), "{length} bytes");
+        assert!(homes.founder().certify(&good[..length], TWO).is_err(), "{length} bytes");
     }
-    assert!(homes.founder().certify(&[&good[..], &[0]].concat()).is_err());
+    assert!(homes.founder().certify(&[&good[..], &[0]].concat(), TWO).is_err());
 }

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_io::Timer;
 use ring::hmac;
 use smol::LocalExecutor;
 use solder::{
@@ -45,7 +44,10 @@ impl Reception for Desk {
         assert_eq!(token, TOKEN);
         self.requests.borrow_mut().push(request);
         Box::pin(async move {
-            Timer::after(self.takes.get()).await;
+            let begun = Instant::now();
+            while begun.elapsed() < self.takes.get() {
+                pause(Duration::from_millis(2)).await;
+            }
             self.answer.clone()
         })
     }
@@ -73,7 +75,7 @@ fn welcome(homes: &Homes, to: &JoinRequest) -> JoinAnswer {
         member: NodeId(2),
         name: "pi-1234".into(),
         ca: founder.ca().expect("founded"),
-        certificate: founder.certify(&to.public_key).expect("a P-256 key"),
+        certificate: founder.certify(&to.public_key, NodeId(2)).expect("a P-256 key"),
         roll,
     }
 }
@@ -458,35 +460,30 @@ fn joiners_push_nobody_out() {
     run(|executor| async move {
         let homes = Homes::new();
         let (one, desk) = open(&executor, &homes, Limits { strangers_max: 3, ..limits() });
-        desk.takes.set(Duration::from_secs(2));
-        let joiners: Vec<_> = (0..20)
-            .map(|number| {
-                let url = one.url.clone();
-                executor.spawn(async move {
-                    // One behind the other, so that they are no strangers together.
-                    pause(Duration::from_millis(50 * number)).await;
-                    join(&url, &pass(None)).await
-                })
-            })
-            .collect();
-        until("all places are taken", || desk.requests.borrow().len() == 16).await;
+        desk.takes.set(PATIENCE);
+        let mut joiners = Vec::new();
+        for number in 1..=16 {
+            let url = one.url.clone();
+            joiners.push(executor.spawn(async move { join(&url, &pass(None)).await }));
+            until("it waits, and is no stranger", || desk.requests.borrow().len() == number).await;
+        }
+        for _ in 0..3 {
+            let told = join(&one.url, &pass(None)).await;
+            assert!(
+                matches!(&told, Ok(JoinAnswer::Later { why }) if why.contains("many boards join")),
+                "{told:?}"
+            );
+        }
         let two = homes.start(&executor, 2);
         two.peers.set_members(Roster { members: vec![homes.address(&one, true)], ..Roster::default() });
         one.peers.set_members(Roster { members: vec![homes.address(&two, true)], ..Roster::default() });
         two.reaches(&one).await;
-        let mut answers = Vec::new();
-        for joiner in joiners {
-            answers.push(joiner.await);
-        }
-        assert_eq!(one.peers.totals().strangers_pushed_out, 0);
-        let let_in = answers.iter().filter(|answer| **answer == Ok(elsewhere())).count();
-        let later = |answer: &Result<JoinAnswer, JoinError>| matches!(answer, Ok(JoinAnswer::Later { .. }));
-        assert!(
-            let_in >= 16 && let_in + answers.iter().filter(|answer| later(answer)).count() == 20,
-            "{answers:?}"
-        );
-        // Places are given back.
+        assert_eq!((one.peers.totals().strangers_pushed_out, desk.requests.borrow().len()), (0, 16));
         desk.takes.set(Duration::ZERO);
+        for joiner in joiners {
+            assert_eq!(joiner.await, Ok(elsewhere()));
+        }
+        // Places are given back.
         for _ in 0..17 {
             assert_eq!(join(&one.url, &pass(None)).await, Ok(elsewhere()));
         }

@@ -1,6 +1,6 @@
 //! Boards that go by their keys: who may do what, whatever clocks and URLs say.
 
-use std::{cell::Cell, collections::BTreeSet, fs, rc::Rc, time::SystemTime};
+use std::{collections::BTreeSet, fs, path::PathBuf, rc::Rc, time::SystemTime};
 
 use smol::LocalExecutor;
 use solder::{
@@ -83,6 +83,30 @@ fn a_member_is_its_key() {
     });
 }
 
+/// That its disk was wiped ends a process, too.
+#[test]
+fn that_a_board_has_lost_its_data_counts_only_from_members() {
+    run(|executor| async move {
+        let homes = Homes::new();
+        let one = homes.start(&executor, 1);
+        homes.member("2");
+        homes.member("9");
+        let member =
+            MemberAddress { id: NodeId(2), key: homes.member("2").key_hash(), ..MemberAddress::default() };
+        one.peers.set_members(Roster { members: vec![member], takes_guests: true, ..Roster::default() });
+        let says = |from| Greeting { known_as: 77, is_led: true, ..greeting(from, 1) };
+        let (two, nine) = (homes.path("2"), homes.path("9"));
+        for (from, folder) in [(2, None), (2, Some(&nine)), (8, Some(&nine))] {
+            let mut liar = RawTls::dial(&one.url, folder.map(PathBuf::as_path)).await;
+            assert!(verdict(&mut liar, says(from)).await.is_some());
+        }
+        assert_eq!(one.disowned(), []);
+        let mut member = RawTls::dial(&one.url, Some(&two)).await;
+        member.greet(says(2)).await.expect("an answer");
+        until("heard", || one.disowned() == [(2, true)]).await;
+    });
+}
+
 /// A refusal ends processes: it counts only from the member itself.
 #[test]
 fn refusals_count_only_from_the_member_itself() {
@@ -125,7 +149,11 @@ fn who_shows_nothing_can_only_join() {
         let mut stranger = RawTls::dial(&one.url, Some(&strangers.path("1"))).await;
         assert_eq!(stranger.greet(nobodys(Purpose::Join)).await, None);
         assert!(one.peers.figures().is_empty());
-        // With one of this cluster it is a guest.
+        // With one of this cluster it is a guest; a founder makes its own before it has an id.
+        let two = homes.start(&executor, 2);
+        two.peers.set_members(Roster { takes_guests: true, ..Roster::default() });
+        let mut guest = RawTls::dial(&two.url, Some(&homes.path("1"))).await;
+        assert_eq!(verdict(&mut guest, greeting(77, 2)).await, None);
         homes.member("2");
         let mut guest = RawTls::dial(&one.url, Some(&homes.path("2"))).await;
         assert_eq!(verdict(&mut guest, greeting(2, 1)).await, None);
@@ -170,7 +198,9 @@ fn who_is_removed_is_cut_and_stays_out() {
         let homes = Homes::new();
         let (one, two, three) =
             (homes.start(&executor, 1), homes.start(&executor, 2), homes.start(&executor, 3));
-        all_know_each_other(&homes, &[&one, &two, &three]);
+        knows(&one, vec![homes.address(&two, true), homes.address(&three, true)]);
+        knows(&two, vec![homes.address(&one, true)]);
+        knows(&three, vec![homes.address(&one, false)]);
         one.reaches(&two).await;
         two.reaches(&one).await;
         one.reaches(&three).await;
@@ -183,6 +213,14 @@ fn who_is_removed_is_cut_and_stays_out() {
         one.reaches(&three).await;
         assert_eq!(one.figures(3).connections, connections, "nobody else notices");
         assert!(!two.is_connected(1) && !one.is_connected(2));
+        // Nor does it come in as somebody else: its certificate says who it was.
+        let mut other = RawTls::dial(&one.url, Some(&homes.path("2"))).await;
+        assert_eq!(verdict(&mut other, greeting(8, 1)).await, Some(Refusal::WrongKey));
+        homes.member("8");
+        let mut newcomer = RawTls::dial(&one.url, Some(&homes.path("8"))).await;
+        assert_eq!(verdict(&mut newcomer, greeting(8, 1)).await, None, "this one is who it says");
+        let mut other = RawTls::dial(&one.url, Some(&homes.path("2"))).await;
+        assert_eq!(verdict(&mut other, greeting(8, 1)).await, Some(Refusal::WrongKey), "nor beside it");
     });
 }
 
@@ -320,18 +358,14 @@ fn a_board_begins_to_go_by_its_key() {
         let mut new = RawTls::dial(&url, Some(&homes.path("2"))).await;
         assert_eq!(verdict(&mut new, greeting(2, 1)).await, None);
         old.send(Frame::Ping { number: 77 }).await;
-        let is_pong = Cell::new(false);
-        while let (false, Some(frame)) = (is_pong.get(), old.next().await) {
-            is_pong.set(matches!(frame, Frame::Pong { number: 77 }));
-        }
-        assert!(is_pong.get(), "it stays");
+        while !matches!(old.next().await.expect("it stays"), Frame::Pong { number: 77 }) {}
         let mut late = Raw::dial(&url).await;
         late.write(&greeting(3, 1).encode()).await;
         until("no plain word is heard any more", || one.peers.totals().strangers_failed > 0).await;
         // And it dials with TLS now.
         let two = homes.start(&executor, 3);
         one.knows(&[&two]);
-        two.peers.set_members(Roster { takes_guests: true, ..Roster::default() });
+        two.knows(&[&one]);
         one.reaches(&two).await;
     });
 }

@@ -4,7 +4,7 @@
 
 use solder::types::Bug;
 
-use super::{Micros, stories::Story};
+use super::{Micros, pilot::BLIND_MAX, stories::Story};
 
 pub const MILLI: Micros = 1_000;
 pub const SECOND: Micros = 1_000_000;
@@ -26,6 +26,16 @@ pub struct Knobs {
     pub clients: Clients,
     pub bounds: Bounds,
     pub timing: Timing,
+    /// The cluster chooses its voters by itself.
+    pub autopilot: Option<Autopilot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Autopilot {
+    pub voters_max: usize,
+    /// Boards that are members from the beginning and do not vote.
+    pub learners: u64,
+    pub replace_after: Micros,
 }
 
 /// Time-outs, which belong to the cluster and can change while it runs.
@@ -125,7 +135,7 @@ impl Knobs {
     /// A stormy world, drawn from the generator of a seed.
     pub fn draw(rng: &mut fastrand::Rng) -> Knobs {
         let voters = [1, 2, 3, 3, 3, 3, 3, 5, 5, 7][rng.usize(..10)];
-        Knobs {
+        let mut knobs = Knobs {
             voters,
             lmdb: rng.u32(..10) == 0,
             stormy: rng.u64(15..40) * SECOND,
@@ -137,7 +147,19 @@ impl Knobs {
             clients: Clients::draw(rng),
             bounds: Bounds::draw(rng),
             timing: Timing::USUAL,
+            autopilot: None,
+        };
+        if rng.u32(..4) == 0 {
+            knobs.switch_on_autopilot(Autopilot::draw(rng));
         }
+        knobs
+    }
+
+    /// Where a learner's window is tiny, it is behind as long as anybody writes.
+    fn switch_on_autopilot(&mut self, autopilot: Autopilot) {
+        self.autopilot = Some(autopilot);
+        self.voters = self.voters.min(5);
+        self.bounds.window_bytes = 256_000;
     }
 
     /// A world that is hard on one bug: those that need three things at once are rare in worlds that have everything.
@@ -225,7 +247,19 @@ impl Knobs {
                 knobs.faults =
                     Faults { partition: Some(SECOND), crash: Some(2 * SECOND), ..Faults::default() };
             }
+            // A voter that is dead for good, and one that could take its place.
+            Bug::DemoteTheLiving => {
+                (knobs.voters, knobs.slow_clock, knobs.stormy) = (3, 0, 40 * SECOND);
+                knobs.network = Network::kind();
+                knobs.disk = Disk::kind();
+                knobs.faults = Faults { lost_disk: Some(4 * SECOND), ..Faults::default() };
+                let replace_after = BLIND_MAX + SECOND;
+                knobs.switch_on_autopilot(Autopilot { voters_max: 3, learners: 1, replace_after });
+            }
             _ => {}
+        }
+        if bug != Bug::DemoteTheLiving {
+            knobs.autopilot = None;
         }
         knobs
     }
@@ -254,6 +288,18 @@ impl Knobs {
             },
             bounds: Bounds::roomy(),
             timing: Timing::USUAL,
+            autopilot: None,
+        }
+    }
+}
+
+impl Autopilot {
+    fn draw(rng: &mut fastrand::Rng) -> Autopilot {
+        Autopilot {
+            voters_max: [1, 3, 3, 4, 5, 5, 7][rng.usize(..7)],
+            learners: rng.u64(..4),
+            // Longer than a leader can be wrong about who is there.
+            replace_after: [10, 12, 15][rng.usize(..3)] * SECOND,
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod judges;
 pub mod knobs;
 mod nemesis;
 mod network;
+mod pilot;
 mod stories;
 mod world;
 

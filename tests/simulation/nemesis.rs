@@ -275,24 +275,45 @@ impl World {
     fn committed_membership(&self) -> Membership {
         match &self.nemesis.members.1 {
             // No change yet.
-            members if members.is_blank() => Membership::of_voters((1..=self.knobs.voters).map(NodeId)),
+            members if members.is_blank() => self.genesis.clone(),
             members => members.clone(),
         }
     }
 
     fn lose_disk(&mut self) {
         let members = self.committed_membership();
-        self.nemesis.lost = self.nemesis.lost.filter(|lost| !members.removed.contains(lost));
+        // Where the cluster chooses its voters, who is lost is a member for good; it only votes no more.
+        let chooses = self.knobs.autopilot.is_some();
+        let is_replaced =
+            |lost: &NodeId| members.removed.contains(lost) || chooses && !members.voters.contains(lost);
+        self.nemesis.lost = self.nemesis.lost.filter(|lost| !is_replaced(lost));
         if self.nemesis.lost.is_some() || members.voters.len() < 3 || self.boards.len() >= BOARDS_MAX {
             return;
         }
         let victim = self.one();
-        if members.voters.contains(&victim) {
+        if members.voters.contains(&victim) && self.can_be_missed(&members) {
             self.cut_power(victim);
             self.board(victim).lost = true;
             self.report.disks_lost += 1;
             self.nemesis.lost = Some(victim);
         }
+    }
+
+    /// Where the cluster chooses its voters: if all of them are there at this moment, and none is to vote no more, then a leader
+    /// that does not know yet that one is lost has no reason to let another one go, too. It would have no majority then, for
+    /// good.
+    fn can_be_missed(&self, members: &Membership) -> bool {
+        let Some(autopilot) = self.knobs.autopilot else { return true };
+        let voters = &members.voters;
+        let is_known = |id: &NodeId| {
+            self.boards.get(id).is_some_and(|board| {
+                let members_there = board.running.as_ref().map(|running| running.replica.node().membership());
+                members_there == Some(members) && board.paused_until <= self.now
+            })
+        };
+        let is_linked = |a: &NodeId| voters.iter().all(|b| !self.wires.is_cut(*a, *b));
+        let is_right = !voters.len().is_multiple_of(2) && voters.len() <= autopilot.voters_max;
+        is_right && voters.iter().all(|id| is_known(id) && is_linked(id))
     }
 
     /// The operator asks some board for the next change that makes sense; it may come to nothing.
@@ -314,11 +335,14 @@ impl World {
     }
 
     fn draw_change(&mut self, members: &Membership) -> Option<MembershipChange> {
+        let newcomer = NodeId(self.boards.len() as u64 + 1);
+        let may_grow = self.boards.len() < BOARDS_MAX && members.voters.len() + members.learners.len() < 8;
+        if self.knobs.autopilot.is_some() {
+            return may_grow.then_some(MembershipChange::AddLearner(newcomer));
+        }
         if let Some(lost) = self.nemesis.lost.filter(|lost| members.contains(*lost)) {
             return Some(MembershipChange::Remove(lost));
         }
-        let newcomer = NodeId(self.boards.len() as u64 + 1);
-        let may_grow = self.boards.len() < BOARDS_MAX && members.voters.len() + members.learners.len() < 8;
         let learner = members.learners.iter().copied().find(|_| self.rng.bool());
         let replaces = self.knobs.faults.lost_disk.is_some();
         match self.rng.u32(..6) {
@@ -326,7 +350,12 @@ impl World {
             2 if may_grow && !replaces => Some(MembershipChange::AddVoter(newcomer)),
             3 if !replaces => {
                 let all: Vec<NodeId> = members.members().collect();
-                Some(MembershipChange::Remove(all[self.rng.usize(..all.len())]))
+                let id = all[self.rng.usize(..all.len())];
+                Some(if self.rng.bool() {
+                    MembershipChange::Remove(id)
+                } else {
+                    MembershipChange::Demote(id)
+                })
             }
             _ => learner.map(MembershipChange::Promote),
         }

@@ -72,6 +72,9 @@ pub struct Report {
     pub retimed: u64,
     /// Leaders without room that handed over.
     pub relieved: u64,
+    /// Changes that autopilot asked for; of these, voters that were to be learners.
+    pub roles_changed: u64,
+    pub demoted: u64,
 }
 
 impl Report {
@@ -102,6 +105,8 @@ impl Report {
             met,
             retimed,
             relieved,
+            roles_changed,
+            demoted,
         } = other;
         self.simulated += simulated;
         self.steps += steps;
@@ -128,6 +133,8 @@ impl Report {
         self.met += met;
         self.retimed += retimed;
         self.relieved += relieved;
+        self.roles_changed += roles_changed;
+        self.demoted += demoted;
     }
 }
 
@@ -140,6 +147,10 @@ pub(super) struct World {
     scheduled: u64,
     pub(super) boards: BTreeMap<NodeId, Board>,
     pub(super) wires: Wires,
+    /// When one board could last talk to another.
+    pub(super) links: BTreeMap<(NodeId, NodeId), Micros>,
+    /// The members as the cluster began.
+    pub(super) genesis: Membership,
     pub(super) nemesis: Nemesis,
     pub(super) tale: Tale,
     /// What the cluster has settled last.
@@ -224,6 +235,8 @@ impl World {
             scheduled: 0,
             boards: BTreeMap::new(),
             wires: Wires::default(),
+            links: BTreeMap::new(),
+            genesis: Membership::default(),
             nemesis: Nemesis::default(),
             tale: Tale::default(),
             timing: knobs.timing,
@@ -245,10 +258,12 @@ impl World {
 
     /// The cluster as it begins: all voters know each other, nothing is written.
     fn found(&mut self) -> Verdict {
-        let ids: Vec<NodeId> = (1..=self.knobs.voters).map(NodeId).collect();
-        let genesis = Membership::of_voters(ids.iter().copied());
-        for id in ids {
-            self.add_board(id, genesis.clone());
+        let voters = self.knobs.voters;
+        self.genesis = Membership::of_voters((1..=voters).map(NodeId));
+        let learners = self.knobs.autopilot.map_or(0, |autopilot| autopilot.learners);
+        self.genesis.learners.extend((voters + 1..=voters + learners).map(NodeId));
+        for id in self.genesis.members().collect::<Vec<NodeId>>() {
+            self.add_board(id, self.genesis.clone());
             self.start(id)?;
         }
         self.add_clients();
@@ -269,7 +284,8 @@ impl World {
     fn run_halves(&mut self) -> Verdict {
         self.run_until(self.knobs.stormy)?;
         self.calm_down()?;
-        let deadline = Deadline::after_faults(self.now, RECOVERY);
+        let calm_since = self.now;
+        let deadline = Deadline::after_faults(calm_since, RECOVERY);
         loop {
             self.run_until(self.now + 100 * MILLI)?;
             let standings = self.standings();
@@ -277,7 +293,11 @@ impl World {
             if settled.map_err(|reason| format!("{reason}\n{}", self.inside()))?
                 && self.followers_are_done()?
             {
-                break;
+                match self.roles_are_settled() {
+                    Ok(()) => break,
+                    Err(reason) if self.now > calm_since + RECOVERY => return Err(reason),
+                    Err(_) => {}
+                }
             }
             self.probe(&standings);
         }

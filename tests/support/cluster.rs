@@ -53,6 +53,24 @@ impl Cluster {
         cluster
     }
 
+    /// One that founds a cluster, started with these flags; others may join it.
+    pub fn of_one(flags: &[&str]) -> Cluster {
+        let scratch = TempDir::new().expect("a temporary directory");
+        let peers = vec![format!("http://{}", free_address())];
+        let mut cluster =
+            Cluster { members: Vec::new(), down: BTreeSet::new(), peers, scratch, binary: binary() };
+        let mut more = vec![format!("--initial-cluster={}", cluster.list())];
+        more.extend(flags.iter().map(|flag| flag.to_string()));
+        cluster.add_server(0, &more);
+        cluster.members[0].wait().unwrap_or_else(|why| panic!("{why}"));
+        cluster.leader();
+        cluster
+    }
+
+    pub fn size(&self) -> usize {
+        self.members.len()
+    }
+
     /// Each tells its own once it serves; etcd serves once it has told it. Seen by all, for each knows its own before.
     fn wait_for_names(&self, size: usize) {
         (0..size).for_each(|place| self.wait_for_names_at(place, size));

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Token, document, reply};
+use super::{Token, document};
 use crate::{
     api::errors::{Refusal, status},
-    http::{Closed, Exchange},
+    http::{Closed, Exchange, Head},
     types::Error,
 };
 
@@ -79,7 +79,12 @@ impl Trouble {
     pub(super) async fn reply(&self, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
         let (code, message) = self.kind.code();
         let body = document::failure(code, message, &self.cause, self.index);
-        reply(exchange, self.kind.status(), self.index, &body).await
+        let (index, status) = (self.index.to_string(), self.kind.status());
+        let headers = [("X-Etcd-Index", &*index), ("Allow", "GET, HEAD, PUT")];
+        let told = if self.kind == Kind::Method { 2 } else { 1 };
+        exchange
+            .reply(Head { status, content_type: "application/json", headers: &headers[..told] }, &body)
+            .await
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the certificates of boards are like: one name, no end.
+//! What the certificates of boards are like: one name for all, one with the member's id, no end.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -7,12 +7,14 @@ use rcgen::{
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls::{
-    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    client::verify_server_name,
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName},
     server::ParsedCertificate,
 };
 
+use crate::{peer::trust, types::NodeId};
+
 use super::{KeyHash, key_hash};
-use crate::peer::trust;
 
 /// Whom every certificate is for: which of them it is says its key.
 pub(crate) const NAME: &str = "member.solder.internal";
@@ -61,11 +63,14 @@ pub(super) struct Authority<'a> {
 
 impl Authority<'_> {
     /// A certificate for this public key, checked as others will.
-    pub(super) fn sign(&self, public_key: &[u8]) -> Result<Vec<u8>, String> {
+    pub(super) fn sign(&self, public_key: &[u8], member: Option<NodeId>) -> Result<Vec<u8>, String> {
         let key = PublicKey::parse(public_key)
             .ok_or("a certificate was asked for a key that is neither P-256 nor Ed25519")?;
         let mut params = params(NAME)?;
-        params.subject_alt_names = CertificateParams::new([NAME.to_owned()]).map_err(text)?.subject_alt_names;
+        // Who has the authority's key when it has no id yet could sign for any.
+        let id = member.map_or_else(|| format!("*.{NAME}"), name_of);
+        let names = vec![NAME.to_owned(), id];
+        params.subject_alt_names = CertificateParams::new(names).map_err(text)?.subject_alt_names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
@@ -118,6 +123,20 @@ pub(super) fn check(
 /// The hash of the key that a certificate is for.
 pub(in crate::peer) fn shown_key(certificate: &CertificateDer<'_>) -> Result<KeyHash, rustls::Error> {
     Ok(key_hash(&ParsedCertificate::try_from(certificate)?.subject_public_key_info()))
+}
+
+fn name_of(member: NodeId) -> String {
+    format!("{member}.{NAME}")
+}
+
+/// Was its holder let in as this member?
+pub(in crate::peer) fn is_of(certificate: &CertificateDer<'_>, member: NodeId) -> bool {
+    let (Ok(parsed), Ok(name)) =
+        (ParsedCertificate::try_from(certificate), ServerName::try_from(name_of(member)))
+    else {
+        return false;
+    };
+    verify_server_name(&parsed, &name).is_ok()
 }
 
 pub(super) fn new_key() -> Result<KeyPair, String> {

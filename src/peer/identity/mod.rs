@@ -10,9 +10,12 @@
 //! ```
 //!
 //! - All are PEM, 0600, and written whole: beside, synced, renamed, the folder synced. A step that was cut off is done again.
-//! - Certificates have no end and one name, `member.solder.internal`: a member is known by the hash of its public key, which
-//!   stands in the list of members, and not by a host or a date. Removal is a matter of that list.
-//! - The authority only says that a key was let in. It is what a member with an older list goes by.
+//! - Certificates have no end and one name, `member.solder.internal`, and with an id before it: a member is
+//!   known by the hash of its public key, which stands in the list of members, and not by a host or a date. Removal is a
+//!   matter of that list.
+//! - The authority says that a key was let in, and as which member. It is what a member with an older list goes by: a guest
+//!   is who it says that it is, or a removed board could come back under an id that nobody has. (Not so one that has voted:
+//!   with the authority's key it can be anybody whom a list does not have.)
 //!
 //! Here you will not find: clocks; who may have which file.
 
@@ -25,11 +28,11 @@ use rcgen::KeyPair;
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 
-use crate::types::Bytes;
+use crate::types::{Bytes, NodeId};
 
 use self::{certificates::Authority, files::Folder};
 
-pub(super) use self::certificates::{NAME, shown_key};
+pub(super) use self::certificates::{NAME, is_of, shown_key};
 
 /// SHA-256 of a public key (SubjectPublicKeyInfo, DER).
 pub(super) type KeyHash = [u8; 32];
@@ -160,22 +163,26 @@ impl BoardTls {
             self.ca = Some(ca);
         }
         if self.certificate.is_none() {
-            let certificate = CertificateDer::from(self.certify(&self.public_key())?.to_vec());
+            let certificate = CertificateDer::from(self.sign(&self.public_key(), None)?);
             self.folder.keep_certificate(MEMBER_CERTIFICATE, &certificate)?;
             self.certificate = Some(certificate);
         }
         Ok(())
     }
 
-    /// A certificate (DER) for who holds the private part of this key. It takes the authority's key.
-    pub fn certify(&self, public_key: &[u8]) -> Result<Bytes, String> {
+    /// A certificate (DER) for who holds the private part of this key, as this member. It takes the authority's key.
+    pub fn certify(&self, public_key: &[u8], member: NodeId) -> Result<Bytes, String> {
+        self.sign(public_key, Some(member)).map(Bytes::from)
+    }
+
+    fn sign(&self, public_key: &[u8], member: Option<NodeId>) -> Result<Vec<u8>, String> {
         let (Some(ca), Some(key)) = (&self.ca, &self.authority) else {
             return Err(format!(
                 "this board does not have the key of the cluster's authority ({}): only voters have",
                 self.folder.path(CA_KEY).display()
             ));
         };
-        Authority { ca, key }.sign(public_key).map(Bytes::from)
+        Authority { ca, key }.sign(public_key, member)
     }
 
     /// What a newcomer was given (DER), checked. What it had of another authority goes: its data went before.

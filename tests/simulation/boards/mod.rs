@@ -28,6 +28,8 @@ use super::{
     database::Database,
     judges::{Verdict, promises::Promises, raft_safety::View},
     knobs::Timing,
+    network,
+    pilot::Pilot,
     world::{Happening, World},
 };
 
@@ -84,6 +86,7 @@ pub(super) struct Running {
     /// What the log's write that is under way will make durable, and what is durable.
     writing: Vec<Record>,
     promises: Promises,
+    pub(super) pilot: Pilot,
 }
 
 /// What waits for the store.
@@ -154,7 +157,8 @@ impl World {
                 let tick = self.boards[&id].tick();
                 self.later(id, tick, Step::Tick);
                 self.boards.get_mut(&id).expect("it runs").ticks += 1;
-                self.feed(id, Event::Tick)
+                self.feed(id, Event::Tick)?;
+                self.pilot(id)
             }
             Step::Synced => self.synced(id),
             Step::Report => self.report_arrives(id),
@@ -190,8 +194,12 @@ impl World {
 
     /// Tells a board what happened, and starts what it wants done.
     pub(super) fn feed(&mut self, id: NodeId, event: Event) -> Verdict {
+        let now = self.now;
         let Some(running) = self.running(id) else { return Ok(()) };
         let was_leader = running.replica.node().role() == Role::Leader;
+        if let Event::Received(message) = &event {
+            running.pilot.hears(network::ends(message).0, now);
+        }
         let effects = running.replica.handle(event);
         let is_leader = running.replica.node().role() == Role::Leader;
         self.report.elections += u64::from(is_leader && !was_leader);

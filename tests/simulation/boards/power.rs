@@ -15,6 +15,7 @@ use super::{
         database::Database,
         judges::{Verdict, promises::Promises},
         knobs::{Bounds, MILLI, SECOND, Timing},
+        pilot::Pilot,
         world::{Happening, World},
     },
     Board, Flush, Probe, Running, Step,
@@ -115,6 +116,7 @@ impl World {
             last_report_at: 0,
             writing: Vec::new(),
             promises,
+            pilot: Pilot::default(),
         })
     }
 

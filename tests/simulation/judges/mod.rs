@@ -8,6 +8,7 @@
 //!   raft, after steps --------------> raft_safety::Safety         after every step
 //!   disks, and what is said --------> promises::Promises          at every message
 //!   members, faults over -----------> progress::Deadline          while waiting
+//!   who votes, and who is there ----> roles::step, Roles          at each change by autopilot, and at the end
 //! ```
 //!
 //! A judge is told and says no: `Err` holds the reason. It knows the words of `solder::types` and nothing of how the
@@ -21,6 +22,7 @@ pub mod linearizable;
 pub mod progress;
 pub mod promises;
 pub mod raft_safety;
+pub mod roles;
 pub mod truth;
 pub mod watches;
 
