@@ -112,7 +112,10 @@ impl Board {
             2 => self.node.change_members(id, MembershipChange::AddLearner(NodeId(4)), Bytes::new()),
             3 => self.node.change_members(id, MembershipChange::Remove(peer), Bytes::new()),
             4 => drop(self.node.transfer_leader(Some(peer))),
-            5 => self.node.peer_lost(peer),
+            5 => {
+                self.node.peer_lost(peer);
+                self.node.peer_met(peer);
+            }
             6 => self.node.close((step & 1 == 0).then_some(Refusal::NoSpace)),
             _ => self.node.set_election_ticks(u32::from(step & 3) + 1),
         }

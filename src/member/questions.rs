@@ -77,6 +77,15 @@ impl Desk {
         }
     }
 
+    /// The number of a question whose reply is to lie there.
+    fn expect_reply(&mut self, slot: Rc<Slot<Reply>>) -> u64 {
+        // From anywhere: what was asked before a restart may yet be answered.
+        let number = *self.next.get_or_insert_with(|| fastrand::u64(..));
+        self.next = Some(number.wrapping_add(1));
+        self.asked.insert(number, slot);
+        number
+    }
+
     fn reply(&mut self, number: u64, reply: Reply) {
         if let Some(slot) = self.asked.remove(&number) {
             slot.put(reply);
@@ -110,14 +119,7 @@ impl Engine {
 
     async fn ask_of(&self, to: NodeId, question: Question) -> Option<Reply> {
         let slot = Slot::new();
-        let number = {
-            let mut desk = self.desk.borrow_mut();
-            // From anywhere: what was asked before a restart may yet be answered.
-            let number = *desk.next.get_or_insert_with(|| fastrand::u64(..));
-            desk.next = Some(number.wrapping_add(1));
-            desk.asked.insert(number, slot.clone());
-            number
-        };
+        let number = self.desk.borrow_mut().expect_reply(slot.clone());
         let _asked = Asked { desk: &self.desk, number };
         let from = self.identity.member;
         self.ask(Ask::Say(PeerMessage::Question { from, to, number, question }));
@@ -209,5 +211,27 @@ async fn answer(member: Member, to: NodeId, number: u64, question: Question) {
     if begun.elapsed() < member.engine.request_timeout() {
         let from = member.engine.identity.member;
         member.engine.ask(Ask::Say(PeerMessage::Reply { from, to, number, reply }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_from_before_a_restart_is_for_nobody() {
+        let (mut before, mut after) = (Desk::default(), Desk::default());
+        for _ in 0..100 {
+            let late = before.expect_reply(Slot::new());
+            let number = after.expect_reply(Slot::new());
+            let mut reply = |number| {
+                let (from, to) = (NodeId(1), NodeId(2));
+                let message = PeerMessage::Reply { from, to, number, reply: Reply::KeptAlive(None) };
+                assert!(after.takes(&mut PeerEvent::Received(message)));
+                after.asked.len()
+            };
+            assert_eq!(reply(late), 1, "{late} was asked before");
+            assert_eq!(reply(number), 0);
+        }
     }
 }

@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use solder::member::{self, OpenError};
+use futures_lite::future;
+use solder::{
+    member::{self, OpenError, Options, Start},
+    types::{ClusterId, NodeId},
+};
 
 use super::support::{get, options, put, with};
 
@@ -43,6 +47,25 @@ fn what_is_somebody_elses_is_not_touched() {
     assert_eq!(names, ["letter.txt"]);
     let text = refusal(&dir.path().join("letter.txt"));
     assert!(text.contains("is no directory"), "{text}");
+}
+
+/// The power went once a board that joins was somebody, and by then its settings are those of a founder.
+#[test]
+fn who_was_to_join_founds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cluster, member) = (ClusterId(7), NodeId(8));
+    let start = Start::Join { cluster, member };
+    drop(member::open(Options { start, ..options(dir.path()) }).unwrap());
+    ["db", "wal"].iter().for_each(|name| fs::remove_dir_all(dir.path().join(name)).unwrap());
+
+    let opened = member::open(options(dir.path())).unwrap();
+    let (is_cluster, is_member, _) = opened.ids();
+    assert_eq!((is_cluster, is_member), (cluster, member));
+    let (member, life) = opened.start(None);
+    let members = async { member.members(false).await };
+    let never = async { panic!("it ended by itself: {:?}", life.await) };
+    let members = async_io::block_on(future::or(members, never)).unwrap();
+    assert!(members.is_empty(), "it knows {members:?} before anybody told it");
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl World {
     }
 
     fn bring_back(&mut self, cast: Cast) -> Result<Option<Scene>, String> {
-        if !self.node(cast.second).is_some_and(|second| second.durable() >= cast.only) {
+        if self.node(cast.second).is_none_or(|second| second.durable() < cast.only) {
             return Ok(None);
         }
         self.cut_power(cast.second);

@@ -9,6 +9,8 @@ mod cluster;
 mod corruption;
 mod peers;
 mod progress;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 use std::{
