@@ -62,7 +62,7 @@ fn urls_that_are_wrong() {
     let new = "solder invite";
     for (end_of, words) in [
         ("id", ["knows no token", new]),
-        ("secret", ["secret", new]),
+        ("secret", ["the secret of the URL is not the token's", "copy the whole URL"]),
         ("pin", ["is not of the cluster that the URL is for", new]),
     ] {
         is_refused(&mut house, 1, &["--discovery", &spoilt(&url, end_of)], &words);
