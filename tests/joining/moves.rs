@@ -11,6 +11,7 @@ use crate::{
     house::{House, name},
     invited::first_board,
     judge::{Book, is_one_cluster},
+    seeds,
     support::net::loudly,
 };
 
@@ -103,4 +104,35 @@ fn all_while_they_are_off() {
     tell_names(&house);
     house.boards.iter_mut().for_each(|board| board.launch());
     settle(&house, &book, "all move while they are off");
+}
+
+/// Some or all of them, again and again, whether they run or not.
+#[test]
+fn whoever_it_is() {
+    for seed in seeds("whoever_it_is", 1) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut book = Book::new();
+        let Some(mut house) = by_names(4, &mut book) else { return };
+        let mut network = 77;
+        for step in 0..3 {
+            let mut who = house.all();
+            rng.shuffle(&mut who);
+            who.truncate(rng.usize(1..=4));
+            let off = rng.u8(..4) == 0;
+            if off {
+                who.iter().for_each(|place| house.boards[*place].kill());
+            }
+            // Another network is out of reach for who stays where it was.
+            network += u8::from(who.len() == 4);
+            for place in &who {
+                let last = u8::try_from(20 + 10 * step + place).expect("few boards");
+                move_to(&mut house, *place, Ipv4Addr::new(10, network, 0, last));
+            }
+            tell_names(&house);
+            if off {
+                who.iter().for_each(|place| house.boards[*place].launch());
+            }
+            settle(&house, &book, &format!("{who:?} move{}", if off { " while they are off" } else { "" }));
+        }
+    }
 }

@@ -194,3 +194,57 @@ fn a_service_that_does_not_answer_or_does_not_know() {
     house.join(1, &url);
     is_one_cluster(&house, &house.all(), 1, &Book::new());
 }
+
+/// However many come in one moment.
+#[test]
+fn an_invitation_for_two_of_five() {
+    let Some(mut house) = House::build(6) else { return };
+    let mut book = Book::new();
+    first_board(&mut house, &[], &mut book);
+    let url = house.invite(0, &["--uses=2"]);
+    (1..6).for_each(|place| house.serve(place, &["--discovery", &url]));
+    let deadline = Instant::now() + PATIENCE;
+    let mut in_it = house.all();
+    while in_it.len() > 3 {
+        assert!(Instant::now() < deadline, "all go on\n{}", house.last_words());
+        in_it.retain(|place| house.boards[*place].ended().is_none());
+        thread::sleep(Duration::from_millis(20));
+    }
+    for place in house.all().into_iter().filter(|place| !in_it.contains(place)) {
+        let said = house.boards[place].log_text();
+        assert!(said.contains("as many boards as it is for"), "{said}");
+    }
+    is_one_cluster(&house, &in_it, 3, &book);
+}
+
+/// What it is for, a board is for as long as it lives.
+#[test]
+fn replicas_never_vote() {
+    let Some(mut house) = House::build(3) else { return };
+    let mut book = Book::new();
+    first_board(&mut house, &[], &mut book);
+    let url = house.invite(0, &["--role=replica"]);
+    [1, 2].into_iter().for_each(|place| house.join(place, &url));
+    // Longer than boards have to be there before they vote.
+    thread::sleep(Duration::from_secs(7));
+    is_one_cluster(&house, &house.all(), 1, &book);
+    let listed = house.command(0, &["member", "list"]);
+    assert!(listed.output.contains("it is to hold the data only"), "{listed:?}");
+}
+
+/// One that answers is enough; and one that cannot let anybody in names others.
+#[test]
+fn hosts_of_which_one_is_there() {
+    let Some(mut house) = House::build(4) else { return };
+    let mut book = Book::new();
+    let url = first_board(&mut house, &[], &mut book);
+    house.join(1, &url);
+    let (_, rest) = url.split_once("/join/").expect("an invitation");
+    let learner = house.net.address(1, 2380);
+    let url = format!("https://10.77.0.200:2380,{learner}/join/{rest}");
+    house.join(2, &url);
+    // Only who is in its own network knows that nobody is there; others wait for an answer.
+    house.net.route_by_default(3);
+    house.join(3, &url.replace("10.77.0.200", "192.0.2.7"));
+    is_one_cluster(&house, &house.all(), 3, &book);
+}

@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     house::{House, name},
+    invited::first_board,
     judge::{Book, is_one_cluster, voters_of},
     seeds,
     support::net::loudly,
@@ -18,7 +19,7 @@ const HASTE: Duration = Duration::from_millis(150);
 /// As many vote as boards settle by themselves.
 pub(crate) const VOTERS_MAX: usize = 5;
 
-/// One cluster that is formed under faults.
+/// One cluster that boards come to under faults.
 struct Beginning {
     house: House,
     rng: fastrand::Rng,
@@ -57,16 +58,28 @@ const TROUBLES: [Trouble; 8] = [
 ];
 
 impl Beginning {
-    /// `None`: there cannot be namespaces here.
-    fn new(boards: usize, size: usize, seed: u64) -> Option<Beginning> {
+    /// They begin together. `None`: there cannot be namespaces here.
+    fn together(boards: usize, size: usize, seed: u64) -> Option<Beginning> {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut house = House::build(boards)?;
-        if rng.bool() {
-            (0..=boards).for_each(|place| house.net.route_by_default(place));
-        }
+        let mut house = built(boards, &mut rng)?;
         house.start_service();
         let url = house.new_token(size);
-        let mut order = house.all();
+        let order = house.all();
+        Some(Beginning::new(house, rng, url, size, order))
+    }
+
+    /// The first has run alone, and has a URL for the others.
+    fn invited(boards: usize, seed: u64) -> Option<Beginning> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut house = built(boards, &mut rng)?;
+        house.start_service();
+        let mut book = Book::new();
+        let url = first_board(&mut house, &[], &mut book);
+        let others = house.all_but(0);
+        Some(Beginning { begun: vec![0], book, ..Beginning::new(house, rng, url, 1, others) })
+    }
+
+    fn new(house: House, mut rng: fastrand::Rng, url: String, size: usize, mut order: Vec<usize>) -> Beginning {
         rng.shuffle(&mut order);
         let pause = Duration::from_millis([0, 100, 1000][rng.usize(..3)]);
         let mut at = Instant::now();
@@ -75,7 +88,7 @@ impl Beginning {
             due.push((at, place));
             at += pause.mul_f64(rng.f64() * 2.0);
         }
-        Some(Beginning { house, rng, url, size, due, begun: Vec::new(), book: Book::new(), tried: 0 })
+        Beginning { house, rng, url, size, due, begun: Vec::new(), book: Book::new(), tried: 0 }
     }
 
     fn run(mut self, is_troubled: bool) {
@@ -111,7 +124,7 @@ impl Beginning {
         self.due = later;
         let due: Vec<(Instant, usize)> = due;
         for (_, place) in due {
-            self.house.serve(place, &["--discovery", &self.url.clone()]);
+            self.house.serve(place, &["--discovery", &self.url]);
             self.begun.push(place);
         }
     }
@@ -203,20 +216,35 @@ impl Beginning {
     }
 }
 
+fn built(boards: usize, rng: &mut fastrand::Rng) -> Option<House> {
+    let house = House::build(boards)?;
+    if rng.bool() {
+        (0..=boards).for_each(|place| house.net.route_by_default(place));
+    }
+    Some(house)
+}
+
 fn sometimes_smaller(boards: usize, rng: &mut fastrand::Rng) -> usize {
     if rng.u8(..3) == 0 { rng.usize(1..=boards) } else { boards }
 }
 
+/// All of these at one time: they mostly wait.
 fn by_chance(test: &str, sizes: &[usize]) {
-    for (round, seed) in seeds(test, 1).enumerate() {
-        for boards in sizes {
-            let mut rng = fastrand::Rng::with_seed(seed ^ (*boards as u64) << 32);
-            let size = sometimes_smaller(*boards, &mut rng);
-            let is_troubled = rng.u8(..4) > 0;
-            loudly(&format!("round {round}: {boards} boards, a token of {size}"));
-            let Some(beginning) = Beginning::new(*boards, size, rng.u64(..)) else { return };
-            beginning.run(is_troubled);
-        }
+    for seed in seeds(test, 3) {
+        thread::scope(|scope| {
+            for boards in sizes {
+                scope.spawn(move || begin_together(*boards, seed));
+            }
+        });
+    }
+}
+
+fn begin_together(boards: usize, seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed ^ (boards as u64) << 32);
+    let size = sometimes_smaller(boards, &mut rng);
+    let is_troubled = rng.u8(..4) > 0;
+    if let Some(beginning) = Beginning::together(boards, size, rng.u64(..)) {
+        beginning.run(is_troubled);
     }
 }
 
@@ -228,4 +256,19 @@ fn few_boards_with_one_url() {
 #[test]
 fn many_boards_with_one_url() {
     by_chance("many_boards_with_one_url", &[5, 6, 9]);
+}
+
+#[test]
+fn boards_that_are_invited() {
+    for seed in seeds("boards_that_are_invited", 1) {
+        thread::scope(|scope| {
+            for boards in [2, 3, 5] {
+                scope.spawn(move || {
+                    if let Some(beginning) = Beginning::invited(boards, seed ^ (boards as u64) << 32) {
+                        beginning.run(true);
+                    }
+                });
+            }
+        });
+    }
 }
