@@ -1,7 +1,7 @@
 //! Invitations: URLs that let boards in. The first one makes of a board that ran alone one that others can join, while it
 //! serves: keys, a door to the network, and autopilot.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
@@ -12,12 +12,17 @@ use crate::{
 
 use super::{
     Member, Role,
+    core::autopilot,
+    engine::within,
     place::{address_outward, as_host},
     tokens::{TOKENS_MAX, Token},
 };
 
 /// Hosts in one URL: one is enough while it is there, and more make a long line.
 const HOSTS_MAX: usize = 3;
+
+/// What follows a start that takes a moment. Before it nothing about members can be written.
+const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Whom a URL is to let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +160,9 @@ impl Member {
 
     /// Makes sure that boards can join here.
     async fn open_to_others(&self) -> Result<(), InviteError> {
+        // A board that has just started has yet to settle which entries all members know; of older builds nobody waits for more.
+        let is_settled = self.engine.until(|core| core.roll.cluster.level >= autopilot::LEVEL);
+        within(SETTLED_WITHIN, is_settled).await;
         let is_open = self.engine.trust.borrow().as_ref().is_some_and(|tls| tls.pin().is_some());
         if !is_open {
             self.check_alone()?;

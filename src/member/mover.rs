@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   the way to the others begins at another address     --> UpdateMember, by whoever leads
-//!   nobody leads, and members are not where they were   --> the hosts of the URL and the members' names are asked who they are
+//!   no leader is heard of                               --> the hosts of the URL, the members where they were, and their
+//!                                                           names are asked who they are; who answers is called from then on
 //! ```
 
 use std::{
@@ -98,6 +99,9 @@ impl Member {
         };
         let me = self.id();
         for url in self.candidates(reach) {
+            if self.has_leader() {
+                return;
+            }
             match asker.ask(&[url.clone()], ANSWER_MAX).await {
                 Ok(told) if told.cluster == self.engine.identity.cluster && told.member != me => {
                     self.heard_of(told.member, url);
@@ -116,15 +120,19 @@ impl Member {
         }
     }
 
-    /// The hosts of the URL, and the names of the members, which are those of their hosts if nobody chose others.
+    /// The hosts of the URL; the members where they were, for it may be this board that has moved, and by their names, which are
+    /// those of their hosts if nobody chose others. Voters first: one of them leads.
     fn candidates(&self, reach: &Reach) -> Vec<PeerUrl> {
         let mut found = reach.hints.clone();
         let me = self.id();
-        for info in self.members_here().into_iter().filter(|info| info.id != me && !info.name.is_empty()) {
-            let urls = info.peer_urls.iter().filter_map(|url| PeerUrl::parse(url).ok());
-            let port = urls.map(|url| url.port).next().unwrap_or(reach.port());
+        let mut infos = self.members_here();
+        infos.sort_by_key(|info| info.is_learner);
+        for info in infos.into_iter().filter(|info| info.id != me) {
+            let urls = || info.peer_urls.iter().filter_map(|url| PeerUrl::parse(url).ok());
+            let port = urls().map(|url| url.port).next().unwrap_or(reach.port());
             let name = |suffix: &str| PeerUrl::parse(&format!("https://{}{suffix}:{port}", info.name)).ok();
-            found.extend(SUFFIXES.iter().filter_map(|suffix| name(suffix)));
+            found.extend(urls());
+            found.extend(SUFFIXES.iter().filter(|_| !info.name.is_empty()).filter_map(|suffix| name(suffix)));
         }
         found
     }

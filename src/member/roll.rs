@@ -16,7 +16,7 @@ pub(super) struct Roll {
     pub(super) cluster: ClusterRow,
     /// Of members that were added by entries that are not applied yet: they may be needed for these to be.
     coming: BTreeMap<NodeId, MemberRow>,
-    /// Where members were found that are not where their rows say.
+    /// Where members were found when they were searched for.
     hints: BTreeMap<NodeId, PeerUrl>,
 }
 
@@ -128,7 +128,8 @@ impl Roll {
                 .into_iter()
                 .chain(self.hints.get(&id).cloned())
                 .collect(),
-            is_kept: votes(me) && votes(id),
+            // Who has lost its leader is perhaps not where that one calls it: it calls by itself, once it has found somebody.
+            is_kept: votes(id) && (votes(me) || leader.is_none() && self.hints.contains_key(&id)),
             key: self.newest(id).map_or_else(Bytes::new, |row| row.key.clone()),
             votes: votes(id),
         };
@@ -151,6 +152,21 @@ fn urls(row: &MemberRow) -> Vec<PeerUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_no_leader_calls_whom_it_found() {
+        let rows = [1, 2, 3].map(|id| (NodeId(id), MemberRow::default().encode()));
+        let members = Membership::of_voters([NodeId(1), NodeId(2)]);
+        let members = members.with(MembershipChange::AddLearner(NodeId(3))).expect("a new one");
+        let mut roll = Roll::new(&rows);
+        let kept = |roll: &Roll, leader| {
+            let roster = roll.roster(&members, NodeId(3), leader).members.into_iter();
+            roster.filter(|member| member.is_kept).map(|member| member.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&roll, None), [0; 0], "an election is no reason for a hundred learners to call everybody");
+        assert!(roll.heard_of(NodeId(2), PeerUrl::parse("https://10.0.0.2:2380").expect("a URL")));
+        assert_eq!((kept(&roll, None), kept(&roll, Some(NodeId(1)))), (vec![2], vec![]));
+    }
 
     #[test]
     fn who_is_removed_goes_once_that_is_applied() {

@@ -15,10 +15,10 @@ use tempfile::TempDir;
 
 use crate::{
     knobs::Knobs,
-    net::Net,
     support::{
         certificates::certify,
         client::{Client, Trouble, number},
+        net::Net,
         server::Server,
     },
 };

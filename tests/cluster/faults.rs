@@ -158,7 +158,7 @@ impl Cluster {
         self.silence(member, |net, member, other| net.cut_both(member, other));
     }
 
-    fn silence(&self, member: usize, cut: impl Fn(&crate::net::Net, usize, usize)) {
+    fn silence(&self, member: usize, cut: impl Fn(&crate::support::net::Net, usize, usize)) {
         self.all_but(member).into_iter().for_each(|other| cut(&self.net, member, other));
     }
 
@@ -169,7 +169,7 @@ impl Cluster {
         left.iter().for_each(|one| right.iter().for_each(|other| self.net.cut_both(*one, *other)));
     }
 
-    fn pairs(&self, mut each: impl FnMut(&crate::net::Net, usize, usize)) {
+    fn pairs(&self, mut each: impl FnMut(&crate::support::net::Net, usize, usize)) {
         for from in self.members() {
             self.all_but(from).into_iter().for_each(|to| each(&self.net, from, to));
         }

@@ -24,7 +24,6 @@ mod bulk;
 mod faults;
 mod knobs;
 mod leases;
-mod net;
 mod pauses;
 mod scenes;
 mod slow_disk;
@@ -32,7 +31,7 @@ mod story;
 
 use std::env;
 
-use crate::net::loudly;
+use crate::support::net::loudly;
 
 /// Elections are quick, so that a test sees many.
 const QUICK: [&str; 2] = ["--heartbeat-interval=50", "--election-timeout=500"];

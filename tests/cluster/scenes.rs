@@ -11,13 +11,13 @@ use crate::{
     QUICK, asked,
     boards::{Cluster, PATIENCE, until_written},
     knobs::Knobs,
-    net::loudly,
     pauses::{longest_pause, median},
     slow_disk::SlowDisk,
     story::Story,
     support::{
         client::{Client, b64},
         disk::SmallDisk,
+        net::loudly,
     },
 };
 

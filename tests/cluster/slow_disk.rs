@@ -14,7 +14,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::net::loudly;
+use crate::support::net::loudly;
 
 const BYTES: u64 = 256 << 20;
 

@@ -23,8 +23,10 @@ use crate::{
     },
     knobs::Knobs,
     leases::{self, Keeper},
-    net::loudly,
-    support::follower::{Change, Follower},
+    support::{
+        follower::{Change, Follower},
+        net::loudly,
+    },
 };
 
 /// What a cluster may say that has no leader, or too much to do.

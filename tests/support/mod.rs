@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod disk;
 pub mod follower;
 pub mod http;
+pub mod net;
 #[path = "../runner/mod.rs"]
 pub mod runner;
 pub mod server;

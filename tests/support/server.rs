@@ -34,6 +34,8 @@ pub struct Server {
     environment: Vec<(String, String)>,
     /// The words before the command, for one that runs elsewhere.
     runner: Vec<String>,
+    /// The arguments are all there are, but for the data directory.
+    is_bare: bool,
     /// Removed at the end.
     _scratch: Option<TempDir>,
 }
@@ -91,8 +93,22 @@ impl Server {
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             environment: Vec::new(),
             runner,
+            is_bare: false,
             _scratch: None,
         }
+    }
+
+    /// With no flags but these and the data directory, `args` beginning with the command; where that is, only `runner` knows.
+    pub fn bare(home: &Path, runner: Vec<String>, args: &[&str]) -> Server {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 2379));
+        let mut server = Server::elsewhere(home, nowhere, runner, args);
+        server.is_bare = true;
+        server
+    }
+
+    /// From its next start on.
+    pub fn set_args(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
     }
 
     /// The same by another binary.
@@ -142,6 +158,10 @@ impl Server {
     }
 
     fn flags(&self) -> Vec<String> {
+        if self.is_bare {
+            let data = format!("--data-dir={}", self.data_dir().display());
+            return self.args.iter().cloned().chain([data]).collect();
+        }
         let url = format!("http://{}", self.address);
         let mut flags = Vec::new();
         let has_peers = self.args.iter().any(|arg| arg.starts_with("--listen-peer-urls"));
@@ -256,10 +276,14 @@ impl Server {
         self.home.join("server.log")
     }
 
+    /// All that its processes have said.
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log()).unwrap_or_default()).into_owned()
+    }
+
     /// What it said last, for a message.
     pub fn log_tail(&self) -> String {
-        let text = fs::read(self.log()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.log_text();
         let lines: Vec<&str> = text.lines().collect();
         let tail = &lines[lines.len().saturating_sub(20)..];
         format!("the server's last words:\n    {}", tail.join("\n    "))

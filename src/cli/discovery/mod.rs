@@ -1,7 +1,6 @@
 //! `solder discovery new|serve`.
 
 mod new;
-mod outward;
 
 use clap::{Args, Subcommand};
 

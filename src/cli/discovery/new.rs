@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::outward;
 use crate::{
     cli::{failure::Failure, output::Output, session::Session},
     client::{ClientError, Endpoint},
@@ -55,7 +54,7 @@ pub(super) async fn run(arguments: &New, session: &Session) -> Result<(), Failur
 
 /// As other boards call a service that we reach by a loopback address. Errors: why they cannot.
 async fn seen_from_outside(made: &Made, session: &Session) -> Result<String, String> {
-    let address = outward::address().ok_or_else(|| {
+    let address = member::address_outward().ok_or_else(|| {
         format!("no other board can reach {}: write an address of this one in its place", made.host)
     })?;
     let host = made.at(address);

@@ -42,7 +42,7 @@ pub(super) struct Pilot {
 }
 
 impl Pilot {
-    pub(super) fn new(now: Instant) -> Pilot {
+    pub(super) fn new(now: Instant, was_voter: bool) -> Pilot {
         Pilot {
             autopilot: Autopilot::default(),
             term: None,
@@ -50,7 +50,7 @@ impl Pilot {
             looked_at: None,
             is_founding: false,
             whys: Vec::new(),
-            was_voter: false,
+            was_voter,
             demoted_because: String::new(),
             has_heard: false,
         }

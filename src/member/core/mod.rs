@@ -176,6 +176,8 @@ impl Core {
             quota_bytes: options.quota_bytes,
             ..Figures::default()
         };
+        let node = replica.node();
+        let was_voter = node.membership().voters.contains(&node.id());
         Core {
             members: replica.node().membership().clone(),
             roll,
@@ -215,7 +217,7 @@ impl Core {
             to_store: Vec::new(),
             digests: Digests::default(),
             transfers: Transfers::default(),
-            pilot: Pilot::new(now),
+            pilot: Pilot::new(now, was_voter),
             advice: Advice::new(now),
             advised_at: None,
             is_corrupt: false,

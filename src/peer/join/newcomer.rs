@@ -138,7 +138,7 @@ impl Attempt<'_> {
     fn refused(&self, reason: NoProof, why: &str) -> Result<Option<JoinAnswer>, JoinError> {
         let text = format!("{}: {}", self.url, one_line(why));
         match reason {
-            NoProof::Later => Ok(Some(JoinAnswer::Later { why: text })),
+            NoProof::Later => Ok(Some(JoinAnswer::Later { why: one_line(why) })),
             NoProof::Token => Err(JoinError::Refused(text)),
             NoProof::Secret => Err(JoinError::NotProven(text)),
         }

@@ -1,0 +1,145 @@
+//! Voters that die, and boards that come back: as they were, without their data, after a long time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    house::{House, PATIENCE, name, unsigned},
+    invited::first_board,
+    judge::{Book, is_one_cluster},
+    seeds,
+    support::net::loudly,
+    writer::{FOR_ALL, meanwhile},
+};
+
+const REPLACE_AFTER: &str = "--replace-after=5s";
+
+/// An election, and a client that goes elsewhere; far less than what a person would take for a failure.
+const PAUSE_MAX: Duration = Duration::from_secs(6);
+
+/// Three vote, the others are spare.
+fn with_spares(boards: usize, book: &mut Book) -> Option<House> {
+    let mut house = House::build(boards)?;
+    let url = first_board(&mut house, &["--voters=3", REPLACE_AFTER, FOR_ALL], book);
+    (1..boards).for_each(|place| house.serve(place, &["--discovery", &url, FOR_ALL]));
+    is_one_cluster(&house, &house.all(), 3, book);
+    Some(house)
+}
+
+fn is_voter(member: &Value) -> bool {
+    member["isLearner"] != Value::Bool(true)
+}
+
+fn id_of(house: &House, place: usize) -> u64 {
+    house.status(place).unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words())).id
+}
+
+fn votes(house: &House, at: usize, id: u64) -> bool {
+    house.members(at).iter().any(|member| unsigned(&member["ID"]) == id && is_voter(member))
+}
+
+fn wait(house: &House, what: &str, is_so: impl Fn(&House) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so(house) {
+        assert!(Instant::now() < deadline, "never: {what}\n{}", house.last_words());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whoever it is: another takes its place, and it comes back as a learner that is told so.
+fn is_replaced(house: &mut House, lost: usize) {
+    let (id, others) = (id_of(house, lost), house.all_but(lost));
+    let began = Instant::now();
+    house.boards[lost].kill();
+    let at = others[0];
+    let is_replaced = |house: &House| {
+        let members = house.members(at);
+        members.iter().filter(|member| is_voter(member)).count() == 3 && !votes(house, at, id)
+    };
+    wait(house, "three vote again, without the dead", is_replaced);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(4), "replaced after {took:?} already: that may have been a restart");
+    house.boards[lost].launch();
+    house.wait_until_serving(lost);
+    house.wait_for_word(lost, "this board is a learner now");
+    assert_eq!(id_of(house, lost), id, "it has its data, and is another");
+    loudly(&format!("{} was replaced after {took:?}", name(lost)));
+}
+
+#[test]
+fn a_voter_killed_for_good_is_replaced() {
+    for seed in seeds("a_voter_killed_for_good_is_replaced", 1) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut book = Book::new();
+        let Some(mut house) = with_spares(5, &mut book) else { return };
+        let all = house.all();
+        let (written, pause) = meanwhile(&mut house, &all, |house| {
+            // The leader, or one that only votes.
+            let leader = house.leader(&house.all());
+            let voters = house.all_but(leader).into_iter().filter(|place| votes(house, leader, id_of(house, *place)));
+            let voter = rng.choice(voters.collect::<Vec<_>>()).expect("three vote");
+            let lost = if rng.bool() { leader } else { voter };
+            is_replaced(house, lost);
+        });
+        loudly(&format!("{} writes, none for {pause:?}", written.len()));
+        assert!(pause < PAUSE_MAX, "nobody took a write for {pause:?}\n{}", house.last_words());
+        book.extend(written);
+        is_one_cluster(&house, &house.all(), 3, &book);
+    }
+}
+
+/// A new card in a board: by the same URL it is a member again, and who it was is gone.
+#[test]
+fn a_board_that_lost_its_disk_comes_back_by_itself() {
+    let mut book = Book::new();
+    let Some(mut house) = with_spares(4, &mut book) else { return };
+    let all = house.all();
+    let (written, _) = meanwhile(&mut house, &all, |house| {
+        for place in [2, 3] {
+            let id = id_of(house, place);
+            house.boards[place].kill();
+            house.lose_disk(place);
+            house.boards[place].launch();
+            house.wait_until_serving(place);
+            let new = id_of(house, place);
+            assert_ne!(new, id, "it has forgotten its votes, and is the same member");
+            let is_gone =
+                |house: &House| !house.members(0).iter().any(|member| unsigned(&member["ID"]) == id);
+            wait(house, "who it was is removed", is_gone);
+            // With two that vote, one more that has lost its data would be one too many.
+            let are_three = |house: &House| house.members(0).iter().filter(|member| is_voter(member)).count() == 3;
+            wait(house, "three vote again", are_three);
+        }
+    });
+    book.extend(written);
+    is_one_cluster(&house, &house.all(), 3, &book);
+}
+
+/// Meanwhile its place is another's, a board has come back as somebody else, and the leader is another.
+#[test]
+fn a_board_that_was_off_while_others_changed() {
+    let mut book = Book::new();
+    let Some(mut house) = with_spares(4, &mut book) else { return };
+    let leader = house.leader(&house.all());
+    let others = house.all_but(leader);
+    let off = *others.iter().find(|place| votes(&house, leader, id_of(&house, **place))).expect("three vote");
+    let id = id_of(&house, off);
+    house.boards[off].kill();
+    wait(&house, "three vote without it", |house| {
+        !votes(house, leader, id) && house.members(leader).iter().filter(|member| is_voter(member)).count() == 3
+    });
+    let lost = *others.iter().find(|place| **place != off).expect("four boards");
+    house.boards[lost].kill();
+    house.lose_disk(lost);
+    house.boards[lost].launch();
+    house.wait_until_serving(lost);
+    house.boards[leader].kill();
+    house.boards[leader].launch();
+    house.wait_until_serving(leader);
+    house.boards[off].launch();
+    is_one_cluster(&house, &house.all(), 3, &book);
+}

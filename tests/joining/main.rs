@@ -1,0 +1,48 @@
+//! Boards that become one cluster by a URL: real processes, each on a board of its own, with a network card, an address and a
+//! host's name.
+//!
+//! ```text
+//!   together  N boards and one discovery URL; in any order, killed, restarted and cut off meanwhile
+//!   founder   the same, and the board that is to found the cluster dies at each point of its way
+//!   invited   one board that ran alone, and the URL that it prints; many more later
+//!   losses    voters that die, come back, come back without their data; boards that were off for long
+//!   moves     addresses change: of one board, of the leader, of all
+//!   refused   URLs that do not let a board in, or not yet
+//!   nearby    members found by multicast DNS
+//!   etcds     real etcd members, which begin by a token of the same service
+//!                 |
+//!                 v
+//!   judge     one cluster, all members in it, an odd number of voters, all data, equal hashes, all serve
+//! ```
+//!
+//! It needs root, and `ip`: where there is neither, it says so and tests nothing. `SEED=..` repeats what is done (not what
+//! comes of it), `ROUNDS=..` is for long runs.
+
+mod crowd;
+mod etcds;
+mod founder;
+mod house;
+mod invited;
+mod judge;
+mod losses;
+mod moves;
+mod nearby;
+mod refused;
+#[path = "../support/mod.rs"]
+pub mod support;
+mod together;
+mod writer;
+
+use std::{env, ops::Range};
+
+use crate::support::net::loudly;
+
+/// The seeds of a test by chance, each said aloud before it is used.
+fn seeds(test: &str, rounds: u64) -> impl Iterator<Item = u64> {
+    let asked = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let (rounds, seed) =
+        (asked("ROUNDS").unwrap_or(rounds), asked("SEED").unwrap_or_else(|| fastrand::u64(..1 << 32)));
+    let seeds: Range<u64> = seed..seed + rounds;
+    let test = test.to_owned();
+    seeds.inspect(move |seed| loudly(&format!("{test}: again with SEED={seed} ROUNDS=1 cargo test --test joining {test}")))
+}

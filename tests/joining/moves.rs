@@ -1,0 +1,138 @@
+//! Boards get other addresses.
+
+use std::{
+    fmt::Write as _,
+    net::Ipv4Addr,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    house::{House, name},
+    invited::first_board,
+    judge::{Book, is_one_cluster},
+    seeds,
+    support::net::loudly,
+};
+
+/// Boards that know each other's hosts by name, and have a URL with these names.
+fn by_names(boards: usize, book: &mut Book) -> Option<House> {
+    let mut house = House::build(boards)?;
+    tell_names(&house);
+    let url = first_board(&mut house, &[], book);
+    let names: Vec<String> = house.all().into_iter().map(|place| format!("{}:2380", name(place))).collect();
+    let (_, rest) = url.split_once("/join/").expect("an invitation");
+    let url = format!("https://{}/join/{rest}", names.join(","));
+    house.boards[0].kill();
+    house.all().into_iter().for_each(|place| house.serve(place, &["--discovery", &url]));
+    is_one_cluster(&house, &house.all(), 3, book);
+    Some(house)
+}
+
+fn tell_names(house: &House) {
+    let mut hosts = String::new();
+    for place in house.all() {
+        writeln!(hosts, "{} {}", house.net.address(place, 0).ip(), name(place)).expect("a String takes it");
+    }
+    house.all().into_iter().for_each(|place| house.net.name_hosts(place, &hosts));
+}
+
+fn move_to(house: &mut House, place: usize, address: Ipv4Addr) {
+    house.net.renumber(place, address);
+    house.net.route_by_default(place);
+}
+
+/// Until it is written again, and all know where all are.
+fn settle(house: &House, book: &Book, what: &str) {
+    let began = Instant::now();
+    let mut places = house.all().into_iter().cycle();
+    loop {
+        let place = places.next().expect("there are boards");
+        if house.client(place, Duration::from_millis(500), |client| client.put(b"moved", b"")).is_ok() {
+            break;
+        }
+        assert!(began.elapsed() < crate::house::PATIENCE, "not writable\n{}", house.last_words());
+        thread::sleep(Duration::from_millis(50));
+    }
+    let written = began.elapsed();
+    is_one_cluster(house, &house.all(), 3, book);
+    loudly(&format!("{what}: written after {written:?}, all is known after {:?}", began.elapsed()));
+}
+
+#[test]
+fn one_after_the_other_and_the_leader() {
+    let mut book = Book::new();
+    let Some(mut house) = by_names(4, &mut book) else { return };
+    let leader = house.leader(&house.all());
+    let other = house.all_but(leader)[0];
+    for (place, address, what) in [(other, 101, "one moves"), (leader, 102, "the leader moves")] {
+        move_to(&mut house, place, Ipv4Addr::new(10, 77, 0, address));
+        tell_names(&house);
+        settle(&house, &book, what);
+    }
+    // A restart finds them where they are.
+    for board in &mut house.boards {
+        board.kill();
+        board.launch();
+    }
+    settle(&house, &book, "all restarted");
+}
+
+/// A new router. They find each other by name.
+#[test]
+fn all_at_once() {
+    let mut book = Book::new();
+    let Some(mut house) = by_names(3, &mut book) else { return };
+    for place in house.all() {
+        let last = u8::try_from(50 - place).expect("few boards");
+        move_to(&mut house, place, Ipv4Addr::new(10, 78, 0, last));
+    }
+    tell_names(&house);
+    settle(&house, &book, "all move at once");
+}
+
+/// The same while they are switched off.
+#[test]
+fn all_while_they_are_off() {
+    let mut book = Book::new();
+    let Some(mut house) = by_names(3, &mut book) else { return };
+    house.boards.iter_mut().for_each(|board| board.kill());
+    for place in house.all() {
+        let last = u8::try_from(60 - place).expect("few boards");
+        move_to(&mut house, place, Ipv4Addr::new(10, 79, 0, last));
+    }
+    tell_names(&house);
+    house.boards.iter_mut().for_each(|board| board.launch());
+    settle(&house, &book, "all move while they are off");
+}
+
+/// Some or all of them, again and again, whether they run or not.
+#[test]
+fn whoever_it_is() {
+    for seed in seeds("whoever_it_is", 1) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut book = Book::new();
+        let Some(mut house) = by_names(4, &mut book) else { return };
+        let mut network = 77;
+        for step in 0..3 {
+            let mut who = house.all();
+            rng.shuffle(&mut who);
+            who.truncate(rng.usize(1..=4));
+            let off = rng.u8(..4) == 0;
+            if off {
+                who.iter().for_each(|place| house.boards[*place].kill());
+            }
+            // Another network is out of reach for who stays where it was.
+            network += u8::from(who.len() == 4);
+            for place in &who {
+                let last = u8::try_from(20 + 10 * step + place).expect("few boards");
+                move_to(&mut house, *place, Ipv4Addr::new(10, network, 0, last));
+            }
+            tell_names(&house);
+            if off {
+                who.iter().for_each(|place| house.boards[*place].launch());
+            }
+            settle(&house, &book, &format!("{who:?} move{}", if off { " while they are off" } else { "" }));
+        }
+    }
+}
