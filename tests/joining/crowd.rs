@@ -18,7 +18,9 @@ fn twenty_more_ten_at_once() {
     (1..3).for_each(|place| house.join(place, &url));
     for number in 0..500 {
         let (key, value) = (format!("book/{number}"), number.to_string());
-        house.client(0, crate::house::PATIENCE, |client| client.put(key.as_bytes(), value.as_bytes())).expect("it serves");
+        house
+            .client(0, crate::house::PATIENCE, |client| client.put(key.as_bytes(), value.as_bytes()))
+            .expect("it serves");
         book.insert(key, value);
     }
     for more in [3..13, 13..23] {
@@ -40,7 +42,8 @@ fn from_a_blank_board_to_serving() {
     for (boards, keys) in [(1..6, 0), (6..11, 10_000)] {
         for number in 0..keys {
             let key = format!("k/{number}");
-            let put = house.client(0, crate::house::PATIENCE, |client| client.put(key.as_bytes(), &[b'.'; 100]));
+            let put =
+                house.client(0, crate::house::PATIENCE, |client| client.put(key.as_bytes(), &[b'.'; 100]));
             put.expect("it serves");
         }
         for place in boards {

@@ -70,7 +70,11 @@ fn three_of_etcd_and_three_of_ours() {
     for place in 3..6 {
         let put = |house: &House| house.ask(place, "/v3/kv/put", &json!({"key": "YQ==", "value": "YQ=="}));
         while let Err(trouble) = put(&house) {
-            assert!(Instant::now() < deadline, "etcd does not serve: {trouble:?}, see {}", home.path().display());
+            assert!(
+                Instant::now() < deadline,
+                "etcd does not serve: {trouble:?}, see {}",
+                home.path().display()
+            );
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(house.members(place).len(), 3);

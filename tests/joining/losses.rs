@@ -35,7 +35,10 @@ fn is_voter(member: &Value) -> bool {
 }
 
 fn id_of(house: &House, place: usize) -> u64 {
-    house.status(place).unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words())).id
+    house
+        .status(place)
+        .unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words()))
+        .id
 }
 
 fn votes(house: &House, at: usize, id: u64) -> bool {
@@ -80,7 +83,8 @@ fn a_voter_killed_for_good_is_replaced() {
         let (written, pause) = meanwhile(&mut house, &all, |house| {
             // The leader, or one that only votes.
             let leader = house.leader(&house.all());
-            let voters = house.all_but(leader).into_iter().filter(|place| votes(house, leader, id_of(house, *place)));
+            let voters =
+                house.all_but(leader).into_iter().filter(|place| votes(house, leader, id_of(house, *place)));
             let voter = rng.choice(voters.collect::<Vec<_>>()).expect("three vote");
             let lost = if rng.bool() { leader } else { voter };
             is_replaced(house, lost);
@@ -111,7 +115,8 @@ fn a_board_that_lost_its_disk_comes_back_by_itself() {
                 |house: &House| !house.members(0).iter().any(|member| unsigned(&member["ID"]) == id);
             wait(house, "who it was is removed", is_gone);
             // With two that vote, one more that has lost its data would be one too many.
-            let are_three = |house: &House| house.members(0).iter().filter(|member| is_voter(member)).count() == 3;
+            let are_three =
+                |house: &House| house.members(0).iter().filter(|member| is_voter(member)).count() == 3;
             wait(house, "three vote again", are_three);
         }
     });
@@ -130,7 +135,8 @@ fn a_board_that_was_off_while_others_changed() {
     let id = id_of(&house, off);
     house.boards[off].kill();
     wait(&house, "three vote without it", |house| {
-        !votes(house, leader, id) && house.members(leader).iter().filter(|member| is_voter(member)).count() == 3
+        !votes(house, leader, id)
+            && house.members(leader).iter().filter(|member| is_voter(member)).count() == 3
     });
     let lost = *others.iter().find(|place| **place != off).expect("four boards");
     house.boards[lost].kill();

@@ -44,5 +44,7 @@ fn seeds(test: &str, rounds: u64) -> impl Iterator<Item = u64> {
         (asked("ROUNDS").unwrap_or(rounds), asked("SEED").unwrap_or_else(|| fastrand::u64(..1 << 32)));
     let seeds: Range<u64> = seed..seed + rounds;
     let test = test.to_owned();
-    seeds.inspect(move |seed| loudly(&format!("{test}: again with SEED={seed} ROUNDS=1 cargo test --test joining {test}")))
+    seeds.inspect(move |seed| {
+        loudly(&format!("{test}: again with SEED={seed} ROUNDS=1 cargo test --test joining {test}"))
+    })
 }

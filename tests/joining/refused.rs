@@ -149,7 +149,11 @@ fn names_that_are_taken() {
     is_refused(&mut house, 2, &chosen, &["raspberrypi", "--name"]);
     [2, 3].into_iter().for_each(|place| house.join(place, &url));
     is_one_cluster(&house, &house.all(), 3, &book);
-    let mut names: Vec<String> = house.members(0).iter().map(|member| member["name"].as_str().unwrap_or_default().to_owned()).collect();
+    let mut names: Vec<String> = house
+        .members(0)
+        .iter()
+        .map(|member| member["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
     names.sort();
     // The last digits of their cards' addresses.
     assert_eq!(names, ["raspberrypi", "raspberrypi-0002", "raspberrypi-0003", "raspberrypi-0004"]);
@@ -181,7 +185,12 @@ fn a_service_that_does_not_answer_or_does_not_know() {
     let (start, secret) = url.split_once('#').expect("a secret");
     let (host, _) = start.rsplit_once('/').expect("a token");
     let unknown = format!("{host}/{}#{secret}", "0".repeat(32));
-    is_refused(&mut house, 0, &["--discovery", &unknown], &["does not know the token", "solder discovery new"]);
+    is_refused(
+        &mut house,
+        0,
+        &["--discovery", &unknown],
+        &["does not know the token", "solder discovery new"],
+    );
     // Another secret than the others': the founder does not let it in.
     house.kill_service();
     house.serve(0, &["--discovery", &url]);

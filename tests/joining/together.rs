@@ -79,7 +79,13 @@ impl Beginning {
         Some(Beginning { begun: vec![0], book, ..Beginning::new(house, rng, url, 1, others) })
     }
 
-    fn new(house: House, mut rng: fastrand::Rng, url: String, size: usize, mut order: Vec<usize>) -> Beginning {
+    fn new(
+        house: House,
+        mut rng: fastrand::Rng,
+        url: String,
+        size: usize,
+        mut order: Vec<usize>,
+    ) -> Beginning {
         rng.shuffle(&mut order);
         let pause = Duration::from_millis([0, 100, 1000][rng.usize(..3)]);
         let mut at = Instant::now();
