@@ -42,7 +42,8 @@ pub(super) struct Pilot {
 }
 
 impl Pilot {
-    pub(super) fn new(now: Instant) -> Pilot {
+    /// `is_voter`: by what its disk says, for it may hear of more before its first tick.
+    pub(super) fn new(now: Instant, is_voter: bool) -> Pilot {
         Pilot {
             autopilot: Autopilot::default(),
             term: None,
@@ -50,7 +51,7 @@ impl Pilot {
             looked_at: None,
             is_founding: false,
             whys: Vec::new(),
-            was_voter: false,
+            was_voter: is_voter,
             demoted_because: String::new(),
             has_heard: false,
         }
@@ -145,6 +146,10 @@ impl Core {
 
     /// What was refused is looked at again in a second.
     pub(super) fn answer_step(&mut self, step: Step, why: &str, answer: &Answer) {
+        if matches!(answer, Answer::Applied(_)) {
+            // The next may be due: an even number is not for long.
+            self.pilot.looked_at = None;
+        }
         let id = step.change().node();
         let name = self.roll.row(id).map(|row| format!(" ({})", row.name)).unwrap_or_default();
         match (answer, step) {

@@ -206,7 +206,7 @@ impl Core {
             to_store: Vec::new(),
             digests: Digests::default(),
             transfers: Transfers::default(),
-            pilot: Pilot::new(now),
+            pilot: Pilot::new(now, replica.node().membership().voters.contains(&replica.node().id())),
             advice: Advice::new(now),
             advised_at: None,
             is_corrupt: false,
