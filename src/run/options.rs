@@ -57,7 +57,7 @@ pub fn member(settings: &Settings) -> member::Options {
 }
 
 fn autopilot(settings: &Settings) -> Option<AutopilotChange> {
-    (settings.voters > 0).then(|| AutopilotChange {
+    (settings.voters > 0).then_some(AutopilotChange {
         voters_max: Some(settings.voters),
         replace_after_s: Some(settings.replace_after.as_secs() as u32),
         learners_max: Some(settings.learners_max as u32),

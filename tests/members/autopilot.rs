@@ -26,7 +26,8 @@ fn is_learner(cluster: &Cluster, place: usize) -> bool {
 fn why(cluster: &Cluster, id: u64) -> String {
     let roles = post(cluster.address(0), "/v3/cluster/roles", "{}").1;
     let roles = roles["roles"].as_array().cloned().unwrap_or_default();
-    let role = roles.iter().find(|role| role["ID"] == id.to_string());
+    let id = id.to_string();
+    let role = roles.iter().find(|role| role["ID"] == *id);
     role.map_or_else(String::new, |role| role["why"].as_str().unwrap_or_default().to_owned())
 }
 
