@@ -11,6 +11,7 @@ use crate::{
     house::{House, PATIENCE, name, unsigned},
     invited::first_board,
     judge::{Book, is_one_cluster},
+    refused::how_it_ended,
     seeds,
     support::net::loudly,
     writer::{FOR_ALL, meanwhile},
@@ -148,4 +149,44 @@ fn a_board_that_was_off_while_others_changed() {
     house.wait_until_serving(leader);
     house.boards[off].launch();
     is_one_cluster(&house, &house.all(), 3, &book);
+}
+
+/// It made the cluster, its keys and its first token; the others have all of that, too.
+#[test]
+fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
+    let Some(mut house) = House::build(3) else { return };
+    house.start_service();
+    let url = house.new_token(3);
+    house.serve(0, &["--discovery", &url]);
+    house.wait_for_word(0, "this board founds the cluster, of 3");
+    [1, 2].into_iter().for_each(|place| house.serve(place, &["--discovery", &url]));
+    is_one_cluster(&house, &house.all(), 3, &Book::new());
+    // Its key is the others' a moment after they vote.
+    [1, 2].into_iter().for_each(|place| house.wait_for_word(place, "this board can let others in from now on"));
+    house.boards[0].kill();
+    house.lose_disk(0);
+    house.boards[0].launch();
+    is_one_cluster(&house, &house.all(), 3, &Book::new());
+    assert_eq!(house.boards[0].log_text().matches("founds the cluster").count(), 1, "it founds another");
+}
+
+/// Whom a person removes is out, and says so at each start; cleared, it is a board like any other.
+#[test]
+fn a_board_that_was_removed() {
+    let Some(mut house) = House::build(2) else { return };
+    let mut book = Book::new();
+    let url = first_board(&mut house, &[], &mut book);
+    house.join(1, &url);
+    let id = id_of(&house, 1);
+    let said = house.command(0, &["member", "remove", &format!("{id:x}")]);
+    assert_eq!(said.status, 0, "{said:?}");
+    let line = how_it_ended(&mut house, 1);
+    assert!(line.contains("removed"), "{line}");
+    house.boards[1].launch();
+    let line = how_it_ended(&mut house, 1);
+    assert!(line.contains("removed"), "{line}");
+    house.lose_disk(1);
+    house.join(1, &url);
+    assert_ne!(id_of(&house, 1), id);
+    is_one_cluster(&house, &house.all(), 1, &book);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    house::{House, name},
+    house::{House, name, unsigned},
     invited::first_board,
     judge::{Book, is_one_cluster},
     seeds,
@@ -59,13 +59,21 @@ fn settle(house: &House, book: &Book, what: &str) {
     loudly(&format!("{what}: written after {written:?}, all is known after {:?}", began.elapsed()));
 }
 
+/// Who only listens is called by nobody at its new address: it has to call.
 #[test]
-fn one_after_the_other_and_the_leader() {
+fn one_after_the_other() {
     let mut book = Book::new();
     let Some(mut house) = by_names(4, &mut book) else { return };
     let leader = house.leader(&house.all());
-    let other = house.all_but(leader)[0];
-    for (place, address, what) in [(other, 101, "one moves"), (leader, 102, "the leader moves")] {
+    let is_learner = |place: &usize| {
+        let status = house.status(*place).expect("it serves");
+        let members = house.members(leader);
+        let own = members.iter().find(|member| unsigned(&member["ID"]) == status.id).expect("it is a member");
+        own["isLearner"] == serde_json::Value::Bool(true)
+    };
+    let (learners, voters): (Vec<usize>, Vec<usize>) = house.all_but(leader).into_iter().partition(is_learner);
+    let moves = [(learners[0], 101, "a learner moves"), (voters[0], 102, "a voter moves"), (leader, 103, "the leader moves")];
+    for (place, address, what) in moves {
         move_to(&mut house, place, Ipv4Addr::new(10, 77, 0, address));
         tell_names(&house);
         settle(&house, &book, what);
