@@ -168,14 +168,13 @@ fn name(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<(Strin
         reading.derive("name", name, how);
         return Ok((name.to_owned(), true));
     }
-    let is_default_name = surroundings.hostname.split('.').next() == Some(&name);
     if name.is_empty() {
         return Err(reading.error("name", "a member needs a name"));
     }
     // It is part of --initial-cluster and of the data directory's name.
     match name.chars().find(|c| ",=/".contains(*c) || c.is_control()) {
         Some(c) => Err(reading.error("name", format!("{name:?} has a {c:?} in it"))),
-        None => Ok((name, is_default_name)),
+        None => Ok((name, false)),
     }
 }
 
@@ -238,7 +237,7 @@ fn autopilot(reading: &mut Reading<'_>) -> Result<Autopilot, ConfigError> {
     Ok(Autopilot {
         voters_max: if voters == 0 { default.voters_max } else { voters },
         replace_after_s: replace_after(reading)?.as_secs() as u32,
-        learners_max: if learners == 1 { default.learners_max } else { learners },
+        learners_max: if reading.is_given("max-learners") { learners } else { default.learners_max },
     })
 }
 

@@ -162,7 +162,9 @@ fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
     [1, 2].into_iter().for_each(|place| house.serve(place, &["--discovery", &url]));
     is_one_cluster(&house, &house.all(), 3, &Book::new());
     // Its key is the others' a moment after they vote.
-    [1, 2].into_iter().for_each(|place| house.wait_for_word(place, "this board can let others in from now on"));
+    [1, 2]
+        .into_iter()
+        .for_each(|place| house.wait_for_word(place, "this board can let others in from now on"));
     house.boards[0].kill();
     house.lose_disk(0);
     house.boards[0].launch();

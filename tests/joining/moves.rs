@@ -71,8 +71,13 @@ fn one_after_the_other() {
         let own = members.iter().find(|member| unsigned(&member["ID"]) == status.id).expect("it is a member");
         own["isLearner"] == serde_json::Value::Bool(true)
     };
-    let (learners, voters): (Vec<usize>, Vec<usize>) = house.all_but(leader).into_iter().partition(is_learner);
-    let moves = [(learners[0], 101, "a learner moves"), (voters[0], 102, "a voter moves"), (leader, 103, "the leader moves")];
+    let (learners, voters): (Vec<usize>, Vec<usize>) =
+        house.all_but(leader).into_iter().partition(is_learner);
+    let moves = [
+        (learners[0], 101, "a learner moves"),
+        (voters[0], 102, "a voter moves"),
+        (leader, 103, "the leader moves"),
+    ];
     for (place, address, what) in moves {
         move_to(&mut house, place, Ipv4Addr::new(10, 77, 0, address));
         tell_names(&house);
