@@ -163,7 +163,11 @@ mod tests {
             let roster = roll.roster(&members, NodeId(3), leader).members.into_iter();
             roster.filter(|member| member.is_kept).map(|member| member.id.0).collect::<Vec<_>>()
         };
-        assert_eq!(kept(&roll, None), [0; 0], "an election is no reason for a hundred learners to call everybody");
+        assert_eq!(
+            kept(&roll, None),
+            [0; 0],
+            "an election is no reason for a hundred learners to call everybody"
+        );
         assert!(roll.heard_of(NodeId(2), PeerUrl::parse("https://10.0.0.2:2380").expect("a URL")));
         assert_eq!((kept(&roll, None), kept(&roll, Some(NodeId(1)))), (vec![2], vec![]));
     }

@@ -15,8 +15,11 @@ use tempfile::TempDir;
 use crate::{
     house::{House, PATIENCE},
     judge::{Book, is_one_cluster},
+    runner::{Scene, scenes},
     support::net::loudly,
 };
+
+pub(crate) const SCENES: &[Scene] = scenes![three_of_etcd_and_three_of_ours];
 
 struct Etcds(Vec<Child>);
 
@@ -48,7 +51,6 @@ fn etcd(house: &House, place: usize, binary: &PathBuf, url: &str, home: &TempDir
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("etcd starts")
 }
 
-#[test]
 fn three_of_etcd_and_three_of_ours() {
     let Some(binary) = env::var_os("ETCD").map(PathBuf::from) else {
         loudly("SKIPPED: NO ETCD MEMBER HAS BEGUN BESIDE OUR BOARDS: set ETCD=/path/to/etcd, a 3.5 or 3.6");
@@ -70,7 +72,11 @@ fn three_of_etcd_and_three_of_ours() {
     for place in 3..6 {
         let put = |house: &House| house.ask(place, "/v3/kv/put", &json!({"key": "YQ==", "value": "YQ=="}));
         while let Err(trouble) = put(&house) {
-            assert!(Instant::now() < deadline, "etcd does not serve: {trouble:?}, see {}", home.path().display());
+            assert!(
+                Instant::now() < deadline,
+                "etcd does not serve: {trouble:?}, see {}",
+                home.path().display()
+            );
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(house.members(place).len(), 3);

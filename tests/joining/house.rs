@@ -93,7 +93,9 @@ impl House {
         self.service.set_args(&["discovery", "serve"]);
         self.service.launch();
         let deadline = Instant::now() + PATIENCE;
-        let healthy = |house: &House| house.get(house.service_place(), "/health").is_ok_and(|answer| answer.status == 200);
+        let healthy = |house: &House| {
+            house.get(house.service_place(), "/health").is_ok_and(|answer| answer.status == 200)
+        };
         while !healthy(self) {
             assert!(Instant::now() < deadline, "no service\n{}", self.service.log_tail());
             thread::sleep(Duration::from_millis(20));
@@ -123,7 +125,8 @@ impl House {
         let path = url.splitn(4, '/').nth(3).and_then(|path| path.split('#').next()).expect("a token");
         let path = format!("/{path}");
         let body: Value =
-            serde_json::from_slice(&self.get(self.service_place(), &path).expect("it serves").body).expect("JSON");
+            serde_json::from_slice(&self.get(self.service_place(), &path).expect("it serves").body)
+                .expect("JSON");
         body["node"]["nodes"].as_array().map_or(0, Vec::len)
     }
 

@@ -12,10 +12,19 @@ use crate::{
     invited::first_board,
     judge::{Book, is_one_cluster},
     refused::how_it_ended,
+    runner::{Scene, scenes},
     seeds,
     support::net::loudly,
     writer::{FOR_ALL, meanwhile},
 };
+
+pub(crate) const SCENES: &[Scene] = scenes![
+    a_voter_killed_for_good_is_replaced,
+    a_board_that_lost_its_disk_comes_back_by_itself,
+    a_board_that_was_off_while_others_changed,
+    the_founder_that_lost_its_disk_comes_back_by_the_same_url,
+    a_board_that_was_removed
+];
 
 const REPLACE_AFTER: &str = "--replace-after=5s";
 
@@ -36,7 +45,10 @@ fn is_voter(member: &Value) -> bool {
 }
 
 fn id_of(house: &House, place: usize) -> u64 {
-    house.status(place).unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words())).id
+    house
+        .status(place)
+        .unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words()))
+        .id
 }
 
 fn votes(house: &House, at: usize, id: u64) -> bool {
@@ -71,7 +83,6 @@ fn is_replaced(house: &mut House, lost: usize) {
     loudly(&format!("{} was replaced after {took:?}", name(lost)));
 }
 
-#[test]
 fn a_voter_killed_for_good_is_replaced() {
     for seed in seeds("a_voter_killed_for_good_is_replaced", 1) {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -81,7 +92,8 @@ fn a_voter_killed_for_good_is_replaced() {
         let (written, pause) = meanwhile(&mut house, &all, |house| {
             // The leader, or one that only votes.
             let leader = house.leader(&house.all());
-            let voters = house.all_but(leader).into_iter().filter(|place| votes(house, leader, id_of(house, *place)));
+            let voters =
+                house.all_but(leader).into_iter().filter(|place| votes(house, leader, id_of(house, *place)));
             let voter = rng.choice(voters.collect::<Vec<_>>()).expect("three vote");
             let lost = if rng.bool() { leader } else { voter };
             is_replaced(house, lost);
@@ -94,7 +106,6 @@ fn a_voter_killed_for_good_is_replaced() {
 }
 
 /// A new card in a board: by the same URL it is a member again, and who it was is gone.
-#[test]
 fn a_board_that_lost_its_disk_comes_back_by_itself() {
     let mut book = Book::new();
     let Some(mut house) = with_spares(4, &mut book) else { return };
@@ -112,7 +123,8 @@ fn a_board_that_lost_its_disk_comes_back_by_itself() {
                 |house: &House| !house.members(0).iter().any(|member| unsigned(&member["ID"]) == id);
             wait(house, "who it was is removed", is_gone);
             // With two that vote, one more that has lost its data would be one too many.
-            let are_three = |house: &House| house.members(0).iter().filter(|member| is_voter(member)).count() == 3;
+            let are_three =
+                |house: &House| house.members(0).iter().filter(|member| is_voter(member)).count() == 3;
             wait(house, "three vote again", are_three);
         }
     });
@@ -121,7 +133,6 @@ fn a_board_that_lost_its_disk_comes_back_by_itself() {
 }
 
 /// Meanwhile its place is another's, a board has come back as somebody else, and the leader is another.
-#[test]
 fn a_board_that_was_off_while_others_changed() {
     let mut book = Book::new();
     let Some(mut house) = with_spares(4, &mut book) else { return };
@@ -131,7 +142,8 @@ fn a_board_that_was_off_while_others_changed() {
     let id = id_of(&house, off);
     house.boards[off].kill();
     wait(&house, "three vote without it", |house| {
-        !votes(house, leader, id) && house.members(leader).iter().filter(|member| is_voter(member)).count() == 3
+        !votes(house, leader, id)
+            && house.members(leader).iter().filter(|member| is_voter(member)).count() == 3
     });
     let lost = *others.iter().find(|place| **place != off).expect("four boards");
     house.boards[lost].kill();
@@ -146,7 +158,6 @@ fn a_board_that_was_off_while_others_changed() {
 }
 
 /// It made the cluster, its keys and its first token; the others have all of that, too.
-#[test]
 fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
     let Some(mut house) = House::build(3) else { return };
     house.start_service();
@@ -156,7 +167,9 @@ fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
     [1, 2].into_iter().for_each(|place| house.serve(place, &["--discovery", &url]));
     is_one_cluster(&house, &house.all(), 3, &Book::new());
     // Its key is the others' a moment after they vote.
-    [1, 2].into_iter().for_each(|place| house.wait_for_word(place, "this board can let others in from now on"));
+    [1, 2]
+        .into_iter()
+        .for_each(|place| house.wait_for_word(place, "this board can let others in from now on"));
     house.boards[0].kill();
     house.lose_disk(0);
     house.boards[0].launch();
@@ -165,7 +178,6 @@ fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
 }
 
 /// Whom a person removes is out, and says so at each start; cleared, it is a board like any other.
-#[test]
 fn a_board_that_was_removed() {
     let Some(mut house) = House::build(2) else { return };
     let mut book = Book::new();

@@ -9,7 +9,20 @@ use crate::{
     house::{House, PATIENCE, name},
     invited::first_board,
     judge::{Book, is_one_cluster},
+    runner::{Scene, scenes},
 };
+
+pub(crate) const SCENES: &[Scene] = scenes![
+    urls_that_are_wrong,
+    invitations_that_have_ended,
+    a_cluster_that_is_full,
+    names_that_are_taken,
+    hosts_that_are_not_reached,
+    a_service_that_does_not_answer_or_does_not_know,
+    an_invitation_for_two_of_five,
+    replicas_never_vote,
+    hosts_of_which_one_is_there
+];
 
 /// What a board said last, that was not let in and did not go on trying.
 pub(crate) fn how_it_ended(house: &mut House, place: usize) -> String {
@@ -54,7 +67,6 @@ fn id_in(url: &str) -> &str {
     url.split("/join/").nth(1).and_then(|rest| rest.split('#').next()).expect("an invitation")
 }
 
-#[test]
 fn urls_that_are_wrong() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();
@@ -90,7 +102,6 @@ fn urls_that_are_wrong() {
     is_one_cluster(&house, &[0, 1], 1, &book);
 }
 
-#[test]
 fn invitations_that_have_ended() {
     let Some(mut house) = House::build(4) else { return };
     let mut book = Book::new();
@@ -125,7 +136,6 @@ fn invitations_that_have_ended() {
     is_one_cluster(&house, &house.all(), 3, &book);
 }
 
-#[test]
 fn a_cluster_that_is_full() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();
@@ -139,7 +149,6 @@ fn a_cluster_that_is_full() {
 }
 
 /// All cards have one image: all hosts have one name.
-#[test]
 fn names_that_are_taken() {
     let Some(mut house) = House::with_hosts(4, |_| "raspberrypi".to_owned()) else { return };
     let mut book = Book::new();
@@ -149,14 +158,17 @@ fn names_that_are_taken() {
     is_refused(&mut house, 2, &chosen, &["raspberrypi", "--name"]);
     [2, 3].into_iter().for_each(|place| house.join(place, &url));
     is_one_cluster(&house, &house.all(), 3, &book);
-    let mut names: Vec<String> = house.members(0).iter().map(|member| member["name"].as_str().unwrap_or_default().to_owned()).collect();
+    let mut names: Vec<String> = house
+        .members(0)
+        .iter()
+        .map(|member| member["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
     names.sort();
     // The last digits of their cards' addresses.
     assert_eq!(names, ["raspberrypi", "raspberrypi-0002", "raspberrypi-0003", "raspberrypi-0004"]);
 }
 
 /// Trying can help: the board waits, and says so.
-#[test]
 fn hosts_that_are_not_reached() {
     let Some(mut house) = House::build(2) else { return };
     let mut book = Book::new();
@@ -169,7 +181,6 @@ fn hosts_that_are_not_reached() {
     is_one_cluster(&house, &house.all(), 1, &book);
 }
 
-#[test]
 fn a_service_that_does_not_answer_or_does_not_know() {
     let Some(mut house) = House::build(2) else { return };
     house.start_service();
@@ -181,7 +192,12 @@ fn a_service_that_does_not_answer_or_does_not_know() {
     let (start, secret) = url.split_once('#').expect("a secret");
     let (host, _) = start.rsplit_once('/').expect("a token");
     let unknown = format!("{host}/{}#{secret}", "0".repeat(32));
-    is_refused(&mut house, 0, &["--discovery", &unknown], &["does not know the token", "solder discovery new"]);
+    is_refused(
+        &mut house,
+        0,
+        &["--discovery", &unknown],
+        &["does not know the token", "solder discovery new"],
+    );
     // Another secret than the others': the founder does not let it in.
     house.kill_service();
     house.serve(0, &["--discovery", &url]);
@@ -196,7 +212,6 @@ fn a_service_that_does_not_answer_or_does_not_know() {
 }
 
 /// However many come in one moment.
-#[test]
 fn an_invitation_for_two_of_five() {
     let Some(mut house) = House::build(6) else { return };
     let mut book = Book::new();
@@ -218,7 +233,6 @@ fn an_invitation_for_two_of_five() {
 }
 
 /// What it is for, a board is for as long as it lives.
-#[test]
 fn replicas_never_vote() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();
@@ -233,7 +247,6 @@ fn replicas_never_vote() {
 }
 
 /// One that answers is enough; and one that cannot let anybody in names others.
-#[test]
 fn hosts_of_which_one_is_there() {
     let Some(mut house) = House::build(4) else { return };
     let mut book = Book::new();
@@ -245,6 +258,8 @@ fn hosts_of_which_one_is_there() {
     house.join(2, &url);
     // Only who is in its own network knows that nobody is there; others wait for an answer.
     house.net.route_by_default(3);
+    let begun = Instant::now();
     house.join(3, &url.replace("10.77.0.200", "192.0.2.7"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "a host that is not there is waited for too long");
     is_one_cluster(&house, &house.all(), 3, &book);
 }

@@ -10,11 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    house::House,
-    judge::Book,
-    support::client::Client,
-};
+use crate::{house::House, judge::Book, support::client::Client};
 
 /// It goes elsewhere after this time.
 const HASTE: Duration = Duration::from_secs(1);

@@ -52,7 +52,10 @@ impl Net {
         static LAID: AtomicU32 = AtomicU32::new(0);
         remove_orphans();
         let number = LAID.fetch_add(1, Ordering::Relaxed);
-        let net = Net { name: format!("{PREFIX}-{}-{number}", std::process::id()), addresses: (0..members).map(first_address).collect() };
+        let net = Net {
+            name: format!("{PREFIX}-{}-{number}", std::process::id()),
+            addresses: (0..members).map(first_address).collect(),
+        };
         if let Err(why) = net.build() {
             loudly(&format!("SKIPPED: NO CLUSTER WAS TESTED: network namespaces cannot be made: {why}"));
             return None;
@@ -100,7 +103,8 @@ impl Net {
         self.addresses[member] = address;
         self.at(member, "address flush dev eth0 scope global").expect("it has eth0");
         self.at(member, &format!("address add {address}/24 dev eth0")).expect("it has eth0");
-        (0..self.addresses.len()).for_each(|member| self.introduce(member).expect("there are such neighbours"));
+        (0..self.addresses.len())
+            .for_each(|member| self.introduce(member).expect("there are such neighbours"));
     }
 
     /// The way out of the network, which leads nowhere.
@@ -111,7 +115,8 @@ impl Net {
 
     /// The words before a command that is to run on a board of this name, which sees nothing of this machine but its files.
     pub fn runner_of_board(&self, member: usize, host: &str) -> Vec<String> {
-        let words = ["ip", "netns", "exec", &self.space_of(member), "unshare", "-u", "sh", "-c", NAMED, "sh", host];
+        let words =
+            ["ip", "netns", "exec", &self.space_of(member), "unshare", "-u", "sh", "-c", NAMED, "sh", host];
         words.map(str::to_owned).into()
     }
 
@@ -131,7 +136,9 @@ impl Net {
             enter(&space);
             work()
         };
-        thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        thread::scope(|scope| {
+            scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// The words before a command that is to run where the member is.
@@ -259,7 +266,8 @@ fn remove_all(which: impl Fn(&str) -> bool) {
 /// This thread, and with it all threads and processes that it starts.
 fn enter(space: &str) {
     let space = File::open(Path::new("/run/netns").join(space)).expect("it was made");
-    move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).expect("who made it may enter it");
+    move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))
+        .expect("who made it may enter it");
 }
 
 /// Past the test harness, which shows what a test says only when it fails.
