@@ -332,7 +332,15 @@ fn what_is_refused_and_in_which_words() {
             "--config-file=none.toml",
             "/srv/none.toml: cannot read the configuration file: No such file or directory (os error 2)",
         ),
-        ("--discovery=http://x", "--discovery: discovery is not in this version of Solder: leave it out"),
+        (
+            "--discovery=http://x",
+            "--discovery: its token is not 32 hexadecimal digits: give the URL that `solder invite` or `solder discovery new` \
+             has printed, all of it, in quotes",
+        ),
+        (
+            "--discovery-srv=x",
+            "--discovery-srv: boards find each other by --discovery, or are named in --initial-cluster: leave it out",
+        ),
         ("--cert-file=x", "--cert-file: TLS is not in this version of Solder: leave it out"),
         (
             "--peer-client-cert-auth",
@@ -362,7 +370,7 @@ fn what_changes_nothing_is_taken() {
     for line in [
         "--force-new-cluster=false --unsafe-no-fsync=false --client-cert-auth=false --auto-tls=f --enable-v2=false",
         "--wal-dir= --discovery= --cert-file= --trusted-ca-file= --peer-cert-file= --proxy=off --auth-token=simple",
-        "--initial-cluster-state=new --initial-cluster-token=etcd-cluster --initial-cluster default=http://localhost:2380",
+        "--initial-cluster-state=new --initial-cluster-token=etcd-cluster --initial-cluster board=http://localhost:2380 --name board --data-dir default.solder",
         "--listen-peer-urls http://localhost:2380 --quota-backend-bytes=2147483648",
     ] {
         assert_eq!(settings(line), settings(""), "{line}");

@@ -9,7 +9,9 @@ pub(super) fn of_step(plan: &Plan<'_>, step: Step) -> String {
     let find = |id| plan.members.iter().find(|member| member.id == id);
     let voters = plan.voters().count();
     match step {
-        Step::Promote(_) if voters % 2 == 0 => format!("it has caught up, and makes {} voters", voters + 1),
+        Step::Promote(_) if voters.is_multiple_of(2) => {
+            format!("it has caught up, and makes {} voters", voters + 1)
+        }
         Step::Promote(_) => format!("two have caught up, and make {} voters one after the other", voters + 2),
         Step::Demote(_) if voters > plan.voters_max() => {
             format!("as many as {} vote, and {} may", voters, plan.voters_max())
@@ -77,9 +79,9 @@ fn of_learner(plan: &Plan<'_>, member: &Member) -> String {
 fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        ..120 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3_600),
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     }
 }

@@ -73,9 +73,7 @@ async fn dispatch(command: Command, session: &Session, as_etcdctl: bool) -> Resu
         Command::Defrag(arguments) => endpoint::defrag(arguments, session).await,
         Command::Endpoint(arguments) => endpoint::run(arguments, session).await,
         Command::Alarm(command) => cluster::alarm(command, session).await,
-        Command::Member(command) => {
-            member::run(command, session, if as_etcdctl { "ETCD" } else { "SOLDER" }).await
-        }
+        Command::Member(command) => member::run(command, session, as_etcdctl).await,
         Command::Cluster(command) => cluster::cluster(command, session).await,
         Command::Invite(arguments) => invite::run(arguments, session).await,
         Command::MoveLeader(arguments) => cluster::move_leader(arguments, session).await,

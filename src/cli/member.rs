@@ -60,11 +60,12 @@ pub(super) struct Update {
     peer_urls: Option<String>,
 }
 
-/// `prefix`: how the variables begin that the new board's server reads.
-pub(super) async fn run(command: Command, session: &Session, prefix: &str) -> Result<(), Failure> {
+/// Scripts that call it etcdctl get what that prints, whatever there is beside it.
+pub(super) async fn run(command: Command, session: &Session, as_etcdctl: bool) -> Result<(), Failure> {
     match command {
-        Command::List { .. } => list(session).await,
-        Command::Add(arguments) => add(arguments, session, prefix).await,
+        Command::List { .. } => list(session, as_etcdctl).await,
+        // How the variables begin that the new board's server reads.
+        Command::Add(arguments) => add(arguments, session, if as_etcdctl { "ETCD" } else { "SOLDER" }).await,
         Command::Remove { member } => {
             let id = id_of(&member)?;
             let response = session.client.member_remove(&MemberRemoveRequest { id }).await?;
@@ -81,10 +82,13 @@ pub(super) async fn run(command: Command, session: &Session, prefix: &str) -> Re
     }
 }
 
-async fn list(session: &Session) -> Result<(), Failure> {
+async fn list(session: &Session, as_etcdctl: bool) -> Result<(), Failure> {
     let response = session.client.member_list(&MemberListRequest { linearizable: true }).await?;
-    // Of etcd's members nobody knows why, and who cannot say it now has listed them anyway.
-    let roles = session.client.cluster_roles().await.map(|response| response.roles).unwrap_or_default();
+    // Of etcd's members nobody knows why; and who cannot say it now lists them anyway.
+    let roles = match as_etcdctl {
+        true => Vec::new(),
+        false => session.client.cluster_roles().await.map_or_else(|_| Vec::new(), |response| response.roles),
+    };
     match roles.is_empty() {
         true => session.print(&Answer::Members(&response)),
         false => session.print(&Answer::Roles { members: &response, roles: &roles }),

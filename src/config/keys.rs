@@ -42,7 +42,8 @@ pub(super) const LOG: &str = "Log";
 pub(super) const BOARD: &str = "Board";
 
 const NO_TLS: &str = "TLS is not in this version of Solder: leave it out";
-const NO_DISCOVERY: &str = "discovery is not in this version of Solder: leave it out";
+const NO_DISCOVERY: &str =
+    "boards find each other by --discovery, or are named in --initial-cluster: leave it out";
 const NO_TUNING: &str = "Solder's store is not bbolt";
 const NO_GRPC: &str = "Solder speaks HTTP/JSON, not gRPC";
 const NO_V2: &str = "there is no v2 store";
@@ -219,9 +220,9 @@ pub(super) const KEYS: &[Key] = &[
         "voters",
         CLUSTER,
         "N",
-        "5",
-        "Voters, at most, that a cluster chooses by itself: one that boards join by a URL, and any if this is \
-         given to who founds it; 0: people do",
+        "0",
+        "Voters, at most, that the cluster chooses by itself from its founding on; 0: people do, and once \
+         boards join it by a URL it chooses 5",
     ),
     used(
         "replace-after",
@@ -416,11 +417,11 @@ pub(super) const KEYS: &[Key] = &[
     needless("raft-read-timeout", "silent links are noticed in 5 s"),
     needless("raft-write-timeout", "silent links are noticed in 5 s"),
     needless("discovery-fallback", "there is no v2 proxy: who finds a cluster full joins it"),
-    needless("discovery-dial-timeout", "there is no discovery in this version"),
-    needless("discovery-request-timeout", "there is no discovery in this version"),
-    needless("discovery-keepalive-time", "there is no discovery in this version"),
-    needless("discovery-keepalive-timeout", "there is no discovery in this version"),
-    needless("discovery-insecure-transport", "there is no discovery in this version").switch(),
+    needless("discovery-dial-timeout", "--discovery needs no other settings"),
+    needless("discovery-request-timeout", "--discovery needs no other settings"),
+    needless("discovery-keepalive-time", "--discovery needs no other settings"),
+    needless("discovery-keepalive-timeout", "--discovery needs no other settings"),
+    needless("discovery-insecure-transport", "--discovery needs no other settings").switch(),
     needless("v2-deprecation", NO_V2),
     needless("self-signed-cert-validity", "there are no certificates in this version"),
     needless("bcrypt-cost", "there are no users in this version"),

@@ -24,6 +24,10 @@ use crate::{
 /// etcd's.
 const DEFAULT_NAME: &str = "default";
 
+/// etcd's, where members are named to each other.
+const DEFAULT_LISTEN_PEER: &str = "http://127.0.0.1:2380";
+const DEFAULT_ADVERTISED_PEER: &str = "http://localhost:2380";
+
 /// Where boards that join by themselves listen for each other.
 const LISTEN_PEERS: &str = "https://0.0.0.0:2380";
 
@@ -44,7 +48,6 @@ pub(super) fn settings(
         return Err(reading.error("listen-client-urls", "no URL: clients could not be served"));
     }
     let listen_peer = listen_peer(reading)?;
-    let is_fixed = ["initial-advertise-peer-urls", "initial-cluster"].iter().any(|key| reading.is_given(key));
     let (advertise_peer_urls, initial_cluster) = members(reading, &name)?;
     let peer_tls = peer_tls(reading, surroundings)?;
     if discovery.is_some() {
@@ -58,9 +61,7 @@ pub(super) fn settings(
         )));
     }
     let reach = match peer_tls {
-        None => {
-            Some(reach(reading, &listen_peer, is_fixed.then_some(&advertise_peer_urls), discovery.as_ref())?)
-        }
+        None => Some(reach(&listen_peer, &advertise_peer_urls, discovery.as_ref())?),
         Some(_) => None,
     };
     let (heartbeat_interval, election_timeout) = intervals(reading)?;
@@ -87,7 +88,7 @@ pub(super) fn settings(
         election_timeout,
         strict_reconfig_check: reading.switch("strict-reconfig-check")?,
         learners_max: learners_max(reading)?,
-        is_autopilot_from_the_first: reading.is_given("voters"),
+        is_autopilot_from_the_first: reading.number("voters", 0..=limits::VOTERS_MAX.into())? > 0,
         quota_bytes: quota(reading, &budget, &data_dir, surroundings)?,
         auto_compaction: auto_compaction(reading)?,
         request_bytes_max: reading.bytes("max-request-bytes", 1..=limits::COMMAND_BYTES_MAX as i64)? as usize,
@@ -110,12 +111,12 @@ pub(super) fn settings(
 
 /// etcd's one at a time, where people promote them. Where the cluster does, it needs two to begin with, and all may stay.
 fn learners_max(reading: &mut Reading<'_>) -> Result<usize, ConfigError> {
-    let given = reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())?;
-    let is_chosen = reading.is_given("max-learners") || !reading.is_given("voters");
-    if is_chosen {
-        return Ok(given as usize);
+    const KEY: &str = "max-learners";
+    let wanted = reading.number(KEY, 1..=limits::LEARNERS_MAX.into())?;
+    if reading.is_given(KEY) || reading.number("voters", 0..=limits::VOTERS_MAX.into())? == 0 {
+        return Ok(wanted as usize);
     }
-    reading.derive("max-learners", i64::from(limits::LEARNERS_WITH_AUTOPILOT), "--voters");
+    reading.derive(KEY, i64::from(limits::LEARNERS_WITH_AUTOPILOT), "--voters");
     Ok(limits::LEARNERS_WITH_AUTOPILOT as usize)
 }
 
@@ -167,13 +168,14 @@ fn name(reading: &mut Reading<'_>, surroundings: &Surroundings) -> Result<(Strin
         reading.derive("name", name, how);
         return Ok((name.to_owned(), true));
     }
+    let is_default_name = surroundings.hostname.split('.').next() == Some(&name);
     if name.is_empty() {
         return Err(reading.error("name", "a member needs a name"));
     }
     // It is part of --initial-cluster and of the data directory's name.
     match name.chars().find(|c| ",=/".contains(*c) || c.is_control()) {
         Some(c) => Err(reading.error("name", format!("{name:?} has a {c:?} in it"))),
-        None => Ok((name, false)),
+        None => Ok((name, is_default_name)),
     }
 }
 
@@ -208,32 +210,35 @@ fn check_discovery(reading: &Reading<'_>, has_files: bool) -> Result<(), ConfigE
     Ok(())
 }
 
-/// Once others are invited, peers are listened for in the whole network unless addresses are given, and always by TLS.
+/// Once others are invited, peers are listened for in the whole network unless addresses are given, and always by TLS. Given is
+/// what is not the default: a file that tells all settings must mean the same.
 fn reach(
-    reading: &Reading<'_>,
     listen_peer: &[String],
-    advertised: Option<&Vec<String>>,
+    advertised: &[String],
     discovery: Option<&JoinUrl>,
 ) -> Result<Reach, ConfigError> {
-    let given: Vec<&str> = match reading.is_given("listen-peer-urls") {
-        true => listen_peer.iter().map(String::as_str).collect(),
-        false => vec![LISTEN_PEERS],
-    };
-    let secured = |url: &&str| PeerUrl::parse(&url.replacen("http://", "https://", 1));
-    let listen = given.iter().map(secured).collect::<Result<Vec<_>, _>>().map_err(ConfigError)?;
-    let advertised = advertised.into_iter().flatten();
-    let fixed_urls = advertised.map(|url| url.replacen("http://", "https://", 1)).collect();
-    Ok(Reach { listen, fixed_urls, hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts) })
+    let is_given = listen_peer != [DEFAULT_LISTEN_PEER];
+    let given: Vec<&str> =
+        if is_given { listen_peer.iter().map(String::as_str).collect() } else { vec![LISTEN_PEERS] };
+    let secured = |url: &str| url.replacen("http://", "https://", 1);
+    let listen = given.iter().map(|url| PeerUrl::parse(&secured(url))).collect::<Result<Vec<_>, _>>();
+    let fixed = advertised.iter().filter(|url| **url != DEFAULT_ADVERTISED_PEER);
+    Ok(Reach {
+        listen: listen.map_err(ConfigError)?,
+        fixed_urls: fixed.map(|url| secured(url)).collect(),
+        hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts),
+    })
 }
 
+/// Of a cluster that boards join: what was not said is what suits them, not what suits people who name each other.
 fn autopilot(reading: &mut Reading<'_>) -> Result<Autopilot, ConfigError> {
+    let voters = reading.number("voters", 0..=limits::VOTERS_MAX.into())? as u32;
+    let learners = reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())? as u32;
+    let default = Autopilot::default();
     Ok(Autopilot {
-        voters_max: reading.number("voters", 0..=limits::VOTERS_MAX.into())? as u32,
+        voters_max: if voters == 0 { default.voters_max } else { voters },
         replace_after_s: replace_after(reading)?.as_secs() as u32,
-        learners_max: match reading.is_given("max-learners") {
-            true => reading.number("max-learners", 1..=limits::LEARNERS_MAX.into())? as u32,
-            false => limits::LEARNERS_WITH_AUTOPILOT,
-        },
+        learners_max: if learners == 1 { default.learners_max } else { learners },
     })
 }
 

@@ -137,7 +137,8 @@ mod tests {
             let peer_urls = vec![format!("http://{}:2380/", name.to_lowercase())];
             let has_served = name.to_lowercase() != *name;
             let name = if has_served { (*name).to_owned() } else { String::new() };
-            let row = MemberRow { name, peer_urls, incarnation: has_served.into(), ..MemberRow::default() };
+            let incarnation = u64::from(has_served);
+            let row = MemberRow { name, peer_urls, incarnation, ..MemberRow::default() };
             RollEntry { id: NodeId(*id), is_learner: false, row: row.encode() }
         };
         let members = names.iter().map(entry).collect();

@@ -322,10 +322,6 @@ impl Engine {
             let figures = self.peer_figures();
             core.round_trips(figures.iter().filter_map(|peer| Some((peer.id, peer.round_trip?))));
         }
-        if ticked && core.wants_sightings() {
-            let figures = self.peer_figures();
-            core.sighted(|id| figures.iter().any(|peer| peer.id == id && peer.is_active));
-        }
         self.tell_peers(&mut core);
         if let Some(revision) = core.keys_to_check.take() {
             self.checks.put(revision);

@@ -15,8 +15,12 @@ use crate::{
 };
 
 use super::{
-    ClusterSettings, ClusterSettingsChange, Member, MemberInfo, MemberRole, core::autopilot, engine::Ask,
-    open::id_of, reply::Slot, settings::check_timeouts_ms,
+    ClusterSettings, ClusterSettingsChange, Member, MemberInfo, MemberRole,
+    core::autopilot,
+    engine::{Ask, within},
+    open::id_of,
+    reply::Slot,
+    settings::check_timeouts_ms,
 };
 
 /// etcd's `minNoLeaderPeriods`.
@@ -162,6 +166,7 @@ impl Member {
         if self.is_learner() {
             return Err(Error::IsLearner);
         }
+        self.settled().await?;
         let (taken, learners) = self.engine.look(|core| {
             let learners = core.replica.node().membership().learners.len();
             (core.roll.has_peer_url(&peer_urls, None), learners)
@@ -191,7 +196,7 @@ impl Member {
     }
 
     /// Now, if all members read rows that say so.
-    fn since_s(&self) -> u64 {
+    pub(super) fn since_s(&self) -> u64 {
         if self.cluster_level() >= autopilot::LEVEL { autopilot::now_s() } else { 0 }
     }
 
@@ -203,9 +208,19 @@ impl Member {
         }
     }
 
+    /// A cluster is what its founder wants it to be before anybody else comes in.
+    pub(super) async fn settled(&self) -> Result<(), Error> {
+        let settled = self.engine.until(|core| core.founding().is_none());
+        match within(self.engine.request_timeout(), settled).await {
+            true => Ok(()),
+            false => Err(Error::NotReady),
+        }
+    }
+
     /// The second voter has to agree to being added, which it can only once it has been told that it is. So the first, without
     /// whom nothing else can come to be, answers when its own log has it, as etcd does.
     async fn add(&self, id: NodeId, change: MembershipChange, info: Bytes) -> Result<(), Error> {
+        self.settled().await?;
         let me = self.engine.identity.member;
         let is_second = matches!(change, MembershipChange::AddVoter(_))
             && self.engine.look(|core| core.replica.node().membership().voters.iter().eq([&me]));

@@ -102,7 +102,7 @@ impl Member {
             if self.has_leader() {
                 return;
             }
-            match asker.ask(&[url.clone()], ANSWER_MAX).await {
+            match asker.ask(std::slice::from_ref(&url), ANSWER_MAX).await {
                 Ok(told) if told.cluster == self.engine.identity.cluster && told.member != me => {
                     self.heard_of(told.member, url);
                 }

@@ -159,6 +159,7 @@ impl Member {
             key,
             board: request.board.clone(),
             is_replica: role == Role::Replica,
+            since_s: self.since_s(),
             ..MemberRow::default()
         };
         let id = self.admit_learner(row).await?;
@@ -201,11 +202,9 @@ impl Member {
     }
 
     async fn admit_learner(&self, row: MemberRow) -> Result<NodeId, Error> {
-        let (learners, most) = self.engine.look(|core| {
-            let most = core.roll.cluster.learners_max as usize;
-            (core.replica.node().membership().learners.len(), most)
-        });
-        if learners >= most.max(1) {
+        self.settled().await?;
+        let learners = self.engine.look(|core| core.replica.node().membership().learners.len());
+        if learners >= self.learners_max() {
             return Err(Error::TooManyLearners);
         }
         let id = self.new_id(&row.peer_urls);

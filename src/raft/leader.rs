@@ -90,6 +90,9 @@ impl Node {
         self.tick_transfer();
         self.tick_relief();
         let State::Leader(leader) = &mut self.state else { return };
+        for ticks in leader.peers.values_mut().filter_map(|peer| peer.silent_ticks.as_mut()) {
+            *ticks = ticks.saturating_add(1);
+        }
         leader.heartbeat_elapsed_ticks += 1;
         if leader.heartbeat_elapsed_ticks >= self.options.heartbeat_ticks {
             self.start_round();
@@ -151,7 +154,7 @@ impl Node {
     fn peer(&mut self, id: NodeId) -> Option<&mut Progress> {
         let State::Leader(leader) = &mut self.state else { return None };
         let peer = leader.peers.get_mut(&id)?;
-        peer.is_active = true;
+        peer.heard();
         Some(peer)
     }
 
@@ -170,7 +173,7 @@ impl Node {
     pub(super) fn on_append_rejected(&mut self, from: NodeId, prev: Index, hint: EntryId, catching_up: bool) {
         let State::Leader(leader) = &mut self.state else { return };
         let Some(peer) = leader.peers.get_mut(&from) else { return };
-        peer.is_active = true;
+        peer.heard();
         if !catching_up {
             peer.rejected(prev, hint, &self.log);
         } else if peer.is_lost(prev) {

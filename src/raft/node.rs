@@ -441,6 +441,13 @@ impl Node {
         leader.peers.get(&peer).map(|progress| progress.status(peer))
     }
 
+    /// Leader: has this peer answered within two election time-outs? A connection may be there for longer than who is behind it.
+    pub fn hears(&self, peer: NodeId) -> bool {
+        let State::Leader(leader) = &self.state else { return false };
+        let silent_ticks = leader.peers.get(&peer).and_then(|progress| progress.silent_ticks);
+        silent_ticks.is_some_and(|ticks| ticks <= self.options.election_ticks.saturating_mul(2))
+    }
+
     pub fn status(&self) -> Status {
         let peers = match &self.state {
             State::Leader(leader) => leader.peers.iter().map(|(id, peer)| peer.status(*id)).collect(),

@@ -37,6 +37,8 @@ pub(super) struct Progress {
     pub(super) next: Index,
     /// Heard from since the last look at who is there.
     pub(super) is_active: bool,
+    /// For how many ticks nothing was heard from it; `None`: nothing ever was, by this leader.
+    pub(super) silent_ticks: Option<u32>,
     /// It would take proposals, as it last said; and for how many ticks it has said nothing else.
     pub(super) has_room: bool,
     pub(super) room_ticks: u32,
@@ -65,6 +67,7 @@ impl Progress {
             next,
             // It gets one election time-out to be heard from.
             is_active: true,
+            silent_ticks: None,
             has_room: false,
             room_ticks: 0,
             round: 0,
@@ -80,6 +83,12 @@ impl Progress {
 
     pub(super) fn status(&self, id: NodeId) -> PeerStatus {
         PeerStatus { id, stage: self.stage, matched: self.matched, next: self.next }
+    }
+
+    /// Something was heard from it.
+    pub(super) fn heard(&mut self) {
+        self.is_active = true;
+        self.silent_ticks = Some(0);
     }
 
     fn enter(&mut self, stage: Stage, next: Index) {

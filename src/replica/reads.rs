@@ -61,10 +61,12 @@ impl Reads {
         question.reads.first().copied()
     }
 
-    /// Nobody led where it was asked. It waits for somebody who does.
+    /// Nobody led where it was asked, or this board was not ready for the answer. It waits for somebody who does, and is asked
+    /// again at the next tick.
     pub(super) fn refused(&mut self, id: ProposalId) {
-        if !self.is_out(id) {
-            self.next.push(id);
+        match &mut self.out {
+            Some(question) if question.reads.first() == Some(&id) => question.leader = None,
+            _ => self.next.push(id),
         }
     }
 
@@ -120,5 +122,12 @@ mod tests {
         assert_eq!(after(0, Some(NodeId(3))), Some(id(1)), "of another leader at once");
         assert_eq!(after(2, Some(NodeId(3))), None);
         assert_eq!(after(9, None), None, "of nobody");
+        reads.again(Some(NodeId(3)), 1);
+        reads.refused(id(1));
+        assert_eq!(
+            reads.again(Some(NodeId(3)), 100),
+            Some(id(1)),
+            "it was not answered, and is not waited for"
+        );
     }
 }

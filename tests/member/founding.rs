@@ -72,6 +72,10 @@ fn nothing_is_acknowledged_before_all_are_in() {
 fn members_are_what_they_are_for_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     with(founder(dir.path()), |member, _| async move {
+        // What it founds with is settled in its first moments.
+        while member.cluster_settings().await.unwrap().voters_max == 0 {
+            async_io::Timer::after(Duration::from_millis(10)).await;
+        }
         let (added, _) = member.member_add(vec!["http://10.0.0.2:2380".into()], true).await.unwrap();
         let role = loop {
             let roles = member.roles().await.unwrap();

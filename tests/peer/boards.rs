@@ -16,6 +16,7 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use smol::LocalExecutor;
 use solder::peer::{
@@ -230,13 +231,19 @@ pub(crate) struct RawTlsListener {
 
 impl RawTlsListener {
     pub(crate) fn bind(folder: &Path) -> RawTlsListener {
-        let (chain, key) = shown(folder);
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        RawTlsListener::bind_with(folder, folder)
+    }
+
+    /// The certificates of one, and the key of another.
+    pub(crate) fn bind_with(certificates: &Path, key: &Path) -> RawTlsListener {
+        let ((chain, _), (_, key)) = (shown(certificates), shown(key));
+        let provider = ring::default_provider();
+        let key = provider.key_provider.load_private_key(key).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .expect("TLS 1.3")
             .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("they fit");
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))));
         let socket = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).expect("a free port");
         RawTlsListener { socket, config: Arc::new(config) }
     }

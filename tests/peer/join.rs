@@ -347,12 +347,19 @@ fn a_pin_is_of_one_cluster() {
         // Who shows the right authority's certificate with a chain of his own is none of its members.
         let (ca, forged) = (homes.path("1").join("ca.crt"), other.path("1").join("ca.crt"));
         std::fs::copy(ca, forged).expect("room");
-        let fake = RawTlsListener::bind(&other.path("1"));
-        let url = fake.url();
-        let playing = executor.spawn(async move { assert!(fake.accept().await.is_none(), "not believed") });
-        let told = join(&url, &pass(Some(homes.pin()))).await;
-        assert!(matches!(told, Err(JoinError::WrongPin(_))), "{told:?}");
-        playing.await;
+        let fakes = [
+            RawTlsListener::bind(&other.path("1")),
+            // Nor is who shows a member's certificate, and does not have its key.
+            RawTlsListener::bind_with(&homes.path("1"), &other.path("1")),
+        ];
+        for fake in fakes {
+            let url = fake.url();
+            let playing =
+                executor.spawn(async move { assert!(fake.accept().await.is_none(), "not believed") });
+            let told = join(&url, &pass(Some(homes.pin()))).await;
+            assert!(matches!(told, Err(JoinError::WrongPin(_))), "{told:?}");
+            playing.await;
+        }
     });
 }
 

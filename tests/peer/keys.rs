@@ -1,7 +1,14 @@
 //! Boards that go by their keys: who may do what, whatever clocks and URLs say.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, rc::Rc, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
+use futures_lite::future::or;
 use smol::LocalExecutor;
 use solder::{
     peer::{
@@ -13,9 +20,9 @@ use solder::{
 use tempfile::TempDir;
 
 use crate::{
-    boards::{Homes, RawTls, URL, in_1970, in_2090, nobodys},
+    boards::{Homes, RawTls, RawTlsListener, URL, in_1970, in_2090, nobodys},
     raw::{Raw, greeting},
-    support::{Board, options, run, until},
+    support::{Board, options, pause, run, until},
 };
 
 /// Each knows the others by their keys, and keeps connections to them.
@@ -242,18 +249,56 @@ fn a_renewed_key_ends_what_was_made_with_the_old_one() {
         assert_eq!(verdict(&mut old, greeting(2, 1)).await, None);
         let key = homes.member("2b").key_hash();
         knows(&one, vec![MemberAddress { id: NodeId(2), key, ..MemberAddress::default() }]);
-        let mut why = None;
-        while let Some(frame) = old.next().await {
-            if let Frame::Bye(bye) = frame {
-                why = Some(bye);
-            }
-        }
-        assert_eq!(why, Some(Bye::WrongKey));
+        assert_eq!(bye(&mut old).await, Some(Bye::WrongKey));
         let mut old = RawTls::dial(&one.url, Some(&homes.path("2"))).await;
         assert_eq!(verdict(&mut old, greeting(2, 1)).await, Some(Refusal::WrongKey));
         let mut new = RawTls::dial(&one.url, Some(&homes.path("2b"))).await;
         assert_eq!(verdict(&mut new, greeting(2, 1)).await, None);
     });
+}
+
+/// The list changes while they greet each other.
+#[test]
+fn a_key_that_changes_meanwhile() {
+    run(|executor| async move {
+        let homes = Homes::new();
+        let one = homes.start(&executor, 1);
+        homes.member("2");
+        let listener = RawTlsListener::bind(&homes.path("2"));
+        let two = |home: &str| MemberAddress {
+            id: NodeId(2),
+            urls: vec![listener.url()],
+            is_kept: true,
+            key: homes.member(home).key_hash(),
+            ..MemberAddress::default()
+        };
+        knows(&one, vec![two("2")]);
+        let mut dialled = listener.accept().await.expect("it believes the certificate");
+        let theirs = dialled.read_greeting().await.expect("it believes the key");
+        knows(&one, vec![two("2b")]);
+        let answer = Greeting { from: theirs.to, to: theirs.from, ..theirs };
+        dialled.write(&answer.encode()).await;
+        assert_eq!(bye(&mut dialled).await, Some(Bye::WrongKey));
+    });
+}
+
+/// Why it is sent away.
+async fn bye(stream: &mut RawTls) -> Option<Bye> {
+    let late = async {
+        pause(Duration::from_secs(20)).await;
+        panic!("it is not sent away");
+    };
+    or(last_word(stream), late).await
+}
+
+async fn last_word(stream: &mut RawTls) -> Option<Bye> {
+    let mut why = None;
+    while let Some(frame) = stream.next().await {
+        if let Frame::Bye(bye) = frame {
+            why = Some(bye);
+        }
+    }
+    why
 }
 
 #[test]
@@ -263,7 +308,7 @@ fn members_are_told_to_who_is_one() {
         let one = homes.start(&executor, 1);
         homes.member("2");
         let asker = Asker::new(Some(Tls::Board(homes.path("2"))), in_1970).expect("good files");
-        let patience = std::time::Duration::from_secs(20);
+        let patience = Duration::from_secs(20);
         let told = asker.ask(std::slice::from_ref(&one.url), patience).await.expect("an answer");
         assert_eq!(told.member, one.id);
         // Who has a key and no certificate yet cannot ask.

@@ -80,9 +80,11 @@ impl Core {
         }
     }
 
-    /// For who asks how this member is: whose alarms there are, and what to do.
+    /// For who asks how this member is: whose alarms there are, and what to do. A board alone knows whose it is: etcd's own
+    /// field has it.
     pub(super) fn alarm_notes(&self) -> impl Iterator<Item = String> {
-        self.alarms.iter().map(|alarm| self.explain(*alarm))
+        let has_others = self.has_others();
+        self.alarms.iter().filter(move |_| has_others).map(|alarm| self.explain(*alarm))
     }
 
     fn explain(&self, (member, kind): (NodeId, AlarmKind)) -> String {

@@ -42,6 +42,7 @@ pub(super) struct Pilot {
 }
 
 impl Pilot {
+    /// `was_voter`: by what its disk says, for it may hear of more before its first tick.
     pub(super) fn new(now: Instant, was_voter: bool) -> Pilot {
         Pilot {
             autopilot: Autopilot::default(),
@@ -68,25 +69,26 @@ impl Pilot {
 }
 
 impl Core {
-    /// Is it time to look at the members?
-    pub(in crate::member) fn wants_sightings(&mut self) -> bool {
+    /// At each tick.
+    pub(super) fn look_after_members(&mut self, now: Instant) {
+        self.tell_own_role();
         let term = self.leader_term();
         self.pilot.leads_in(term);
         let is_on = term.is_some() && self.roll.cluster.voters_max > 0;
-        let is_soon = self.pilot.looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !is_on {
             self.pilot.whys.clear();
         }
-        is_on && !is_soon
+        let looked_at = self.pilot.looked_at;
+        if is_on && looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_EVERY) {
+            self.look_at_members(now);
+        }
     }
 
-    /// The leader's look at them, as its links say.
-    pub(in crate::member) fn sighted(&mut self, is_reached: impl Fn(NodeId) -> bool) {
-        let now = Instant::now();
+    fn look_at_members(&mut self, now: Instant) {
         self.pilot.looked_at = Some(now);
         self.pilot.is_founding |= self.roll.cluster.forming > 0;
         let me = self.replica.node().id();
-        let sightings = self.sightings(is_reached);
+        let sightings = self.sightings();
         let settings = self.autopilot_settings();
         let since = now.saturating_duration_since(self.pilot.begun);
         let Advice { step, whys } = self.pilot.autopilot.look(since, &settings, me, &sightings);
@@ -100,13 +102,13 @@ impl Core {
         }
     }
 
-    fn sightings(&self, is_reached: impl Fn(NodeId) -> bool) -> Vec<Sighting> {
+    fn sightings(&self) -> Vec<Sighting> {
         let node = self.replica.node();
         let membership = node.membership();
         let sighting = |id| {
             let is_me = id == node.id();
             let row = self.roll.row(id);
-            let is_reached = is_me || is_reached(id);
+            let is_reached = is_me || node.hears(id);
             Sighting {
                 id,
                 is_voter: membership.voters.contains(&id),
@@ -144,6 +146,10 @@ impl Core {
 
     /// What was refused is looked at again in a second.
     pub(super) fn answer_step(&mut self, step: Step, why: &str, answer: &Answer) {
+        if matches!(answer, Answer::Applied(_)) {
+            // The next may be due: an even number is not for long.
+            self.pilot.looked_at = None;
+        }
         let id = step.change().node();
         let name = self.roll.row(id).map(|row| format!(" ({})", row.name)).unwrap_or_default();
         match (answer, step) {
@@ -157,7 +163,7 @@ impl Core {
     }
 
     /// Who votes no more is told so; the store may bring that, too, and does not say why.
-    pub(super) fn tell_own_role(&mut self) {
+    fn tell_own_role(&mut self) {
         let node = self.replica.node();
         let (me, members) = (node.id(), node.membership());
         let (is_voter, is_learner) = (members.voters.contains(&me), members.learners.contains(&me));
@@ -189,7 +195,7 @@ impl Core {
     }
 
     /// What a board that founds a cluster alone brings, until that is settled.
-    pub(super) fn founding(&self) -> Option<AutopilotChange> {
+    pub(in crate::member) fn founding(&self) -> Option<AutopilotChange> {
         let node = self.replica.node();
         let founds = self.roll.cluster.voters_max == 0 && node.membership().members().eq([node.id()]);
         self.options.autopilot.filter(|_| founds)

@@ -304,7 +304,7 @@ impl Core {
             self.to_store.push(StoreJob::Beat);
         }
         self.compact_by_itself(now);
-        self.tell_own_role();
+        self.look_after_members(now);
         self.keep_cluster(now);
     }
 
