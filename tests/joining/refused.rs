@@ -137,35 +137,31 @@ fn invitations_that_have_ended() {
 }
 
 fn a_cluster_that_is_full() {
-    let Some(mut house) = House::build(3) else { return };
+    let Some(mut house) = House::build(4) else { return };
     let mut book = Book::new();
-    let url = first_board(&mut house, &["--max-learners=1"], &mut book);
-    house.join(1, &url);
-    is_refused(&mut house, 2, &["--discovery", &url], &["as many learners as it may", "--max-learners"]);
-    let said = house.command(0, &["cluster", "set", "--max-learners", "2"]);
+    let url = first_board(&mut house, &["--voters=1", "--max-learners=2"], &mut book);
+    [1, 2].into_iter().for_each(|place| house.join(place, &url));
+    is_refused(&mut house, 3, &["--discovery", &url], &["as many learners as it may", "--max-learners"]);
+    let said = house.command(0, &["cluster", "set", "--max-learners", "3"]);
     assert_eq!(said.status, 0, "{said:?}");
-    house.join(2, &url);
-    is_one_cluster(&house, &house.all(), 3, &book);
+    house.join(3, &url);
+    is_one_cluster(&house, &house.all(), 1, &book);
 }
 
 /// All cards have one image: all hosts have one name.
 fn names_that_are_taken() {
     let Some(mut house) = House::with_hosts(4, |_| "raspberrypi".to_owned()) else { return };
     let mut book = Book::new();
-    let url = first_board(&mut house, &[], &mut book);
-    house.join(1, &url);
-    let chosen = ["--discovery", &url, "--name=raspberrypi"];
-    is_refused(&mut house, 2, &chosen, &["raspberrypi", "--name"]);
-    [2, 3].into_iter().for_each(|place| house.join(place, &url));
+    let url = first_board(&mut house, &["--name=door"], &mut book);
+    let chosen = ["--discovery", &url, "--name=door"];
+    is_refused(&mut house, 1, &chosen, &["\"door\" already", "--name"]);
+    (1..4).for_each(|place| house.join(place, &url));
     is_one_cluster(&house, &house.all(), 3, &book);
-    let mut names: Vec<String> = house
-        .members(0)
-        .iter()
-        .map(|member| member["name"].as_str().unwrap_or_default().to_owned())
-        .collect();
+    let members = house.members(0);
+    let mut names: Vec<&str> = members.iter().filter_map(|member| member["name"].as_str()).collect();
     names.sort();
     // The last digits of their cards' addresses.
-    assert_eq!(names, ["raspberrypi", "raspberrypi-0002", "raspberrypi-0003", "raspberrypi-0004"]);
+    assert_eq!(names, ["door", "raspberrypi", "raspberrypi-0003", "raspberrypi-0004"]);
 }
 
 /// Trying can help: the board waits, and says so.
