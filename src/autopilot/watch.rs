@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Advice, Member, Settings, Sighting, plan::Plan, sentence};
+use super::{Advice, Member, STEADY, Settings, Sighting, plan::Plan, sentence};
 use crate::types::NodeId;
 
 /// Of one leader in one term.
@@ -21,7 +21,9 @@ struct Seen {
     role_since: Duration,
     unreached_since: Option<Duration>,
     steady_since: Option<Duration>,
-    /// It was reached while another member of its hardware was: two boards, whatever they say.
+    /// Another member of its hardware is reached, too. Who has died counts as reached for a moment, and its board may be quick.
+    beside_since: Option<Duration>,
+    /// That was so for longer than a moment: two boards, whatever they say.
     is_distinct: bool,
 }
 
@@ -48,6 +50,7 @@ impl Autopilot {
             role_since: now,
             unreached_since: None,
             steady_since: None,
+            beside_since: None,
             is_distinct: false,
         });
         if seen.is_voter != is_voter {
@@ -56,7 +59,9 @@ impl Autopilot {
         seen.unreached_since = (!is_reached).then(|| seen.unreached_since.unwrap_or(now));
         let is_steady = is_reached && sighting.is_caught_up;
         seen.steady_since = is_steady.then(|| seen.steady_since.unwrap_or(now));
-        seen.is_distinct |= is_reached && twins(sighting, members).any(|twin| twin.is_reached);
+        let is_beside = is_reached && twins(sighting, members).any(|twin| twin.is_reached);
+        seen.beside_since = is_beside.then(|| seen.beside_since.unwrap_or(now));
+        seen.is_distinct |= seen.beside_since.is_some_and(|since| now.saturating_sub(since) >= STEADY);
     }
 
     fn member(

@@ -6,11 +6,16 @@ use crate::{
     house::House,
     invited::first_board,
     judge::{Book, is_one_cluster, voters_of},
+    runner::{Scene, scenes},
     support::net::loudly,
     together::VOTERS_MAX,
 };
 
-#[test]
+pub(crate) const SCENES: &[Scene] = scenes![twenty_more_ten_at_once];
+
+/// For a person to look at.
+pub(crate) const BY_HAND: &[Scene] = scenes![from_a_blank_board_to_serving];
+
 fn twenty_more_ten_at_once() {
     let Some(mut house) = House::build(23) else { return };
     let mut book = Book::new();
@@ -33,8 +38,6 @@ fn twenty_more_ten_at_once() {
 
 /// From the start of a blank board's process until it serves, with as much data as there is. By hand, and of a release build:
 /// `cargo test --release --test joining from_a_blank -- --ignored --nocapture`
-#[test]
-#[ignore = "a figure, not a judgement"]
 fn from_a_blank_board_to_serving() {
     let Some(mut house) = House::build(12) else { return };
     let mut book = Book::new();

@@ -15,8 +15,11 @@ use tempfile::TempDir;
 use crate::{
     house::{House, PATIENCE},
     judge::{Book, is_one_cluster},
+    runner::{Scene, scenes},
     support::net::loudly,
 };
+
+pub(crate) const SCENES: &[Scene] = scenes![three_of_etcd_and_three_of_ours];
 
 struct Etcds(Vec<Child>);
 
@@ -48,7 +51,6 @@ fn etcd(house: &House, place: usize, binary: &PathBuf, url: &str, home: &TempDir
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("etcd starts")
 }
 
-#[test]
 fn three_of_etcd_and_three_of_ours() {
     let Some(binary) = env::var_os("ETCD").map(PathBuf::from) else {
         loudly("SKIPPED: NO ETCD MEMBER HAS BEGUN BESIDE OUR BOARDS: set ETCD=/path/to/etcd, a 3.5 or 3.6");

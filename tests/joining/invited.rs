@@ -8,8 +8,12 @@ use std::{
 use crate::{
     house::{House, PATIENCE, name},
     judge::{Book, is_one_cluster, voters_of},
+    runner::{Scene, scenes},
     together::VOTERS_MAX,
 };
+
+pub(crate) const SCENES: &[Scene] =
+    scenes![two_boards_one_after_the_other, three_boards_at_once, six_boards_at_once];
 
 /// A board that ran alone, with what it was given to keep; it invites without a restart. The URL.
 pub(crate) fn first_board(house: &mut House, flags: &[&str], book: &mut Book) -> String {
@@ -69,17 +73,14 @@ fn listed_with(house: &House, place: usize, why: &str) -> String {
     }
 }
 
-#[test]
 fn two_boards_one_after_the_other() {
     boards_come(2, false);
 }
 
-#[test]
 fn three_boards_at_once() {
     boards_come(3, true);
 }
 
-#[test]
 fn six_boards_at_once() {
     boards_come(6, true);
 }

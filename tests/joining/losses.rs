@@ -12,10 +12,19 @@ use crate::{
     invited::first_board,
     judge::{Book, is_one_cluster},
     refused::how_it_ended,
+    runner::{Scene, scenes},
     seeds,
     support::net::loudly,
     writer::{FOR_ALL, meanwhile},
 };
+
+pub(crate) const SCENES: &[Scene] = scenes![
+    a_voter_killed_for_good_is_replaced,
+    a_board_that_lost_its_disk_comes_back_by_itself,
+    a_board_that_was_off_while_others_changed,
+    the_founder_that_lost_its_disk_comes_back_by_the_same_url,
+    a_board_that_was_removed
+];
 
 const REPLACE_AFTER: &str = "--replace-after=5s";
 
@@ -74,7 +83,6 @@ fn is_replaced(house: &mut House, lost: usize) {
     loudly(&format!("{} was replaced after {took:?}", name(lost)));
 }
 
-#[test]
 fn a_voter_killed_for_good_is_replaced() {
     for seed in seeds("a_voter_killed_for_good_is_replaced", 1) {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -98,7 +106,6 @@ fn a_voter_killed_for_good_is_replaced() {
 }
 
 /// A new card in a board: by the same URL it is a member again, and who it was is gone.
-#[test]
 fn a_board_that_lost_its_disk_comes_back_by_itself() {
     let mut book = Book::new();
     let Some(mut house) = with_spares(4, &mut book) else { return };
@@ -126,7 +133,6 @@ fn a_board_that_lost_its_disk_comes_back_by_itself() {
 }
 
 /// Meanwhile its place is another's, a board has come back as somebody else, and the leader is another.
-#[test]
 fn a_board_that_was_off_while_others_changed() {
     let mut book = Book::new();
     let Some(mut house) = with_spares(4, &mut book) else { return };
@@ -152,7 +158,6 @@ fn a_board_that_was_off_while_others_changed() {
 }
 
 /// It made the cluster, its keys and its first token; the others have all of that, too.
-#[test]
 fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
     let Some(mut house) = House::build(3) else { return };
     house.start_service();
@@ -173,7 +178,6 @@ fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
 }
 
 /// Whom a person removes is out, and says so at each start; cleared, it is a board like any other.
-#[test]
 fn a_board_that_was_removed() {
     let Some(mut house) = House::build(2) else { return };
     let mut book = Book::new();

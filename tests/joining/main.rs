@@ -28,14 +28,31 @@ mod losses;
 mod moves;
 mod nearby;
 mod refused;
+mod runner;
 #[path = "../support/mod.rs"]
 pub mod support;
 mod together;
 mod writer;
 
-use std::{env, ops::Range};
+use std::{env, ops::Range, process::ExitCode};
 
 use crate::support::net::loudly;
+
+/// Those that take longest come first.
+fn main() -> ExitCode {
+    let usual = [
+        together::SCENES,
+        moves::SCENES,
+        losses::SCENES,
+        crowd::SCENES,
+        refused::SCENES,
+        invited::SCENES,
+        nearby::SCENES,
+        founder::SCENES,
+        etcds::SCENES,
+    ];
+    runner::run(&usual, crowd::BY_HAND)
+}
 
 /// The seeds of a test by chance, each said aloud before it is used.
 fn seeds(test: &str, rounds: u64) -> impl Iterator<Item = u64> {

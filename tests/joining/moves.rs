@@ -11,9 +11,13 @@ use crate::{
     house::{House, name, unsigned},
     invited::first_board,
     judge::{Book, is_one_cluster},
+    runner::{Scene, scenes},
     seeds,
     support::net::loudly,
 };
+
+pub(crate) const SCENES: &[Scene] =
+    scenes![one_after_the_other, all_at_once, all_while_they_are_off, whoever_it_is];
 
 /// Boards that know each other's hosts by name, and have a URL with these names.
 fn by_names(boards: usize, book: &mut Book) -> Option<House> {
@@ -60,7 +64,6 @@ fn settle(house: &House, book: &Book, what: &str) {
 }
 
 /// Who only listens is called by nobody at its new address: it has to call.
-#[test]
 fn one_after_the_other() {
     let mut book = Book::new();
     let Some(mut house) = by_names(4, &mut book) else { return };
@@ -92,7 +95,6 @@ fn one_after_the_other() {
 }
 
 /// A new router. They find each other by name.
-#[test]
 fn all_at_once() {
     let mut book = Book::new();
     let Some(mut house) = by_names(3, &mut book) else { return };
@@ -105,7 +107,6 @@ fn all_at_once() {
 }
 
 /// The same while they are switched off.
-#[test]
 fn all_while_they_are_off() {
     let mut book = Book::new();
     let Some(mut house) = by_names(3, &mut book) else { return };
@@ -120,7 +121,6 @@ fn all_while_they_are_off() {
 }
 
 /// Some or all of them, again and again, whether they run or not.
-#[test]
 fn whoever_it_is() {
     for seed in seeds("whoever_it_is", 1) {
         let mut rng = fastrand::Rng::with_seed(seed);

@@ -4,9 +4,11 @@ use crate::{
     house::House,
     invited::first_board,
     judge::{Book, is_one_cluster},
+    runner::{Scene, scenes},
 };
 
-#[test]
+pub(crate) const SCENES: &[Scene] = scenes![boards_find_each_other_by_multicast, a_strangers_cluster_is_none];
+
 fn boards_find_each_other_by_multicast() {
     let Some(mut house) = House::build(4) else { return };
     // Two have a way out, as behind a router; two have not, as on a switch.
@@ -25,7 +27,6 @@ fn boards_find_each_other_by_multicast() {
 }
 
 /// A neighbour that answers is not a member for that: the secret decides.
-#[test]
 fn a_strangers_cluster_is_none() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();

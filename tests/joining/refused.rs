@@ -9,7 +9,20 @@ use crate::{
     house::{House, PATIENCE, name},
     invited::first_board,
     judge::{Book, is_one_cluster},
+    runner::{Scene, scenes},
 };
+
+pub(crate) const SCENES: &[Scene] = scenes![
+    urls_that_are_wrong,
+    invitations_that_have_ended,
+    a_cluster_that_is_full,
+    names_that_are_taken,
+    hosts_that_are_not_reached,
+    a_service_that_does_not_answer_or_does_not_know,
+    an_invitation_for_two_of_five,
+    replicas_never_vote,
+    hosts_of_which_one_is_there
+];
 
 /// What a board said last, that was not let in and did not go on trying.
 pub(crate) fn how_it_ended(house: &mut House, place: usize) -> String {
@@ -54,7 +67,6 @@ fn id_in(url: &str) -> &str {
     url.split("/join/").nth(1).and_then(|rest| rest.split('#').next()).expect("an invitation")
 }
 
-#[test]
 fn urls_that_are_wrong() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();
@@ -90,7 +102,6 @@ fn urls_that_are_wrong() {
     is_one_cluster(&house, &[0, 1], 1, &book);
 }
 
-#[test]
 fn invitations_that_have_ended() {
     let Some(mut house) = House::build(4) else { return };
     let mut book = Book::new();
@@ -125,42 +136,35 @@ fn invitations_that_have_ended() {
     is_one_cluster(&house, &house.all(), 3, &book);
 }
 
-#[test]
 fn a_cluster_that_is_full() {
-    let Some(mut house) = House::build(3) else { return };
+    let Some(mut house) = House::build(4) else { return };
     let mut book = Book::new();
-    let url = first_board(&mut house, &["--max-learners=1"], &mut book);
-    house.join(1, &url);
-    is_refused(&mut house, 2, &["--discovery", &url], &["as many learners as it may", "--max-learners"]);
-    let said = house.command(0, &["cluster", "set", "--max-learners", "2"]);
+    let url = first_board(&mut house, &["--voters=1", "--max-learners=2"], &mut book);
+    [1, 2].into_iter().for_each(|place| house.join(place, &url));
+    is_refused(&mut house, 3, &["--discovery", &url], &["as many learners as it may", "--max-learners"]);
+    let said = house.command(0, &["cluster", "set", "--max-learners", "3"]);
     assert_eq!(said.status, 0, "{said:?}");
-    house.join(2, &url);
-    is_one_cluster(&house, &house.all(), 3, &book);
+    house.join(3, &url);
+    is_one_cluster(&house, &house.all(), 1, &book);
 }
 
 /// All cards have one image: all hosts have one name.
-#[test]
 fn names_that_are_taken() {
     let Some(mut house) = House::with_hosts(4, |_| "raspberrypi".to_owned()) else { return };
     let mut book = Book::new();
-    let url = first_board(&mut house, &[], &mut book);
-    house.join(1, &url);
-    let chosen = ["--discovery", &url, "--name=raspberrypi"];
-    is_refused(&mut house, 2, &chosen, &["raspberrypi", "--name"]);
-    [2, 3].into_iter().for_each(|place| house.join(place, &url));
+    let url = first_board(&mut house, &["--name=door"], &mut book);
+    let chosen = ["--discovery", &url, "--name=door"];
+    is_refused(&mut house, 1, &chosen, &["\"door\" already", "--name"]);
+    (1..4).for_each(|place| house.join(place, &url));
     is_one_cluster(&house, &house.all(), 3, &book);
-    let mut names: Vec<String> = house
-        .members(0)
-        .iter()
-        .map(|member| member["name"].as_str().unwrap_or_default().to_owned())
-        .collect();
+    let members = house.members(0);
+    let mut names: Vec<&str> = members.iter().filter_map(|member| member["name"].as_str()).collect();
     names.sort();
     // The last digits of their cards' addresses.
-    assert_eq!(names, ["raspberrypi", "raspberrypi-0002", "raspberrypi-0003", "raspberrypi-0004"]);
+    assert_eq!(names, ["door", "raspberrypi", "raspberrypi-0003", "raspberrypi-0004"]);
 }
 
 /// Trying can help: the board waits, and says so.
-#[test]
 fn hosts_that_are_not_reached() {
     let Some(mut house) = House::build(2) else { return };
     let mut book = Book::new();
@@ -173,7 +177,6 @@ fn hosts_that_are_not_reached() {
     is_one_cluster(&house, &house.all(), 1, &book);
 }
 
-#[test]
 fn a_service_that_does_not_answer_or_does_not_know() {
     let Some(mut house) = House::build(2) else { return };
     house.start_service();
@@ -205,7 +208,6 @@ fn a_service_that_does_not_answer_or_does_not_know() {
 }
 
 /// However many come in one moment.
-#[test]
 fn an_invitation_for_two_of_five() {
     let Some(mut house) = House::build(6) else { return };
     let mut book = Book::new();
@@ -227,7 +229,6 @@ fn an_invitation_for_two_of_five() {
 }
 
 /// What it is for, a board is for as long as it lives.
-#[test]
 fn replicas_never_vote() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();
@@ -242,7 +243,6 @@ fn replicas_never_vote() {
 }
 
 /// One that answers is enough; and one that cannot let anybody in names others.
-#[test]
 fn hosts_of_which_one_is_there() {
     let Some(mut house) = House::build(4) else { return };
     let mut book = Book::new();
@@ -254,6 +254,8 @@ fn hosts_of_which_one_is_there() {
     house.join(2, &url);
     // Only who is in its own network knows that nobody is there; others wait for an answer.
     house.net.route_by_default(3);
+    let begun = Instant::now();
     house.join(3, &url.replace("10.77.0.200", "192.0.2.7"));
+    assert!(begun.elapsed() < Duration::from_secs(10), "a host that is not there is waited for too long");
     is_one_cluster(&house, &house.all(), 3, &book);
 }

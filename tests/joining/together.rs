@@ -9,9 +9,13 @@ use crate::{
     house::{House, name},
     invited::first_board,
     judge::{Book, is_one_cluster, voters_of},
+    runner::{Scene, scenes},
     seeds,
     support::net::loudly,
 };
+
+pub(crate) const SCENES: &[Scene] =
+    scenes![few_boards_with_one_url, many_boards_with_one_url, boards_that_are_invited];
 
 /// A put that is answered at all is answered within this time; one that waits for boards is not waited for.
 const HASTE: Duration = Duration::from_millis(150);
@@ -254,17 +258,14 @@ fn begin_together(boards: usize, seed: u64) {
     }
 }
 
-#[test]
 fn few_boards_with_one_url() {
     by_chance("few_boards_with_one_url", &[1, 2, 3, 4]);
 }
 
-#[test]
 fn many_boards_with_one_url() {
     by_chance("many_boards_with_one_url", &[5, 6, 9]);
 }
 
-#[test]
 fn boards_that_are_invited() {
     for seed in seeds("boards_that_are_invited", 1) {
         thread::scope(|scope| {

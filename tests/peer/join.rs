@@ -324,7 +324,7 @@ fn a_newcomer_says_nothing_of_itself_to_who_has_not_proven() {
             assert!(matches!(told, Err(JoinError::Unreachable(_))), "{told:?}");
         }
         let told = join(&url, &pass(Some(homes.pin()))).await;
-        assert_eq!(told, Ok(JoinAnswer::Later { why: format!("{url}: a b") }));
+        assert_eq!(told, Ok(JoinAnswer::Later { why: "a b".into() }));
         playing.await;
     });
 }

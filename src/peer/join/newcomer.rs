@@ -24,6 +24,9 @@ use crate::peer::{
     trust,
 };
 
+/// Until there is a connection that can be trusted with the question. Another host of the URL may be there.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
 /// Joins. It is needed for a few moments only, and costs a thread.
 pub struct Joiner {
     thread: Thread,
@@ -53,8 +56,15 @@ impl Joiner {
     }
 
     async fn connect(&self, url: &PeerUrl, config: ClientConfig, silence: Duration) -> io::Result<Stream> {
-        let socket = dial::reach(&self.lookups, silence, url).await?;
-        Ok(Stream::Tls(Box::new(self.thread.connect(socket, Arc::new(config)).await?)))
+        let connected = async {
+            let socket = dial::reach(&self.lookups, silence, url).await?;
+            Ok(Stream::Tls(Box::new(self.thread.connect(socket, Arc::new(config)).await?)))
+        };
+        let late = async {
+            Timer::after(CONNECT_MAX).await;
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection in {CONNECT_MAX:?}")))
+        };
+        or(connected, late).await
     }
 }
 
