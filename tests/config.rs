@@ -371,7 +371,7 @@ fn what_changes_nothing_is_taken() {
     for line in [
         "--force-new-cluster=false --unsafe-no-fsync=false --client-cert-auth=false --auto-tls=f --enable-v2=false",
         "--wal-dir= --discovery= --cert-file= --trusted-ca-file= --peer-cert-file= --proxy=off --auth-token=simple",
-        "--initial-cluster-state=new --initial-cluster-token=etcd-cluster --initial-cluster board=http://localhost:2380 --name board --data-dir default.solder",
+        "--initial-cluster-state=new --initial-cluster-token=etcd-cluster",
         "--listen-peer-urls http://localhost:2380 --quota-backend-bytes=2147483648",
     ] {
         assert_eq!(settings(line), settings(""), "{line}");

@@ -12,12 +12,16 @@ use crate::types::NodeId;
 #[derive(Clone, Debug, Default)]
 pub struct Autopilot {
     seen: BTreeMap<NodeId, Seen>,
+    /// Of the first look: who was in by then may have been in for long.
+    begun: Option<Duration>,
     even_since: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     is_voter: bool,
+    first_seen: Duration,
+    last_reached: Option<Duration>,
     role_since: Duration,
     unreached_since: Option<Duration>,
     steady_since: Option<Duration>,
@@ -31,6 +35,7 @@ impl Autopilot {
     /// `now` from any beginning; it never falls. `members`: all of them, in the order of their ids, among them `me`, which
     /// leads.
     pub fn look(&mut self, now: Duration, settings: &Settings, me: NodeId, members: &[Sighting]) -> Advice {
+        self.begun.get_or_insert(now);
         self.seen.retain(|id, _| members.iter().any(|member| member.id == *id));
         members.iter().for_each(|sighting| self.see(now, sighting, members));
         let is_even = members.iter().filter(|member| member.is_voter).count().is_multiple_of(2);
@@ -47,6 +52,8 @@ impl Autopilot {
         let Sighting { is_voter, is_reached, .. } = *sighting;
         let seen = self.seen.entry(sighting.id).or_insert(Seen {
             is_voter,
+            first_seen: now,
+            last_reached: None,
             role_since: now,
             unreached_since: None,
             steady_since: None,
@@ -56,6 +63,7 @@ impl Autopilot {
         if seen.is_voter != is_voter {
             (seen.is_voter, seen.role_since) = (is_voter, now);
         }
+        seen.last_reached = is_reached.then_some(now).or(seen.last_reached);
         seen.unreached_since = (!is_reached).then(|| seen.unreached_since.unwrap_or(now));
         let is_steady = is_reached && sighting.is_caught_up;
         seen.steady_since = is_steady.then(|| seen.steady_since.unwrap_or(now));
@@ -75,8 +83,12 @@ impl Autopilot {
         let time = |since: Option<Duration>| since.map(|since| now.saturating_sub(since));
         let steady_for = |id: NodeId| self.seen.get(&id).and_then(|seen| time(seen.steady_since));
         let is_in = |twin: &&Sighting| steady_for(twin.id).is_some_and(|time| time >= settings.steady);
-        let is_gone =
-            !seen.is_distinct && time(seen.unreached_since).is_some_and(|time| time >= settings.steady);
+        let unreached_for = time(seen.unreached_since).filter(|_| !seen.is_distinct);
+        let is_gone = |twin: &&Sighting| {
+            // Two boards may have equal marks. Who came in as this one went is this one; who was there before may be another.
+            let patience = if self.came_after(twin.id, seen) { STEADY } else { settings.replace_after };
+            unreached_for.is_some_and(|time| time >= patience.max(settings.steady))
+        };
         Member {
             id: sighting.id,
             is_voter: sighting.is_voter,
@@ -85,8 +97,16 @@ impl Autopilot {
             unreached_for: time(seen.unreached_since),
             steady_for: time(seen.steady_since),
             role_for: now.saturating_sub(seen.role_since),
-            back_as: twins(sighting, members).find(is_in).filter(|_| is_gone).map(|twin| twin.id),
+            back_as: twins(sighting, members).filter(is_gone).find(is_in).map(|twin| twin.id),
         }
+    }
+}
+
+impl Autopilot {
+    /// Did it come in since the other went? Who has died counts as reached for a moment longer.
+    fn came_after(&self, id: NodeId, gone: &Seen) -> bool {
+        let came = self.seen.get(&id).map(|seen| seen.first_seen).filter(|came| Some(*came) != self.begun);
+        matches!((came, gone.last_reached), (Some(came), Some(last)) if came + STEADY >= last)
     }
 }
 

@@ -225,6 +225,11 @@ fn reach(
     Ok(Reach {
         listen: listen.map_err(ConfigError)?,
         fixed_urls: fixed.map(|url| secured(url)).collect(),
+        until_then: listen_peer
+            .iter()
+            .map(|url| PeerUrl::parse(url))
+            .collect::<Result<_, _>>()
+            .map_err(ConfigError)?,
         hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts),
     })
 }

@@ -91,6 +91,7 @@ impl Joining<'_> {
             }
             Way::Members { hosts, pin } => self.by_members(hosts.clone(), Some(pin.clone()), tls).await,
             Way::Neighbours { pin } => self.by_neighbours(pin, tls).await,
+            Way::Here => Err("--discovery=mdns names no cluster to join".into()),
         }
     }
 
@@ -171,6 +172,12 @@ impl Joining<'_> {
     /// This board is the first: the cluster is its to make.
     fn found(&self, me: &Board, size: u32, tls: &mut BoardTls) -> Result<Begun, String> {
         let newcomer = &self.newcomer;
+        if tls.has_certificate() {
+            return Err(format!(
+                "this board has founded the cluster of this token before, and its data is lost: clear its whole data directory, tls/ in \
+                 it too, and give it a URL that `solder invite` prints on another board; or make a new token, if there is none"
+            ));
+        }
         let formation = Formation {
             token: newcomer.url.token.clone(),
             size,
@@ -215,21 +222,26 @@ impl Joining<'_> {
                     ahead.extend(urls.iter().filter_map(|url| PeerUrl::parse(url).ok()));
                 }
                 Ok(JoinAnswer::Later { why }) => troubles.push(format!("{url}: {why}")),
-                // Another may know better: a member that was cut off is behind.
-                Ok(JoinAnswer::Refused { why }) | Err(JoinError::Refused(why)) => {
-                    refused.get_or_insert(why);
-                }
+                // It has proven itself, and speaks for the cluster.
+                Ok(JoinAnswer::Refused { why }) => return Err(why),
                 Err(error @ JoinError::Unreachable(_)) => troubles.push(error.to_string()),
+                // That may be anybody's word, or a member's that is behind: another may know better.
                 Err(error) => {
                     refused.get_or_insert(error.to_string());
                 }
             }
             asked.push(url);
         }
+        // As long as somebody may still answer otherwise, one who does not trust this board is no reason to give up; nor ever
+        // where anybody can say that he is a member.
+        let is_final = troubles.is_empty() && !matches!(self.newcomer.url.way, Way::Neighbours { .. });
         match refused {
-            Some(why) => Err(why),
-            None if asked.is_empty() => Ok(Round::Wait("no member of it is known yet".into())),
-            None => Ok(Round::Wait(troubles.join("; "))),
+            Some(why) if is_final => Err(why),
+            refused => {
+                troubles.extend(refused);
+                let nobody = || "no member of it is known yet".to_owned();
+                Ok(Round::Wait(if troubles.is_empty() { nobody() } else { troubles.join("; ") }))
+            }
         }
     }
 

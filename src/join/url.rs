@@ -3,6 +3,7 @@
 //! ```text
 //!   http://10.0.0.9:2379/0123456789abcdef0123456789abcdef#S            a discovery service and one of its tokens
 //!   https://10.0.0.1:2380,10.0.0.2:2380/join/89ab0123cdef4567#S.P      members of a cluster and one of its invitations
+//!   mdns                                                                this board is one that others find like that
 //!   mdns:///join/89ab0123cdef4567#S.P                                   the same, whoever in this network says that it is one
 //!
 //!   S  128 bits in hexadecimal: never sent, only proven
@@ -43,6 +44,8 @@ pub enum Way {
     Members { hosts: Vec<PeerUrl>, pin: Bytes },
     /// Whoever in the local network says that it is such a member.
     Neighbours { pin: Bytes },
+    /// None: this board is the one that others in the local network find.
+    Here,
 }
 
 /// The secret is left out.
@@ -55,6 +58,14 @@ impl fmt::Debug for JoinUrl {
 impl JoinUrl {
     /// Errors: what is wrong, and how such a URL is made.
     pub fn parse(text: &str) -> Result<JoinUrl, String> {
+        if text.trim() == "mdns" {
+            return Ok(JoinUrl {
+                way: Way::Here,
+                token: String::new(),
+                secret: [0; SECRET_BYTES],
+                is_open: false,
+            });
+        }
         let (url, fragment) = text.trim().split_once('#').unwrap_or((text.trim(), ""));
         let (scheme, rest) = url.split_once("://").ok_or_else(|| form("it has no scheme"))?;
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -75,7 +86,7 @@ impl JoinUrl {
                     |host: &Endpoint| PeerUrl { is_tls: true, host: host.name().into(), port: PEER_PORT };
                 hosts.iter().map(peer).collect()
             }
-            Way::Neighbours { .. } => Vec::new(),
+            Way::Neighbours { .. } | Way::Here => Vec::new(),
         }
     }
 }

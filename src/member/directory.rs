@@ -93,7 +93,7 @@ impl DataDir {
     }
 
     pub(super) fn tls(&self) -> PathBuf {
-        self.path.join(TLS)
+        tls(&self.path)
     }
 
     pub(super) fn wal(&self) -> PathBuf {
@@ -146,6 +146,10 @@ impl DataDir {
         fs::rename(&new, self.path.join(MEMBER))?;
         sync_directory(&self.path)
     }
+}
+
+pub(super) fn tls(data_dir: &Path) -> PathBuf {
+    data_dir.join(TLS)
 }
 
 /// Whether somebody lives there.

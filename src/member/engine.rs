@@ -112,6 +112,8 @@ pub(super) struct Engine {
     pub(super) checks: Checks,
     /// What boards that join trust; made when the first one is invited.
     pub(super) trust: RefCell<Option<BoardTls>>,
+    /// Held by who makes it.
+    pub(super) opening: Arc<smol::lock::Mutex<()>>,
     beats: Beats,
     /// Held as long as anything of the member lives.
     dir: DataDir,
@@ -166,6 +168,7 @@ impl Engine {
             desk: RefCell::default(),
             checks: Checks::default(),
             trust: RefCell::new(trust),
+            opening: Arc::default(),
             beats,
             dir,
         })

@@ -7,12 +7,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::types::Bytes;
 
-/// Where the kernel tells the serial number of a board, and of a PC.
-const SERIALS: [&str; 3] = [
-    "/proc/device-tree/serial-number",
-    "/sys/firmware/devicetree/base/serial-number",
-    "/sys/class/dmi/id/product_serial",
-];
+/// Where the kernel tells the serial number of a board.
+const BOARD_SERIALS: [&str; 2] =
+    ["/proc/device-tree/serial-number", "/sys/firmware/devicetree/base/serial-number"];
+
+/// Of a PC: makers write there what they like.
+const PC_SERIALS: [&str; 1] = ["/sys/class/dmi/id/product_serial"];
+
+/// Networks within a machine, which others have with the same addresses.
+const VIRTUAL: [&str; 8] = ["docker", "br-", "veth", "virbr", "lxc", "tun", "tap", "wg"];
 const NETWORK: &str = "/sys/class/net";
 
 /// This board, as it can be told from others.
@@ -21,8 +24,8 @@ pub struct Hardware(String);
 
 impl Hardware {
     pub fn here() -> Hardware {
-        let known =
-            card(Path::new(NETWORK)).or_else(|| SERIALS.iter().find_map(|path| serial(Path::new(path))));
+        let found = |paths: &[&str]| paths.iter().find_map(|path| serial(Path::new(path)));
+        let known = found(&BOARD_SERIALS).or_else(|| card(Path::new(NETWORK))).or_else(|| found(&PC_SERIALS));
         Hardware(known.unwrap_or_default())
     }
 
@@ -60,7 +63,11 @@ fn serial(path: &Path) -> Option<String> {
 
 /// The smallest address of a card: the same at every boot, in whichever order they are found.
 fn card(network: &Path) -> Option<String> {
-    let cards = fs::read_dir(network).ok()?.filter_map(Result::ok);
+    let is_real = |card: &fs::DirEntry| {
+        let name = card.file_name();
+        !VIRTUAL.iter().any(|kind| name.to_string_lossy().starts_with(kind))
+    };
+    let cards = fs::read_dir(network).ok()?.filter_map(Result::ok).filter(is_real);
     let address = |path: &Path| {
         let text = fs::read_to_string(path.join("address")).ok()?;
         let text = text.trim().to_owned();
@@ -86,7 +93,9 @@ mod tests {
         put("lo", "00:00:00:00:00:00\n");
         assert_eq!(card(dir.path()), None);
         put("docker0", "02:42:00:00:00:01\n");
-        assert_eq!(card(dir.path()).as_deref(), Some("02:42:00:00:00:01"));
+        assert_eq!(card(dir.path()), None);
+        put("eth1", "02:00:00:00:00:01\n");
+        assert_eq!(card(dir.path()).as_deref(), Some("02:00:00:00:00:01"));
         put("wlan0", "dc:a6:32:01:02:04\n");
         put("eth0", "dc:a6:32:01:02:03\n");
         assert_eq!(card(dir.path()).as_deref(), Some("dc:a6:32:01:02:03"));

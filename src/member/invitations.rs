@@ -4,10 +4,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
+use smol::lock::MutexGuardArc;
 
 use crate::{
     peer::{BoardTls, PeerListener, PeerUrl, Tls},
-    types::{AutopilotChange, Command, Error, LeaseId, NodeId, limits},
+    types::{AutopilotChange, Command, Error, LeaseId, limits},
 };
 
 use super::{
@@ -75,6 +76,8 @@ pub struct Reach {
     pub listen: Vec<PeerUrl>,
     /// The URLs to tell; empty: found out, and told anew when they change.
     pub fixed_urls: Vec<String>,
+    /// Where they are listened for before: a board alone need not be seen by its network.
+    pub until_then: Vec<PeerUrl>,
     /// Where members may be, when they are not where they were.
     pub hints: Vec<PeerUrl>,
 }
@@ -114,7 +117,13 @@ impl Member {
         }
         let (lease, ttl_s) = match wanted.ttl_s {
             0 => (LeaseId::NONE, 0),
-            ttl_s => self.lease_grant(LeaseId::NONE, ttl_s).await?,
+            ttl_s => {
+                // Not as a client, who waits while a cluster is being founded: a board that is missing may be let in by this.
+                let lease = LeaseId(fastrand::i64(1..));
+                let ttl_s = self.engine.look(|core| core.leases.lessor().ttl_s(ttl_s));
+                self.engine.propose(&Command::LeaseGrant { id: lease, ttl_s }).await?;
+                (lease, ttl_s)
+            }
         };
         let id = format!("{:016x}", random::<8>().map(u64::from_be_bytes)?);
         let secret = format!("{:032x}", random::<16>().map(u128::from_be_bytes)?);
@@ -158,15 +167,17 @@ impl Member {
         Ok(pin.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Makes sure that boards can join here.
+    /// Makes sure that boards can join here; for one at a time, and to the end, whoever has asked for it stays or goes.
     async fn open_to_others(&self) -> Result<(), InviteError> {
+        let place = self.engine.opening.lock_arc().await;
+        let address = self.own_urls()?;
         // A board that has just started has yet to settle which entries all members know; of older builds nobody waits for more.
         let is_settled = self.engine.until(|core| core.roll.cluster.level >= autopilot::LEVEL);
         within(SETTLED_WITHIN, is_settled).await;
         let is_open = self.engine.trust.borrow().as_ref().is_some_and(|tls| tls.pin().is_some());
         if !is_open {
             self.check_alone()?;
-            self.make_trust().await?;
+            self.make_trust(place).await?;
         }
         let me = self.id();
         let (row, cluster) = self.engine.look(|core| (core.roll.row(me).cloned(), core.roll.cluster.clone()));
@@ -177,7 +188,7 @@ impl Member {
             self.engine.propose(&Command::Identify { member: me, key, board }).await?;
         }
         if !is_open || !row.peer_urls.iter().all(|url| url.starts_with("https:")) {
-            self.tell_address(me).await?;
+            self.engine.propose(&Command::UpdateMember { member: me, peer_urls: address }).await?;
         }
         if cluster.voters_max == 0 {
             let change = self.engine.options.joining.change();
@@ -210,34 +221,50 @@ impl Member {
         reach.ok_or_else(|| InviteError::Refused("this board has certificates of its own".into()))
     }
 
-    /// Keys on disk first, then the door: a restart in between finds them, and opens it.
-    async fn make_trust(&self) -> Result<(), InviteError> {
+    /// The door first, then the keys: what is on the disk decides how the next start begins, and must not be what cannot be.
+    /// `place` is given back when the disk has them, whether anybody waits for that or not.
+    async fn make_trust(&self, place: MutexGuardArc<()>) -> Result<(), InviteError> {
         let refused = InviteError::Refused;
+        let listeners = self.rebind().await?;
         let dir = self.engine.tls_dir();
         let made = smol::unblock({
             let dir = dir.clone();
             move || {
                 let mut tls = BoardTls::make(&dir)?;
                 tls.found()?;
-                Ok::<BoardTls, String>(tls)
+                Ok::<_, String>((tls, place))
             }
         });
-        let tls = made.await.map_err(refused)?;
-        // The old door may be in the way of the new one, and nobody has gone through it: this board was alone.
-        self.engine.with_peers(|peers| Ok(peers.close_listeners())).map_err(refused)?.await;
-        let listeners = self.reach()?.listen.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>();
-        let listeners = listeners.map_err(refused)?;
+        let (tls, _place) = made.await.map_err(refused)?;
         self.engine.with_peers(|peers| peers.listen(listeners, Some(Tls::Board(dir)))).map_err(refused)?;
         *self.engine.trust.borrow_mut() = Some(tls);
-        log::info!(
-            "peers are served at {}",
-            self.reach()?.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        );
+        let listened = self.reach()?.listen;
+        let listened: Vec<String> = listened.iter().map(ToString::to_string).collect();
+        log::info!("peers are served at {}", listened.join(", "));
         Ok(())
     }
 
+    /// The old door may be in the way of the new one, and nobody has gone through it: this board was alone.
+    async fn rebind(&self) -> Result<Vec<PeerListener>, InviteError> {
+        let refused = InviteError::Refused;
+        let reach = self.reach()?;
+        let bind = |urls: &[PeerUrl]| urls.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>();
+        self.engine.with_peers(|peers| Ok(peers.close_listeners())).map_err(refused)?.await;
+        bind(&reach.listen).map_err(|why| {
+            let old = bind(&reach.until_then);
+            if let Err(error) = old.and_then(|old| self.engine.with_peers(|peers| peers.listen(old, None))) {
+                log::warn!("peers are not served any more: {error}");
+            }
+            InviteError::Refused(format!("{why}; nothing was changed"))
+        })
+    }
+
     /// This member's URLs, as others reach it from now on.
-    async fn tell_address(&self, me: NodeId) -> Result<(), InviteError> {
+    fn own_urls(&self) -> Result<Vec<String>, InviteError> {
+        // Who has no keys yet and cannot have any is told so first.
+        if self.engine.trust.borrow().is_none() {
+            self.check_alone()?;
+        }
         let reach = self.reach()?;
         let Some(address) = address_outward().or_else(|| reach.is_settled().then_some(HOME)) else {
             return Err(InviteError::Refused(
@@ -245,9 +272,7 @@ impl Member {
                     .into(),
             ));
         };
-        let peer_urls = reach.urls(address);
-        self.engine.propose(&Command::UpdateMember { member: me, peer_urls }).await?;
-        Ok(())
+        Ok(reach.urls(address))
     }
 }
 

@@ -99,7 +99,7 @@ pub use self::{
     leases::TimeToLive,
     members::is_peer_url,
     mover::resolve,
-    open::{Claim, OpenError, Opened, claim, open},
+    open::{Claim, OpenError, Opened, claim, open, tls_dir},
     options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
     place::{address_outward, address_towards},
     pulse::Pulse,

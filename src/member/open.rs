@@ -176,6 +176,11 @@ pub struct Opened {
 /// A data directory that is this process's, before it is known what becomes of it.
 pub struct Claim(DataDir);
 
+/// Where a board's keys are, if it has any.
+pub fn tls_dir(data_dir: &Path) -> PathBuf {
+    super::directory::tls(data_dir)
+}
+
 /// Makes the directory if it is not there, and locks it.
 pub fn claim(data_dir: &Path) -> Result<Claim, OpenError> {
     DataDir::open(data_dir).map(Claim)

@@ -143,8 +143,9 @@ impl Member {
             };
         }
         let name = self.free_name(request, &key).map_err(No::Refused)?;
-        let role = match self.use_token(token, &hex(&key)).await {
-            Ok(role) => role,
+        self.check_room()?;
+        let (role, id) = match self.use_token(token, &hex(&key), self.new_id(&request.peer_urls)).await {
+            Ok(used) => used,
             Err(NoUse::Unknown) => return Err(No::Refused(unknown(token))),
             Err(NoUse::UsedUp) => {
                 return Err(No::Refused(format!(
@@ -153,6 +154,12 @@ impl Member {
             }
             Err(NoUse::Failed(error)) => return Err(error.into()),
         };
+        if self.engine.look(|core| core.replica.node().membership().removed.contains(&id)) {
+            return Err(No::Refused(format!(
+                "this board came in as member {id}, which was removed: to come in again it needs a new key; clear the whole data \
+                 directory, tls/ in it too, and make another invitation if this one was for a number of boards"
+            )));
+        }
         let row = MemberRow {
             name: name.clone(),
             peer_urls: request.peer_urls.clone(),
@@ -162,7 +169,8 @@ impl Member {
             since_s: self.since_s(),
             ..MemberRow::default()
         };
-        let id = self.admit_learner(row).await?;
+        self.settled().await?;
+        self.change_members(MembershipChange::AddLearner(id), row.encode()).await?;
         log::info!("{name} comes in as member {id}, from {}", request.peer_urls.join(","));
         Ok((id, name))
     }
@@ -201,15 +209,10 @@ impl Member {
         })
     }
 
-    async fn admit_learner(&self, row: MemberRow) -> Result<NodeId, Error> {
-        self.settled().await?;
+    /// Before a use is counted, so that who is refused has used nothing.
+    fn check_room(&self) -> Result<(), Error> {
         let learners = self.engine.look(|core| core.replica.node().membership().learners.len());
-        if learners >= self.learners_max() {
-            return Err(Error::TooManyLearners);
-        }
-        let id = self.new_id(&row.peer_urls);
-        self.change_members(MembershipChange::AddLearner(id), row.encode()).await?;
-        Ok(id)
+        if learners >= self.learners_max() { Err(Error::TooManyLearners) } else { Ok(()) }
     }
 
     fn welcome(&self, member: NodeId, name: String, request: &JoinRequest) -> JoinAnswer {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   /_solder/join/ID            {"secret":"..","role":"auto","uses":0,"used":2}    held by a lease: that is its age
-//!   /_solder/joined/ID/KEY      who used it, by the hash of its key, held by the same lease
+//!   /_solder/joined/ID/KEY      as which member the board of that key used it, held by the same lease
 //! ```
 //!
 //! They are ordinary keys, so that every member knows them and one transaction counts their uses. Whoever may write keys may
@@ -13,8 +13,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Bytes, Command, Compare, CompareResult, CompareValue, Error, KeyRange, LeaseId, Outcome, PutRequest,
-    RangeRequest, Revision, TxnOp, TxnRequest,
+    Bytes, Command, Compare, CompareResult, CompareValue, Error, KeyRange, LeaseId, NodeId, Outcome,
+    PutRequest, RangeRequest, Revision, TxnOp, TxnRequest,
 };
 
 use super::Member;
@@ -134,24 +134,31 @@ impl Member {
         Ok(true)
     }
 
-    /// Counts that the board of this key uses the token; once, however often it says so.
-    pub(super) async fn use_token(&self, id: &str, key_hash: &str) -> Result<Role, NoUse> {
+    /// Counts that the board of this key uses the token to become member `id`; once, however often it says so. The id that it
+    /// was counted under, which may be an earlier one.
+    pub(super) async fn use_token(
+        &self,
+        token: &str,
+        key_hash: &str,
+        id: NodeId,
+    ) -> Result<(Role, NodeId), NoUse> {
         for _ in 0..TRIES {
-            let kept = self.token(id).await?.ok_or(NoUse::Unknown)?;
-            let used = used_key(id, key_hash);
-            if self.is_there(&used).await? {
-                return Ok(kept.token.role);
+            let kept = self.token(token).await?.ok_or(NoUse::Unknown)?;
+            let used = used_key(token, key_hash);
+            if let Some(before) = self.used_as(&used).await? {
+                return Ok((kept.token.role, before));
             }
             if kept.token.uses > 0 && kept.token.used >= kept.token.uses {
                 return Err(NoUse::UsedUp);
             }
             let counted = Token { used: kept.token.used.saturating_add(1), ..kept.token };
-            let key = token_key(id);
+            let key = token_key(token);
             let unchanged = compare(&key, CompareValue::Mod(kept.modified));
             let role = counted.role;
-            let puts = vec![put(key, counted.encode(), kept.lease), put(used, Bytes::default(), kept.lease)];
+            let id_text = id.to_string().into_bytes().into();
+            let puts = vec![put(key, counted.encode(), kept.lease), put(used, id_text, kept.lease)];
             match self.change(vec![unchanged], puts).await {
-                Ok(true) => return Ok(role),
+                Ok(true) => return Ok((role, id)),
                 Ok(false) => {}
                 // It ended in this moment.
                 Err(Error::LeaseNotFound) => return Err(NoUse::Unknown),
@@ -161,10 +168,13 @@ impl Member {
         Err(NoUse::Failed(Error::TooManyRequests))
     }
 
-    async fn is_there(&self, key: &str) -> Result<bool, Error> {
+    async fn used_as(&self, key: &str) -> Result<Option<NodeId>, Error> {
         let range = KeyRange::single(key.as_bytes());
         let mut reader = self.range(RangeRequest { range, ..RangeRequest::default() }, false).await?;
-        Ok(!reader.next().await?.rows.is_empty())
+        let slice = reader.next().await?;
+        let id =
+            slice.rows.iter().find_map(|row| u64::from_str_radix(str::from_utf8(row.value).ok()?, 16).ok());
+        Ok(id.map(NodeId))
     }
 
     /// Did the comparisons hold?

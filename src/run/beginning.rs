@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{bootstrap, options};
 use crate::{
     config::Settings,
-    join::{self, Begun, Founding, JoinUrl, Newcomer},
+    join::{self, Begun, Founding, JoinUrl, Newcomer, Way},
     member::{self, Claim, Reach, Start, address_outward},
     peer::{BoardTls, PeerUrl, Tls},
 };
 
 /// What a member is run with.
 pub(super) struct Beginning {
+    pub(super) claim: Claim,
     pub(super) options: member::Options,
     /// This board's own keys, if it joined by itself or lets others in.
     pub(super) trust: Option<BoardTls>,
@@ -23,33 +24,31 @@ pub(super) struct Beginning {
 }
 
 /// Blocks, for as long as waiting for others can help. Errors: one line that says what to do.
-pub(super) fn of(settings: &Settings, claim: &Claim) -> Result<Beginning, String> {
+pub(super) fn of(settings: &Settings) -> Result<Beginning, String> {
     let options = options::member(settings);
     match &settings.reach {
-        Some(reach) => by_keys(settings, options, claim, reach),
-        None => by_files(settings, options, None),
+        Some(reach) => by_keys(settings, options, reach),
+        None => by_files(settings, options),
     }
 }
 
 /// Members were named to each other, and trust files or nothing.
-fn by_files(
-    settings: &Settings,
-    mut options: member::Options,
-    trust: Option<BoardTls>,
-) -> Result<Beginning, String> {
+fn by_files(settings: &Settings, mut options: member::Options) -> Result<Beginning, String> {
     options.start = bootstrap::start(settings, &options)?;
     let listen = settings.listen_peer.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
     let tls = options::peer_tls(settings);
-    Ok(Beginning { options, trust, tls, listen, founding: None })
+    // A board that is refused leaves nothing behind.
+    let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
+    Ok(Beginning { claim, options, trust: None, tls, listen, founding: None })
 }
 
-fn by_keys(
-    settings: &Settings,
-    mut options: member::Options,
-    claim: &Claim,
-    reach: &Reach,
-) -> Result<Beginning, String> {
-    let folder = claim.tls_dir();
+fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> Result<Beginning, String> {
+    let folder = member::tls_dir(&settings.data_dir);
+    let url = settings.discovery.as_ref().filter(|url| url.way != Way::Here);
+    if url.is_none() && !folder.exists() {
+        return by_files(settings, options);
+    }
+    let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     let has_data = member::has_data(&settings.data_dir);
     let mut trust = BoardTls::open(&folder)?;
     let read = |tls: &Option<BoardTls>| match tls {
@@ -57,7 +56,7 @@ fn by_keys(
         None => Ok(None),
     };
     let mut founding = read(&trust)?;
-    if let Some(url) = settings.discovery.as_ref().filter(|_| !has_data && founding.is_none()) {
+    if let Some(url) = url.filter(|_| !has_data && founding.is_none()) {
         let mut tls = BoardTls::make(&folder)?;
         let begun = join(settings, url, reach, &options, &folder, &mut tls)?;
         (options.name, options.peer_urls, options.start) = (begun.name, begun.peer_urls, begun.start);
@@ -71,16 +70,17 @@ fn by_keys(
         options.peer_urls = reach.urls(address_outward().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
     if !trust.as_ref().is_some_and(BoardTls::has_certificate) {
-        if settings.discovery.is_some() {
+        if url.is_some() {
             log::warn!(
                 "--discovery is ignored: {} has the data of a member that did not join by a URL",
                 settings.data_dir.display()
             );
         }
-        return by_files(settings, options, None);
+        drop(claim);
+        return by_files(settings, options);
     }
     let (tls, listen) = (Some(Tls::Board(folder)), reach.listen.clone());
-    Ok(Beginning { options, trust, tls, listen, founding })
+    Ok(Beginning { claim, options, trust, tls, listen, founding })
 }
 
 fn join(

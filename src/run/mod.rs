@@ -35,7 +35,7 @@ use crate::{
     http::{self, Handler, Listener},
     join::{Founding, Way},
     logging, mdns,
-    member::{self, Member, Reach, address_outward},
+    member::{Member, Reach, address_outward},
     peer::{PeerListener, Peers},
 };
 
@@ -58,9 +58,8 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
     options::raise_descriptors(settings.budget.connections_max);
     let doors = Doors::bind(settings)?;
     notify::starting(START_TIMEOUT);
-    let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     // Before peers are let in: who asks this board meanwhile is told that nobody listens, and need not wait.
-    let Beginning { options, trust, tls, listen, founding } = beginning::of(settings, &claim)?;
+    let Beginning { claim, options, trust, tls, listen, founding } = beginning::of(settings)?;
     let listeners = listen.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>()?;
     let tls_dir = claim.tls_dir();
     let opened = claim.open(options).map_err(|error| error.to_string())?.with_trust(trust);
@@ -162,7 +161,7 @@ async fn until_ready(member: &Member) {
 }
 
 fn is_to_be_found(settings: &Settings) -> bool {
-    settings.discovery.as_ref().is_some_and(|url| matches!(url.way, Way::Neighbours { .. }))
+    settings.discovery.as_ref().is_some_and(|url| matches!(url.way, Way::Neighbours { .. } | Way::Here))
 }
 
 /// Tells the local network that there is a member here, if it asks.
