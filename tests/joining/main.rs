@@ -10,6 +10,7 @@
 //!   refused   URLs that do not let a board in, or not yet
 //!   nearby    members found by multicast DNS
 //!   etcds     real etcd members, which begin by a token of the same service
+//!   scale     what a cluster costs by its size; by hand
 //!                 |
 //!                 v
 //!   judge     one cluster, all members in it, an odd number of voters, all data, equal hashes, all serve
@@ -28,6 +29,7 @@ mod losses;
 mod moves;
 mod nearby;
 mod refused;
+mod scale;
 #[path = "../support/mod.rs"]
 pub mod support;
 mod together;
