@@ -106,7 +106,7 @@ impl Autopilot {
     /// Did it come in since the other went? Who has died counts as reached for a moment longer.
     fn came_after(&self, id: NodeId, gone: &Seen) -> bool {
         let came = self.seen.get(&id).map(|seen| seen.first_seen).filter(|came| Some(*came) != self.begun);
-        matches!((came, gone.last_reached), (Some(came), Some(last)) if came + STEADY >= last)
+        came.is_some_and(|came| gone.last_reached.is_none_or(|last| came + STEADY >= last))
     }
 }
 

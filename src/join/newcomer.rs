@@ -173,10 +173,11 @@ impl Joining<'_> {
     fn found(&self, me: &Board, size: u32, tls: &mut BoardTls) -> Result<Begun, String> {
         let newcomer = &self.newcomer;
         if tls.has_certificate() {
-            return Err(format!(
+            return Err(
                 "this board has founded the cluster of this token before, and its data is lost: clear its whole data directory, tls/ in \
                  it too, and give it a URL that `solder invite` prints on another board; or make a new token, if there is none"
-            ));
+                    .into(),
+            );
         }
         let formation = Formation {
             token: newcomer.url.token.clone(),

@@ -10,6 +10,7 @@
 //!   refused   URLs that do not let a board in, or not yet
 //!   nearby    members found by multicast DNS
 //!   etcds     real etcd members, which begin by a token of the same service
+//!   scale     what a cluster costs by its size; by hand
 //!                 |
 //!                 v
 //!   judge     one cluster, all members in it, an odd number of voters, all data, equal hashes, all serve
@@ -29,6 +30,7 @@ mod moves;
 mod nearby;
 mod refused;
 mod runner;
+mod scale;
 #[path = "../support/mod.rs"]
 pub mod support;
 mod together;
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
         founder::SCENES,
         etcds::SCENES,
     ];
-    runner::run(&usual, crowd::BY_HAND)
+    runner::run(&usual, &[crowd::BY_HAND, scale::BY_HAND].concat())
 }
 
 /// The seeds of a test by chance, each said aloud before it is used.

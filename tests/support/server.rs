@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 /// What is tested: ours, or the one that `SOLDER_UNDER_TEST` names.
-pub(super) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     match std::env::var_os("SOLDER_UNDER_TEST") {
         Some(path) => path.into(),
         None => env!("CARGO_BIN_EXE_solder").into(),
@@ -266,6 +266,11 @@ impl Server {
     fn pid(&self) -> Pid {
         let child = self.child.as_ref().expect("it runs");
         Pid::from_child(child)
+    }
+
+    /// Of its process.
+    pub fn id(&self) -> i32 {
+        self.pid().as_raw_nonzero().get()
     }
 
     pub fn memory(&self) -> Memory {
