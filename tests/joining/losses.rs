@@ -162,7 +162,8 @@ fn the_founder_that_lost_its_disk_comes_back_by_the_same_url() {
     let Some(mut house) = House::build(3) else { return };
     house.start_service();
     let url = house.new_token(3);
-    house.serve(0, &["--discovery", &url]);
+    // It led: who leads next has seen neither its old self nor which of the two came first, and waits as for any other.
+    house.serve(0, &["--discovery", &url, REPLACE_AFTER]);
     house.wait_for_word(0, "this board founds the cluster, of 3");
     [1, 2].into_iter().for_each(|place| house.serve(place, &["--discovery", &url]));
     is_one_cluster(&house, &house.all(), 3, &Book::new());
