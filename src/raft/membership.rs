@@ -81,7 +81,10 @@ fn misfit(membership: &Membership, change: MembershipChange) -> Option<Refusal> 
             Refusal::MemberExists
         }
         MembershipChange::Promote(_) if membership.voters.contains(&id) => Refusal::NotLearner,
-        MembershipChange::Remove(_) if membership.contains(id) => Refusal::LastVoter,
+        MembershipChange::Demote(_) if membership.learners.contains(&id) => Refusal::MemberNotFound,
+        MembershipChange::Remove(_) | MembershipChange::Demote(_) if membership.contains(id) => {
+            Refusal::LastVoter
+        }
         _ => Refusal::MemberNotFound,
     };
     membership.with(change).is_none().then_some(refusal)

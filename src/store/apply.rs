@@ -145,7 +145,12 @@ impl<'a> Apply<'a> {
                 row.peer_urls.clone_from(peer_urls);
                 Ok(())
             }),
-            Command::UpdateCluster(change) => self.change_cluster(change),
+            Command::UpdateCluster(change) => self.update_cluster(change),
+            Command::Identify { member, key, board } => self.change_member(*member, |row| {
+                (row.key, row.board) = (key.clone(), board.clone());
+                Ok(())
+            }),
+            Command::Autopilot(change) => self.set_autopilot(change),
             #[cfg(feature = "testing")]
             Command::Probe => Ok(Outcome::None),
         }

@@ -21,7 +21,9 @@ pub fn check(command: &Command) -> Result<(), Error> {
         | Command::Alarm(_)
         | Command::Publish { .. }
         | Command::UpdateMember { .. }
-        | Command::UpdateCluster(_) => Ok(()),
+        | Command::UpdateCluster(_)
+        | Command::Identify { .. }
+        | Command::Autopilot(_) => Ok(()),
         #[cfg(feature = "testing")]
         Command::Probe => Ok(()),
     }

@@ -5,7 +5,9 @@ use super::{
     apply::{Apply, Stop},
     format,
 };
-use crate::types::{Bytes, ClusterChange, ClusterRow, Error, MemberRow, MembershipChange, NodeId, Outcome};
+use crate::types::{
+    AutopilotChange, Bytes, ClusterChange, ClusterRow, Error, MemberRow, MembershipChange, NodeId, Outcome,
+};
 
 /// Whose row is the cluster's own.
 const CLUSTER: NodeId = NodeId(0);
@@ -20,7 +22,7 @@ impl Apply<'_> {
                 self.set(Table::Members, row, Some(info.to_vec()));
             }
             MembershipChange::Remove(_) => self.set(Table::Members, row, None),
-            MembershipChange::Promote(_) => {}
+            MembershipChange::Promote(_) | MembershipChange::Demote(_) => {}
         }
         self.hasher.update(&format::encode_plain(&change));
         self.state.membership = next;
@@ -40,12 +42,27 @@ impl Apply<'_> {
         Ok(Outcome::ClusterChanged { revision: self.state.revision })
     }
 
-    pub(super) fn change_cluster(&mut self, change: &ClusterChange) -> Result<Outcome, Stop> {
+    pub(super) fn update_cluster(&mut self, change: &ClusterChange) -> Result<Outcome, Stop> {
+        self.change_cluster(|row| {
+            if let Some(timeouts) = change.timeouts_ms {
+                (row.heartbeat_ms, row.election_ms) = timeouts;
+            }
+            row.level = row.level.max(change.level.unwrap_or(0));
+        })
+    }
+
+    pub(super) fn set_autopilot(&mut self, change: &AutopilotChange) -> Result<Outcome, Stop> {
+        self.change_cluster(|row| {
+            row.voters_max = change.voters_max.unwrap_or(row.voters_max);
+            row.replace_after_s = change.replace_after_s.unwrap_or(row.replace_after_s);
+            row.learners_max = change.learners_max.unwrap_or(row.learners_max);
+            row.forming = change.forming.unwrap_or(row.forming);
+        })
+    }
+
+    fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterRow)) -> Result<Outcome, Stop> {
         let mut row = self.row(CLUSTER, ClusterRow::decode)?.unwrap_or_default();
-        if let Some(timeouts) = change.timeouts_ms {
-            (row.heartbeat_ms, row.election_ms) = timeouts;
-        }
-        row.level = row.level.max(change.level.unwrap_or(0));
+        change(&mut row);
         self.set(Table::Members, format::member_key(CLUSTER).to_vec(), Some(row.encode().to_vec()));
         Ok(Outcome::ClusterChanged { revision: self.state.revision })
     }

@@ -25,8 +25,11 @@ use super::{Bytes, KeyRange, LeaseId, NodeId, Revision, Term, limits};
 /// The format that `Command::encode` writes. All that `decode` reads: 1.
 const VERSION: u8 = 1;
 
+/// The newest level of kinds that this build brings.
+const LEVEL: u32 = 2;
+
 /// The number behind the version is less: so many kinds are known.
-const KINDS: u32 = 11 + cfg!(feature = "testing") as u32;
+const KINDS: u32 = 13 + cfg!(feature = "testing") as u32;
 
 /// One thing that the log can ask of the store. Every member that applies it at the same place does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +71,14 @@ pub enum Command {
         peer_urls: Vec<String>,
     },
     UpdateCluster(ClusterChange),
+    /// By which key a member is known, and its hardware. Of level 2.
+    Identify {
+        member: NodeId,
+        key: Bytes,
+        board: Bytes,
+    },
+    /// Of level 2.
+    Autopilot(AutopilotChange),
     /// Of the next level: does nothing. So that tests see how clusters of two builds go about it.
     #[cfg(feature = "testing")]
     Probe,
@@ -80,6 +91,15 @@ pub struct ClusterChange {
     pub timeouts_ms: Option<(u32, u32)>,
     /// Raises it; never lowers it.
     pub level: Option<u32>,
+}
+
+/// How the cluster looks after its members from now on; see `ClusterRow`. What is absent stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutopilotChange {
+    pub voters_max: Option<u32>,
+    pub replace_after_s: Option<u32>,
+    pub learners_max: Option<u32>,
+    pub forming: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,16 +229,17 @@ impl Command {
     /// (`ClusterRow::level`) is not proposed.
     #[cfg(not(feature = "testing"))]
     pub fn level_known() -> u32 {
-        1
+        LEVEL
     }
 
-    /// As it ships, or as a build that is one kind newer: tests say so in the environment of their servers.
+    /// As it ships, or as a build that is a level older or newer: tests say so in the environment of their servers.
     #[cfg(feature = "testing")]
     pub fn level_known() -> u32 {
-        static LEVEL: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-        *LEVEL.get_or_init(|| match std::env::var("SOLDER_TEST_LEVEL").as_deref() {
-            Ok("2") => 2,
-            _ => 1,
+        static KNOWN: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+        *KNOWN.get_or_init(|| match std::env::var("SOLDER_TEST_LEVEL").as_deref() {
+            Ok("1") => LEVEL - 1,
+            Ok("3") => LEVEL + 1,
+            _ => LEVEL,
         })
     }
 
@@ -226,7 +247,8 @@ impl Command {
     pub fn level(&self) -> u32 {
         match self {
             #[cfg(feature = "testing")]
-            Command::Probe => 2,
+            Command::Probe => LEVEL + 1,
+            Command::Identify { .. } | Command::Autopilot(_) => 2,
             _ => 1,
         }
     }

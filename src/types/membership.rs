@@ -24,6 +24,8 @@ pub enum MembershipChange {
     /// A learner becomes a voter.
     Promote(NodeId),
     Remove(NodeId),
+    /// A voter becomes a learner. Of level 2.
+    Demote(NodeId),
 }
 
 impl Membership {
@@ -51,7 +53,7 @@ impl Membership {
     }
 
     /// The membership after `change`, or `None` where the change does not fit: the member is there already, is not
-    /// there, was removed once, is no learner, or is the last voter.
+    /// there, was removed once, is no learner or no voter, or is the last voter.
     pub fn with(&self, change: MembershipChange) -> Option<Membership> {
         let mut next = self.clone();
         let fits = match change {
@@ -61,6 +63,7 @@ impl Membership {
             MembershipChange::Remove(id) => {
                 (next.learners.remove(&id) || next.voters.remove(&id)) && next.removed.insert(id)
             }
+            MembershipChange::Demote(id) => next.voters.remove(&id) && next.learners.insert(id),
         };
         (fits && !next.voters.is_empty()).then_some(next)
     }
@@ -74,7 +77,11 @@ impl MembershipChange {
     /// The member that the change is about.
     pub fn node(self) -> NodeId {
         match self {
-            Self::AddVoter(id) | Self::AddLearner(id) | Self::Promote(id) | Self::Remove(id) => id,
+            Self::AddVoter(id)
+            | Self::AddLearner(id)
+            | Self::Promote(id)
+            | Self::Remove(id)
+            | Self::Demote(id) => id,
         }
     }
 }
@@ -96,6 +103,16 @@ mod tests {
     fn the_last_voter_stays() {
         let one = Membership::of_voters([NodeId(1)]);
         assert_eq!(one.with(MembershipChange::Remove(NodeId(1))), None);
+    }
+
+    #[test]
+    fn who_is_demoted_listens_on() {
+        let two = Membership::of_voters([1, 2].map(NodeId));
+        let one = two.with(MembershipChange::Demote(NodeId(2))).expect("a voter");
+        assert_eq!(one.learners, [NodeId(2)].into());
+        assert_eq!(one.with(MembershipChange::Demote(NodeId(2))), None, "a learner");
+        assert_eq!(one.with(MembershipChange::Demote(NodeId(1))), None, "the last voter");
+        assert_eq!(one.with(MembershipChange::Promote(NodeId(2))), Some(two));
     }
 
     #[test]

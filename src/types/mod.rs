@@ -20,9 +20,9 @@ mod range;
 pub use bugs::{Bug, Bugs};
 pub use bytes::Bytes;
 pub use command::{
-    AlarmAction, AlarmKind, AlarmRequest, ClusterChange, Command, Compare, CompareResult, CompareValue,
-    DecodeError, DeleteRangeRequest, LeaseRemaining, PutRequest, RangeRequest, SortOrder, SortTarget, TxnOp,
-    TxnRequest,
+    AlarmAction, AlarmKind, AlarmRequest, AutopilotChange, ClusterChange, Command, Compare, CompareResult,
+    CompareValue, DecodeError, DeleteRangeRequest, LeaseRemaining, PutRequest, RangeRequest, SortOrder,
+    SortTarget, TxnOp, TxnRequest,
 };
 pub use entry::{Entry, EntryId, HardState, Payload};
 pub use error::Error;

@@ -13,8 +13,8 @@
 use std::fmt;
 
 use crate::types::{
-    Bytes, Command, DeleteRangeRequest, Entry, HardState, KeyRange, LeaseId, Membership, MembershipChange,
-    NodeId, Payload, PutRequest, TxnOp, TxnRequest,
+    AutopilotChange, Bytes, Command, DeleteRangeRequest, Entry, HardState, KeyRange, LeaseId, Membership,
+    MembershipChange, NodeId, Payload, PutRequest, TxnOp, TxnRequest,
 };
 
 use super::{inspect::Found, record::Record};
@@ -84,6 +84,7 @@ fn payload(f: &mut fmt::Formatter<'_>, entry: &Entry) -> fmt::Result {
                 MembershipChange::AddLearner(node) => ("add-learner", node),
                 MembershipChange::Promote(node) => ("promote", node),
                 MembershipChange::Remove(node) => ("remove", node),
+                MembershipChange::Demote(node) => ("demote", node),
             };
             write!(f, "id={id} {what} {node} {}", Text(info))
         }
@@ -117,8 +118,36 @@ fn command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
             }
             change.level.map_or(Ok(()), |level| write!(f, " level={level}"))
         }
+        Command::Identify { member, key, .. } => {
+            write!(f, "identify {member} key={}", Hex(&key[..key.len().min(4)]))
+        }
+        Command::Autopilot(change) => autopilot(f, change),
         #[cfg(feature = "testing")]
         Command::Probe => f.write_str("probe"),
+    }
+}
+
+fn autopilot(f: &mut fmt::Formatter<'_>, change: &AutopilotChange) -> fmt::Result {
+    f.write_str("autopilot")?;
+    let AutopilotChange { voters_max, replace_after_s, learners_max, forming } = change;
+    let fields = [
+        ("voters_max", voters_max),
+        ("replace_after_s", replace_after_s),
+        ("learners_max", learners_max),
+        ("forming", forming),
+    ];
+    for (name, value) in fields {
+        value.map_or(Ok(()), |value| write!(f, " {name}={value}"))?;
+    }
+    Ok(())
+}
+
+/// Bytes that are no text.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

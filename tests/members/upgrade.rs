@@ -81,7 +81,7 @@ fn restart(cluster: &mut Cluster, place: usize, level: &str) {
 fn logged(cluster: &Cluster, place: usize, what: &str) -> usize {
     let mut command = runner::command(env!("CARGO_BIN_EXE_solder"));
     command
-        .env("SOLDER_TEST_LEVEL", "2")
+        .env("SOLDER_TEST_LEVEL", "3")
         .args(["wal", "dump"])
         .arg(cluster.data_dir(place))
         .stdin(Stdio::null());
@@ -96,15 +96,15 @@ fn a_rolling_upgrade_under_load_and_back_before_it_is_done() {
     }
     let mut cluster = Cluster::of(3);
     under_load(&mut cluster, |cluster| {
-        restart(cluster, 0, "2");
-        restart(cluster, 1, "2");
+        restart(cluster, 0, "3");
+        restart(cluster, 1, "3");
         // Longer than what is to be said is held back.
         thread::sleep(Duration::from_secs(1));
         assert_eq!(logged(cluster, 2, "probe"), 0, "one member does not know it yet");
-        restart(cluster, 1, "1");
-        restart(cluster, 0, "1");
+        restart(cluster, 1, "2");
+        restart(cluster, 0, "2");
         for place in 0..3 {
-            restart(cluster, place, "2");
+            restart(cluster, place, "3");
         }
     });
     until("what is new is used", || (0..3).all(|place| logged(&cluster, place, "probe") > 0));
@@ -112,15 +112,15 @@ fn a_rolling_upgrade_under_load_and_back_before_it_is_done() {
 
     // An older build does not start any more.
     cluster.terminate(2);
-    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "1");
+    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "2");
     cluster.start(2);
     assert!(cluster.ends(2), "it goes on\n{}", cluster.log_tail(2));
     let words = cluster.log_tail(2);
-    let reason = "the members have agreed on entries of level 2, and this build knows none above level 1: install the \
+    let reason = "the members have agreed on entries of level 3, and this build knows none above level 2: install the \
                   build that the other members run";
     assert!(words.contains(reason), "{words}");
     cluster.client(0).put(b"x", b"2").expect("the others go on");
-    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "2");
+    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "3");
     cluster.start(2);
     until("it is back", || cluster.client(2).get(b"x").is_ok_and(|rows| rows.rows[0].value == b"2"));
 }
@@ -133,15 +133,15 @@ fn an_older_build_ends_where_its_log_goes_beyond_it() {
     }
     let mut cluster = Cluster::of(3);
     for place in 0..2 {
-        restart(&mut cluster, place, "2");
+        restart(&mut cluster, place, "3");
     }
     cluster.terminate(2);
-    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "2");
+    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "3");
     cluster.start(2);
     until("what is new is used", || (0..2).all(|place| logged(&cluster, place, "probe") > 0));
     // At once: its own store may not have been told yet what was agreed.
     cluster.kill(2);
-    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "1");
+    cluster.set_environment(2, "SOLDER_TEST_LEVEL", "2");
     cluster.start(2);
     assert!(cluster.ends(2), "it goes on\n{}", cluster.log_tail(2));
     let words = cluster.log_tail(2);

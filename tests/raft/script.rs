@@ -420,6 +420,7 @@ impl Script {
             "add-learner" => MembershipChange::AddLearner(member),
             "promote" => MembershipChange::Promote(member),
             "remove" => MembershipChange::Remove(member),
+            "demote" => MembershipChange::Demote(member),
             _ => return Err(format!("no such change: {what}").into()),
         };
         let proposal = self.proposal(id);

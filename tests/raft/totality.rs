@@ -102,10 +102,11 @@ fn proposal(u: &mut Unstructured) -> Result<ProposalId> {
 
 fn change(u: &mut Unstructured) -> Result<MembershipChange> {
     let id = NodeId(u.int_in_range(0..=6)?);
-    Ok(match u.int_in_range(0..=3)? {
+    Ok(match u.int_in_range(0..=4)? {
         0 => MembershipChange::AddVoter(id),
         1 => MembershipChange::AddLearner(id),
         2 => MembershipChange::Promote(id),
+        3 => MembershipChange::Demote(id),
         _ => MembershipChange::Remove(id),
     })
 }

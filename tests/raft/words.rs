@@ -80,6 +80,7 @@ fn change(change: MembershipChange) -> String {
         MembershipChange::AddLearner(id) => format!("add-learner {id}"),
         MembershipChange::Promote(id) => format!("promote {id}"),
         MembershipChange::Remove(id) => format!("remove {id}"),
+        MembershipChange::Demote(id) => format!("demote {id}"),
     }
 }
 

@@ -187,7 +187,7 @@ impl Chance {
     /// Of members and of others; nobody is 0, whose row is the cluster's.
     fn about_members(&mut self) -> Command {
         let member = NodeId(self.rng.u64(..5));
-        match self.rng.u8(..5) {
+        match self.rng.u8(..7) {
             0 | 1 => Command::Publish {
                 member,
                 name: self.texts(1).concat(),
@@ -199,6 +199,17 @@ impl Chance {
             3 => Command::UpdateCluster(ClusterChange {
                 timeouts_ms: self.rng.bool().then(|| (self.rng.u32(..500), self.rng.u32(..9000))),
                 level: self.rng.bool().then(|| self.rng.u32(..4)),
+            }),
+            4 => Command::Identify {
+                member,
+                key: self.texts(1).concat().into_bytes().into(),
+                board: self.texts(1).concat().into_bytes().into(),
+            },
+            5 => Command::Autopilot(AutopilotChange {
+                voters_max: self.rng.bool().then(|| self.rng.u32(..9)),
+                replace_after_s: self.rng.bool().then(|| self.rng.u32(..900)),
+                learners_max: self.rng.bool().then(|| self.rng.u32(..100)),
+                forming: self.rng.bool().then(|| self.rng.u32(..5)),
             }),
             _ => Command::UpdateCluster(ClusterChange::default()),
         }
@@ -212,10 +223,11 @@ impl Chance {
     /// A change that fits, if the first one that comes to mind does.
     pub(crate) fn member_change(&mut self, membership: &Membership) -> Option<MembershipChange> {
         let id = NodeId(self.rng.u64(1..9));
-        let change = match self.rng.u8(..4) {
+        let change = match self.rng.u8(..5) {
             0 => MembershipChange::AddVoter(id),
             1 => MembershipChange::AddLearner(id),
             2 => MembershipChange::Promote(id),
+            3 => MembershipChange::Demote(id),
             _ => MembershipChange::Remove(id),
         };
         membership.with(change).map(|_| change)

@@ -121,7 +121,7 @@ impl Model {
             MembershipChange::Remove(id) => {
                 self.members.remove(&id);
             }
-            MembershipChange::Promote(_) => {}
+            MembershipChange::Promote(_) | MembershipChange::Demote(_) => {}
         }
     }
 
@@ -214,9 +214,24 @@ impl Model {
                 self.members.insert(*member, row.encode());
                 Outcome::ClusterChanged { revision }
             }
+            Command::Identify { member, key, board } => {
+                let mut row = self.member_row(*member)?;
+                (row.key, row.board) = (key.clone(), board.clone());
+                self.members.insert(*member, row.encode());
+                Outcome::ClusterChanged { revision }
+            }
+            Command::Autopilot(change) => {
+                let mut row = self.cluster_row();
+                let AutopilotChange { voters_max, replace_after_s, learners_max, forming } = *change;
+                row.voters_max = voters_max.unwrap_or(row.voters_max);
+                row.replace_after_s = replace_after_s.unwrap_or(row.replace_after_s);
+                row.learners_max = learners_max.unwrap_or(row.learners_max);
+                row.forming = forming.unwrap_or(row.forming);
+                self.members.insert(NodeId(0), row.encode());
+                Outcome::ClusterChanged { revision }
+            }
             Command::UpdateCluster(ClusterChange { timeouts_ms, level }) => {
-                let row = self.members.get(&NodeId(0)).map(|row| ClusterRow::decode(row).expect("a row"));
-                let mut row = row.unwrap_or_default();
+                let mut row = self.cluster_row();
                 (row.heartbeat_ms, row.election_ms) =
                     timeouts_ms.unwrap_or((row.heartbeat_ms, row.election_ms));
                 row.level = row.level.max(level.unwrap_or_default());
@@ -225,6 +240,11 @@ impl Model {
             }
             Command::Probe => Outcome::None,
         })
+    }
+
+    fn cluster_row(&self) -> ClusterRow {
+        let row = self.members.get(&NodeId(0)).map(|row| ClusterRow::decode(row).expect("a row"));
+        row.unwrap_or_default()
     }
 
     fn member_row(&self, id: NodeId) -> Result<MemberRow, Error> {
@@ -242,6 +262,7 @@ impl Model {
             Command::Alarm(_) | Command::LeaseCheckpoint { .. } => false,
             // About members: etcd's applierV3Corrupt lets them through, too.
             Command::Publish { .. } | Command::UpdateMember { .. } | Command::UpdateCluster(_) => false,
+            Command::Identify { .. } | Command::Autopilot(_) => false,
             _ => true,
         };
         let puts = match command {

@@ -575,6 +575,8 @@ pub(super) fn what_is(command: &Command) -> &'static str {
         Command::Publish { .. } => "publishing of a member",
         Command::UpdateMember { .. } => "member update",
         Command::UpdateCluster(_) => "cluster update",
+        Command::Identify { .. } => "identifying of a member",
+        Command::Autopilot(_) => "autopilot",
         #[cfg(feature = "testing")]
         Command::Probe => "probe",
     }
