@@ -120,7 +120,13 @@ fn a_member_of_a_demo_that_is_gone_does_not_begin() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut member = command();
     member.args(["serve", "--data-dir", dir.path().to_str().expect("text")]).env("SOLDER_DEMO_PROCESS", "1");
-    let ended = member.output().expect("it runs");
+    let mut member = member.stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut status = None;
+    until("it ends", || {
+        status = member.try_wait().expect("it is our child");
+        status.is_some()
+    });
+    let ended = member.wait_with_output().expect("it has ended");
     let errors = String::from_utf8_lossy(&ended.stderr);
     assert!(
         !ended.status.success() && errors.contains("process 1, which started this one, has ended"),
