@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     mdns,
-    member::{self, Formation, Hardware, Reach, Start, address_outward, address_towards},
+    member::{Formation, Hardware, Reach, Start, address_outward, address_towards},
     peer::{BoardTls, JoinAnswer, JoinError, JoinRequest, Joiner, Pass, PeerUrl},
     types::{Bytes, Command},
 };
@@ -275,7 +275,11 @@ async fn addresses(url: &PeerUrl) -> Vec<IpAddr> {
     if let Ok(address) = url.host.parse() {
         return vec![address];
     }
-    member::resolve(url).await.unwrap_or_default().iter().map(std::net::SocketAddr::ip).collect()
+    let (host, port) = (url.host.clone(), url.port);
+    let found = smol::unblock(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    // A name that nobody knows now leads nowhere now: it is asked for again in the next round.
+    let found: Vec<SocketAddr> = found.await.unwrap_or_default();
+    found.iter().map(SocketAddr::ip).collect()
 }
 
 /// As services know this board: the same at each attempt.

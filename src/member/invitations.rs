@@ -3,7 +3,6 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use smol::lock::MutexGuardArc;
 
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
 use super::{
     Member, Role,
     core::autopilot,
+    drawn::draw,
     engine::within,
     place::{address_outward, as_host},
     tokens::{TOKENS_MAX, Token},
@@ -125,8 +125,8 @@ impl Member {
                 (lease, ttl_s)
             }
         };
-        let id = format!("{:016x}", random::<8>().map(u64::from_be_bytes)?);
-        let secret = format!("{:032x}", random::<16>().map(u128::from_be_bytes)?);
+        let id = format!("{:016x}", u128::from_be_bytes(draw()) >> 64);
+        let secret = format!("{:032x}", u128::from_be_bytes(draw()));
         let token = Token { secret: secret.clone(), role: wanted.role, uses: wanted.uses, used: 0 };
         self.keep_token(&id, &token, lease).await?;
         let url = format!("https://{}/join/{id}#{secret}.{}", self.hosts().join(","), self.pin()?);
@@ -303,12 +303,4 @@ impl Autopilot {
             forming: None,
         }
     }
-}
-
-/// From the system's own source: these are secrets.
-fn random<const BYTES: usize>() -> Result<[u8; BYTES], InviteError> {
-    let mut bytes = [0; BYTES];
-    let drawn = SystemRandom::new().fill(&mut bytes);
-    drawn.map_err(|_| InviteError::Refused("the system gives no random numbers".into()))?;
-    Ok(bytes)
 }

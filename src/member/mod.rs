@@ -98,7 +98,6 @@ pub use self::{
     invitations::{Autopilot, Invitation, InviteError, Invited, Invitee, Reach},
     leases::TimeToLive,
     members::is_peer_url,
-    mover::resolve,
     open::{Claim, OpenError, Opened, claim, open, tls_dir},
     options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
     place::{address_outward, address_towards},

@@ -7,7 +7,7 @@
 //! ```
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -33,13 +33,6 @@ const SEARCH_EVERY: Duration = Duration::from_secs(10);
 
 /// Where a host has no name in the network's DNS, it may have one of its own.
 const SUFFIXES: [&str; 2] = [".local", ""];
-
-/// Addresses of a host.
-pub async fn resolve(url: &PeerUrl) -> std::io::Result<Vec<SocketAddr>> {
-    use std::net::ToSocketAddrs as _;
-    let (host, port) = (url.host.clone(), url.port);
-    smol::unblock(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await
-}
 
 /// Runs as long as the member does.
 pub(super) async fn mover<T>(member: Member) -> T {
