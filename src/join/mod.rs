@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `url` | what a URL says |
 //! | `service` | a discovery service, as a client sees it |
+//! | `turn` | what follows from its answer: who founds, who asks whom |
 //! | `newcomer` | the way from no data to an id |
 //! | `formation` | what the founder must not forget |
 //!
@@ -24,10 +25,12 @@
 mod formation;
 mod newcomer;
 mod service;
+mod turn;
 mod url;
 
 pub use self::{
     formation::Founding,
     newcomer::{Begun, Newcomer, begin},
+    turn::{Board, Registered, Turn, turn},
     url::{JoinUrl, Way},
 };

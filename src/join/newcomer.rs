@@ -11,7 +11,8 @@ use async_io::Timer;
 
 use super::{
     Founding, JoinUrl, Way,
-    service::{Board, Registered, Service, ServiceError},
+    service::{Service, ServiceError},
+    turn::{Board, Turn, turn},
 };
 use crate::{
     mdns,
@@ -27,6 +28,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 const TELL_EVERY: Duration = Duration::from_secs(30);
+
+const HAS_FOUNDED: &str = "this board has founded the cluster of this token before, and its data is lost: clear its whole data directory, tls/ in it too, and \
+     give it a URL that `solder invite` prints on another board; or make a new token, if there is none";
 
 /// Members that tell of other members, who tell of others: enough for a cluster, and bounded.
 const ASKED_MAX: usize = 64;
@@ -119,8 +123,7 @@ impl Joining<'_> {
             Ok(registered) => registered,
             Err(error) => return self.no_service(error),
         };
-        let is_in = |registered: &Registered| registered.boards.iter().any(|board| board.id == id);
-        if !is_in(&registered) && registered.boards.len() < registered.size as usize {
+        if turn(&registered, &id, tls.has_certificate()) == Turn::Register {
             let Some(urls) = self.urls_for_service(service).await else {
                 return Ok(Round::Wait("this board has no address in a network yet".into()));
             };
@@ -137,13 +140,14 @@ impl Joining<'_> {
                 registered.size
             );
         }
-        match registered.boards.first() {
-            Some(founder) if founder.id == id => self.found(founder, registered.size, tls).map(Round::Done),
-            _ => {
-                let others = registered.boards.into_iter().filter(|board| board.id != id);
-                let urls = others.flat_map(|board| board.urls).filter(|url| url.is_tls).collect();
-                self.by_members(urls, None, tls).await
+        match turn(&registered, &id, tls.has_certificate()) {
+            Turn::Found(me) => self.found(me, registered.size, tls).map(Round::Done),
+            Turn::HasFounded => Err(HAS_FOUNDED.into()),
+            Turn::Ask(boards) => {
+                let urls = boards.into_iter().flat_map(|board| board.urls.iter().cloned());
+                self.by_members(urls.filter(|url| url.is_tls).collect(), None, tls).await
             }
+            Turn::Register => Ok(Round::Wait("the discovery service has lost what was registered".into())),
         }
     }
 
@@ -172,13 +176,6 @@ impl Joining<'_> {
     /// This board is the first: the cluster is its to make.
     fn found(&self, me: &Board, size: u32, tls: &mut BoardTls) -> Result<Begun, String> {
         let newcomer = &self.newcomer;
-        if tls.has_certificate() {
-            return Err(
-                "this board has founded the cluster of this token before, and its data is lost: clear its whole data directory, tls/ in \
-                 it too, and give it a URL that `solder invite` prints on another board; or make a new token, if there is none"
-                    .into(),
-            );
-        }
         let formation = Formation {
             token: newcomer.url.token.clone(),
             size,

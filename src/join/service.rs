@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::turn::{Board, Registered};
 use crate::{
     client::{Endpoint, PlainAnswer, PlainRequest, ask_plain},
     peer::PeerUrl,
@@ -29,20 +30,6 @@ const NODE_EXISTS: u32 = 105;
 pub(super) struct Service<'a> {
     pub(super) hosts: &'a [Endpoint],
     pub(super) token: &'a str,
-}
-
-/// What the service knows of the cluster that is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Registered {
-    pub(super) size: u32,
-    /// In the order in which they came; the first founds the cluster.
-    pub(super) boards: Vec<Board>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Board {
-    pub(super) id: String,
-    pub(super) urls: Vec<PeerUrl>,
 }
 
 /// Why a service was of no help.

@@ -21,6 +21,7 @@
 mod document;
 mod place;
 mod poll;
+mod register;
 mod registry;
 mod tokens;
 mod trouble;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use self::{
     document::Action,
     poll::Wanted,
-    registry::{Registry, register},
+    register::register,
     trouble::{Fault, Kind, Trouble},
 };
 use super::{
@@ -43,8 +44,12 @@ use crate::{
     types::{Error, limits},
 };
 
+pub use self::{
+    place::Token,
+    registry::{Gathering, Node, Registry},
+};
 pub(super) use self::{
-    place::{Place, Token, find},
+    place::{Place, find},
     tokens::Makers,
 };
 
