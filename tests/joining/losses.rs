@@ -26,7 +26,7 @@ pub(crate) const SCENES: &[Scene] = scenes![
     a_board_that_was_removed
 ];
 
-const REPLACE_AFTER: &str = "--replace-after=5s";
+pub(crate) const REPLACE_AFTER: &str = "--replace-after=5s";
 
 /// An election, and a client that goes elsewhere; far less than what a person would take for a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(6);
@@ -40,11 +40,11 @@ fn with_spares(boards: usize, book: &mut Book) -> Option<House> {
     Some(house)
 }
 
-fn is_voter(member: &Value) -> bool {
+pub(crate) fn is_voter(member: &Value) -> bool {
     member["isLearner"] != Value::Bool(true)
 }
 
-fn id_of(house: &House, place: usize) -> u64 {
+pub(crate) fn id_of(house: &House, place: usize) -> u64 {
     house
         .status(place)
         .unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words()))
@@ -75,7 +75,7 @@ fn is_replaced(house: &mut House, lost: usize) {
     };
     wait(house, "three vote again, without the dead", is_replaced);
     let took = began.elapsed();
-    assert!(took >= Duration::from_secs(4), "replaced after {took:?} already: that may have been a restart");
+    assert!(took >= Duration::from_secs(5), "replaced after {took:?} already: that may have been a restart");
     house.boards[lost].launch();
     house.wait_until_serving(lost);
     house.wait_for_word(lost, "this board is a learner now");
