@@ -64,6 +64,8 @@ pub enum Error {
         least: u32,
         most: u32,
     },
+    /// No boards are waited for that found the cluster together.
+    Founded,
     /// The cluster is being founded by so many boards together, of which so many are missing.
     Founding {
         missing: u32,
@@ -134,6 +136,7 @@ impl fmt::Display for Error {
             Self::OutOfRange { name, given, least, most } => {
                 write!(f, "{name} is {given}, and can be {least} to {most}")
             }
+            Self::Founded => f.write_str("no boards are waited for: the cluster is founded, or is about to be"),
             Self::Founding { missing, size } => {
                 write!(f, "etcdserver: not ready: waiting for {missing} more of {size} boards")
             }

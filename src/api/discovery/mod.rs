@@ -19,6 +19,7 @@
 //! Here you will not find: who is in a cluster and who came too late. Boards see that by their place.
 
 mod document;
+mod makers;
 mod place;
 mod poll;
 mod registry;
@@ -44,8 +45,8 @@ use crate::{
 };
 
 pub(super) use self::{
+    makers::Makers,
     place::{Place, Token, find},
-    tokens::Makers,
 };
 
 /// Who waits is answered with nothing after this time, as by the public service, and asks again.
