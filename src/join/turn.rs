@@ -20,7 +20,21 @@ pub struct Registered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     pub id: String,
+    pub name: String,
     pub urls: Vec<PeerUrl>,
+}
+
+impl Board {
+    /// As it has registered: `NAME=URL,NAME=URL`. What cannot be called is left out.
+    pub fn of_value(id: String, value: &str) -> Board {
+        let pairs = || value.split(',').filter_map(|pair| pair.split_once('='));
+        let name = pairs().map(|(name, _)| name).next().unwrap_or_default().to_owned();
+        Board { id, name, urls: pairs().filter_map(|(_, url)| PeerUrl::parse(url).ok()).collect() }
+    }
+
+    pub(super) fn is_at_one_of(&self, urls: &[String]) -> bool {
+        self.urls.iter().any(|url| urls.contains(&url.to_string()))
+    }
 }
 
 /// What is to be done now.
@@ -53,7 +67,7 @@ mod tests {
     use super::*;
 
     fn registered(size: u32, ids: &[&str]) -> Registered {
-        let board = |id: &&str| Board { id: (*id).into(), urls: Vec::new() };
+        let board = |id: &&str| Board::of_value((*id).into(), "b=https://10.0.0.1:2380");
         Registered { size, boards: ids.iter().map(board).collect() }
     }
 

@@ -33,6 +33,7 @@ use super::{
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
+    forming,
     leases::Leases,
     log_thread::{Log, LogOf},
     mover,
@@ -467,6 +468,7 @@ impl Opened {
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
         let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        let tellers = future::or(tellers, forming::keeper(member.clone()));
         (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }
 }

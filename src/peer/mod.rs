@@ -84,7 +84,10 @@ pub use self::{
         VERSIONS,
     },
     identity::BoardTls,
-    join::{JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception},
+    join::{
+        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reached,
+        Reception,
+    },
     limits::{Limits, Options},
     listener::PeerListener,
     peers::Peers,

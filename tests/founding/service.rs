@@ -58,8 +58,8 @@ impl Service {
     pub(crate) fn registered(&self) -> Option<Registered> {
         let registry = self.registry()?;
         let size = registry.node("_config/size")?.value.parse().expect("a number");
-        let board = |id: &str| Board { id: id.to_owned(), urls: Vec::new() };
-        Some(Registered { size, boards: registry.members().map(|node| board(node.name)).collect() })
+        let boards = registry.members().map(|node| Board::of_value(node.name.to_owned(), node.value));
+        Some(Registered { size, boards: boards.collect() })
     }
 
     /// Looks at the registry for a registration. `Some`: it is answered at once, for the id is there, or there is no room.

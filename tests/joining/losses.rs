@@ -23,7 +23,9 @@ pub(crate) const SCENES: &[Scene] = scenes![
     a_board_that_lost_its_disk_comes_back_by_itself,
     a_board_that_was_off_while_others_changed,
     the_founder_that_lost_its_disk_comes_back_by_the_same_url,
-    a_board_that_was_removed
+    a_board_that_was_removed,
+    a_board_that_nobody_can_call,
+    a_board_that_was_removed_before_anybody_called_it
 ];
 
 pub(crate) const REPLACE_AFTER: &str = "--replace-after=5s";
@@ -195,5 +197,38 @@ fn a_board_that_was_removed() {
     house.lose_disk(1);
     house.join(1, &url);
     assert_ne!(id_of(&house, 1), id);
+    is_one_cluster(&house, &house.all(), 1, &book);
+}
+
+/// It has moved since it was let in, or its router lets nobody in: so it calls.
+fn a_board_that_nobody_can_call() {
+    let Some(mut house) = House::build(2) else { return };
+    let url = first_board(&mut house, &[], &mut Book::new());
+    house.serve(1, &["--discovery", &url, NOWHERE]);
+    house.wait_until_serving(1);
+    let put = house.client(1, PATIENCE, |client| client.put(b"a", b"1"));
+    assert!(put.is_ok(), "{put:?}");
+}
+
+const NOWHERE: &str = "--initial-advertise-peer-urls=https://10.77.0.200:2380";
+
+/// Nobody calls it any more, and it knows nobody.
+fn a_board_that_was_removed_before_anybody_called_it() {
+    let Some(mut house) = House::build(2) else { return };
+    let mut book = Book::new();
+    let url = first_board(&mut house, &[], &mut book);
+    house.serve(1, &["--discovery", &url, NOWHERE]);
+    house.wait_for_word(1, "let in by");
+    house.boards[1].kill();
+    let others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
+    let own = id_of(&house, 0);
+    let id = others.filter(|id| *id != own).next().expect("it was let in");
+    let said = house.command(0, &["member", "remove", &format!("{id:x}")]);
+    assert_eq!(said.status, 0, "{said:?}");
+    house.boards[1].launch();
+    let line = how_it_ended(&mut house, 1);
+    assert!(line.contains("was removed") && line.contains("solder invite"), "{line}");
+    house.lose_disk(1);
+    house.join(1, &url);
     is_one_cluster(&house, &house.all(), 1, &book);
 }

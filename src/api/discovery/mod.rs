@@ -19,6 +19,7 @@
 //! Here you will not find: who is in a cluster and who came too late. Boards see that by their place.
 
 mod document;
+mod makers;
 mod place;
 mod poll;
 mod register;
@@ -44,13 +45,13 @@ use crate::{
     types::{Error, limits},
 };
 
+pub(super) use self::{
+    makers::Makers,
+    place::{Place, find},
+};
 pub use self::{
     place::Token,
     registry::{Gathering, Node, Registry},
-};
-pub(super) use self::{
-    place::{Place, find},
-    tokens::Makers,
 };
 
 /// Who waits is answered with nothing after this time, as by the public service, and asks again.
