@@ -30,10 +30,13 @@ pub(super) struct Candidacy {
 
 impl Node {
     pub(super) fn tick_unled(&mut self) {
-        if self.elapsed_ticks >= self.patience_ticks {
+        let may_stand = self.may_stand();
+        // Learners hear from a leader less often.
+        let patience_ticks = self.patience_ticks.saturating_mul(if may_stand { 1 } else { 2 });
+        if self.elapsed_ticks >= patience_ticks {
             self.restart_clock();
             self.leader = None;
-            if self.may_stand() {
+            if may_stand {
                 self.stand(true, false);
             }
         }
