@@ -145,13 +145,22 @@ impl Node {
         let voters = &self.members.latest().voters;
         let mut heartbeats = Vec::new();
         for (id, peer) in leader.peers.iter_mut().filter(|(id, _)| !voters.contains(id)) {
-            peer.silent_ticks += 1;
-            if peer.silent_ticks >= if peer.is_up_to_date(&self.log) { seldom } else { often } {
-                peer.silent_ticks = 0;
+            peer.unasked_ticks = peer.unasked_ticks.saturating_add(1);
+            if peer.unasked_ticks >= if peer.is_up_to_date(&self.log) { seldom } else { often } {
+                peer.unasked_ticks = 0;
                 heartbeats.push((*id, peer.heartbeat(&self.log, round)));
             }
         }
         heartbeats.into_iter().for_each(|(to, message)| self.say(to, message));
+    }
+
+    /// Leader: a learner that has just come is told at the next tick who leads, and not only when it is its turn.
+    pub(super) fn ask_soon(&mut self, id: NodeId) {
+        if let State::Leader(leader) = &mut self.state
+            && let Some(peer) = leader.peers.get_mut(&id)
+        {
+            peer.unasked_ticks = u32::MAX;
+        }
     }
 
     /// Sends each peer what it may get, tells it what was committed if that did not travel along, and reports those whom

@@ -46,8 +46,8 @@ pub(super) struct Progress {
     pub(super) round: u64,
     /// It is being caught up: entries after this one stay in memory until it has acknowledged what leads up to them.
     pub(super) pinned: Option<Index>,
-    /// A learner: since it was sent a heartbeat in its turn.
-    pub(super) silent_ticks: u32,
+    /// A learner: for how many ticks it was sent no heartbeat in its turn.
+    pub(super) unasked_ticks: u32,
     /// Sent in this stage and not acknowledged: the last index of each Append and its bytes.
     in_flight: VecDeque<(Index, u64)>,
     in_flight_bytes: u64,
@@ -74,7 +74,7 @@ impl Progress {
             room_ticks: 0,
             round: 0,
             pinned: None,
-            silent_ticks: 0,
+            unasked_ticks: 0,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             is_waiting: false,
