@@ -77,6 +77,7 @@ impl World {
             voters_max: knobs.voters_max,
             replace_after: Duration::from_micros(knobs.replace_after),
             steady: Duration::from_secs(2),
+            blind: Duration::from_secs(4),
             bugs,
         };
         let Some(board) = self.boards.get_mut(&id) else { return Ok(()) };
@@ -85,7 +86,8 @@ impl World {
         let (node, pilot) = (running.replica.node(), &mut running.pilot);
         let term = (node.role() == Role::Leader).then(|| node.term());
         if pilot.term != term {
-            (pilot.term, pilot.looked_at, pilot.autopilot) = (term, None, Autopilot::default());
+            (pilot.term, pilot.looked_at) = (term, None);
+            pilot.autopilot.begin_reign();
         }
         if term.is_none() || pilot.looked_at.is_some_and(|at| now - at < LOOK_EVERY) {
             return Ok(());
