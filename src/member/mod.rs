@@ -66,6 +66,7 @@ mod quota;
 mod range;
 mod reception;
 mod refound;
+mod renewal;
 mod reply;
 mod requests;
 mod restore;
@@ -103,6 +104,7 @@ pub use self::{
     place::{address_outward, address_towards},
     pulse::Pulse,
     range::RangeReader,
+    renewal::RenewalError,
     restore::{Restoring, restore},
     settings::{ClusterSettings, ClusterSettingsChange, MemberRole},
     snapshots::SnapshotReader,

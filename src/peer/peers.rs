@@ -85,10 +85,7 @@ impl Peers {
     }
 
     /// Of the voters in turn: what `BoardTls::renew` wants for this public key. Errors: what each says.
-    pub fn ask_certificate(
-        &self,
-        public_key: Bytes,
-    ) -> impl Future<Output = Result<Bytes, String>> + use<> {
+    pub fn ask_certificate(&self, public_key: Bytes) -> impl Future<Output = Result<Bytes, String>> + use<> {
         certifying::ask(self.shared.clone(), public_key)
     }
 
