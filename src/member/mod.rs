@@ -92,6 +92,7 @@ pub use self::{
     bootstrap::{check_founding, has_data, join},
     core::BEAT_EVERY,
     defragment::defragment,
+    directory::cluster,
     drawn::draw,
     engine::Failure,
     figures::{DiskTimes, Figures},

@@ -69,7 +69,8 @@ impl Member {
         if self.engine.look(|core| core.roll.cluster.forming != 0) {
             return refused("this cluster is being founded: renew keys once all its boards are in");
         }
-        match self.engine.look(|core| core.is_known_to_all(&identify(self, Bytes::new()))) {
+        let command = identify(self, Bytes::new());
+        match self.engine.look(|core| core.is_known_to_all(&command)) {
             true => Ok(()),
             false => Err(Error::NotCapable.into()),
         }

@@ -86,7 +86,7 @@ pub use self::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
         VERSIONS,
     },
-    identity::{BoardTls, NextKey},
+    identity::{AuthorityCopy, BoardTls, NextKey},
     join::{JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception},
     limits::{Limits, Options},
     listener::PeerListener,

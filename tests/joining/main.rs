@@ -8,6 +8,8 @@
 //!   losses    voters that die, come back, come back without their data; boards that were off for long
 //!   moves     addresses change: of one board, of the leader, of all
 //!   refused   URLs that do not let a board in, or not yet
+//!   renewal   boards renew their keys
+//!   restored  a lost cluster, from a snapshot and its authority
 //!   nearby    members found by multicast DNS
 //!   etcds     real etcd members, which begin by a token of the same service
 //!   scale     what a cluster costs by its size; by hand
@@ -29,6 +31,8 @@ mod losses;
 mod moves;
 mod nearby;
 mod refused;
+mod renewal;
+mod restored;
 mod runner;
 mod scale;
 #[path = "../support/mod.rs"]
@@ -46,6 +50,8 @@ fn main() -> ExitCode {
         together::SCENES,
         moves::SCENES,
         losses::SCENES,
+        renewal::SCENES,
+        restored::SCENES,
         crowd::SCENES,
         refused::SCENES,
         invited::SCENES,

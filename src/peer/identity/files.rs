@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 use super::certificates;
 
 /// Keys and certificates are a few hundred bytes; what is larger is another file.
-const FILE_BYTES_MAX: u64 = 64 << 10;
+pub(super) const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// As RFC 7468 has it.
 const LINE_BYTES: usize = 64;
@@ -103,17 +103,7 @@ impl Folder {
 
     fn keep(&self, name: &str, pem: &str) -> Result<(), String> {
         let (path, new) = (self.path(name), self.path(&format!("{name}.new")));
-        let write = || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            // One that was left there may have had other rights.
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            file.write_all(pem.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync(&self.0)
-        };
-        write().map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        write(&path, &new, pem).map_err(|error| format!("{} cannot be written: {error}", path.display()))
     }
 
     /// Takes the place of what had that name.
@@ -134,11 +124,22 @@ impl Folder {
     }
 }
 
+/// For this user alone; by way of `new`, which lies beside it.
+pub(super) fn write(path: &Path, new: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
+    // One that was left there may have had other rights.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    sync(path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")))
+}
+
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let lines = text.as_bytes().chunks(LINE_BYTES).map(String::from_utf8_lossy);
     let lines: String = lines.flat_map(|line| [line, "\n".into()]).collect();

@@ -23,6 +23,7 @@
 //! Here you will not find: clocks; who may have which file.
 
 mod certificates;
+mod copy;
 mod files;
 mod handover;
 mod renewal;
@@ -42,7 +43,7 @@ pub(super) use self::{
     handover::Shown,
 };
 
-pub use self::renewal::NextKey;
+pub use self::{copy::AuthorityCopy, renewal::NextKey};
 
 /// SHA-256 of a public key (SubjectPublicKeyInfo, DER).
 pub(super) type KeyHash = [u8; 32];
