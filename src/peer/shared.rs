@@ -203,7 +203,7 @@ impl Shared {
     }
 
     /// Whose key this is, by the list of members.
-    pub(super) fn member_with(&self, shown: Option<KeyHash>) -> Option<NodeId> {
+    pub(super) fn member_with(&self, shown: Option<&Shown>) -> Option<NodeId> {
         let peers = self.peers.borrow();
         peers.values().find(|peer| peer.has_key() && peer.is_key(shown)).map(|peer| peer.id)
     }
