@@ -163,6 +163,12 @@ fn names_that_are_taken() {
     names.sort();
     // The last digits of their cards' addresses.
     assert_eq!(names, ["door", "raspberrypi", "raspberrypi-0003", "raspberrypi-0004"]);
+    // Nobody gave the name that the host has, and so there is nothing to ignore.
+    house.boards[3].kill();
+    house.boards[3].launch();
+    house.wait_until_serving(3);
+    let log = house.boards[3].log_text();
+    assert!(!log.contains("--name"), "{log}");
 }
 
 /// Trying can help: the board waits, and says so.
