@@ -8,7 +8,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn settings(voters_max: usize) -> Settings {
-    Settings { voters_max, replace_after: 10 * MINUTE, steady: STEADY, blind: 2 * SECOND, bugs: Bugs::default() }
+    Settings {
+        voters_max,
+        replace_after: 10 * MINUTE,
+        steady: STEADY,
+        blind: 2 * SECOND,
+        bugs: Bugs::default(),
+    }
 }
 
 /// A cluster as words: `1 2 -3 | 4 5~ 6r -7`: voters, then learners; `-`: not reached, `~`: catching up, `r`: a replica.

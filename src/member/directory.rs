@@ -157,6 +157,13 @@ pub(super) fn tls(data_dir: &Path) -> PathBuf {
     data_dir.join(TLS)
 }
 
+/// Of whoever lives there, also while it runs.
+pub fn cluster(data_dir: &Path) -> Result<ClusterId, OpenError> {
+    let path = data_dir.join(MEMBER);
+    let text = fs::read_to_string(&path).map_err(|error| io_error(&path, "cannot be read", &error))?;
+    read(&path, &text).map(|identity| identity.cluster)
+}
+
 /// Whether somebody lives there.
 pub(super) fn is_made(data_dir: &Path) -> bool {
     data_dir.join(MEMBER).exists()

@@ -112,8 +112,10 @@ pub(super) struct Engine {
     pub(super) checks: Checks,
     /// What boards that join trust; made when the first one is invited.
     pub(super) trust: RefCell<Option<BoardTls>>,
-    /// Held by who makes it.
+    /// Held by who makes it, or renews it.
     pub(super) opening: Arc<smol::lock::Mutex<()>>,
+    /// The same with a new key: from the thread that has written it, if nobody waited for that.
+    pub(super) renewed: Arc<std::sync::Mutex<Option<BoardTls>>>,
     beats: Beats,
     /// Held as long as anything of the member lives.
     dir: DataDir,
@@ -169,6 +171,7 @@ impl Engine {
             checks: Checks::default(),
             trust: RefCell::new(trust),
             opening: Arc::default(),
+            renewed: Arc::default(),
             beats,
             dir,
         })

@@ -34,6 +34,7 @@ use super::{
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
+    forming,
     leases::Leases,
     log_thread::{Log, LogOf},
     mover,
@@ -374,13 +375,23 @@ fn formed(options: &Options, formation: &Formation) -> (Membership, Vec<(NodeId,
         board: formation.board.clone(),
         ..MemberRow::default()
     };
+    // What the others are to prove that they know is kept once this member leads; it counts them from then on.
+    let cluster = ClusterRow { forming: ClusterRow::FORMING_BEGINS, ..looked_after(options) };
+    (Membership::of_voters([id]), vec![(NodeId(0), cluster.encode()), (id, me.encode())])
+}
+
+/// Alone, and to be joined by URLs that are there already. Its key it tells by itself.
+pub(super) fn of_authority(options: &Options, id: NodeId) -> (Membership, Vec<(NodeId, Bytes)>) {
+    let me = MemberRow { peer_urls: options.peer_urls.clone(), ..MemberRow::default() };
+    let rows = vec![(NodeId(0), looked_after(options).encode()), (id, me.encode())];
+    (Membership::of_voters([id]), rows)
+}
+
+/// By itself: it chooses who votes.
+fn looked_after(options: &Options) -> ClusterRow {
     let Autopilot { voters_max, replace_after_s, learners_max } = options.joining;
     let level = Command::level_known();
-    // What the others are to prove that they know is kept once this member leads; it counts them from then on.
-    let forming = ClusterRow::FORMING_BEGINS;
-    let cluster =
-        ClusterRow { level, voters_max, replace_after_s, learners_max, forming, ..ClusterRow::default() };
-    (Membership::of_voters([id]), vec![(NodeId(0), cluster.encode()), (id, me.encode())])
+    ClusterRow { level, voters_max, replace_after_s, learners_max, ..ClusterRow::default() }
 }
 
 fn founder_of(members: &Members, token: &str, name: String) -> Identity {
@@ -469,6 +480,7 @@ impl Opened {
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
         let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        let tellers = future::or(tellers, forming::keeper(member.clone()));
         (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }
 }

@@ -25,10 +25,12 @@ pub(crate) const SCENES: &[Scene] = scenes![
     two_boards_of_one_serial_number,
     a_board_that_was_off_while_others_changed,
     the_founder_that_lost_its_disk_comes_back_by_the_same_url,
-    a_board_that_was_removed
+    a_board_that_was_removed,
+    a_board_that_nobody_can_call,
+    a_board_that_was_removed_before_anybody_called_it
 ];
 
-const REPLACE_AFTER: &str = "--replace-after=5s";
+pub(crate) const REPLACE_AFTER: &str = "--replace-after=5s";
 
 /// An election, and a client that goes elsewhere; far less than what a person would take for a failure.
 const PAUSE_MAX: Duration = Duration::from_secs(6);
@@ -42,11 +44,11 @@ fn with_spares(boards: usize, book: &mut Book) -> Option<House> {
     Some(house)
 }
 
-fn is_voter(member: &Value) -> bool {
+pub(crate) fn is_voter(member: &Value) -> bool {
     member["isLearner"] != Value::Bool(true)
 }
 
-fn id_of(house: &House, place: usize) -> u64 {
+pub(crate) fn id_of(house: &House, place: usize) -> u64 {
     house
         .status(place)
         .unwrap_or_else(|| panic!("{} does not answer\n{}", name(place), house.last_words()))
@@ -77,7 +79,7 @@ fn is_replaced(house: &mut House, lost: usize) {
     };
     wait(house, "three vote again, without the dead", is_replaced);
     let took = began.elapsed();
-    assert!(took >= Duration::from_secs(4), "replaced after {took:?} already: that may have been a restart");
+    assert!(took >= Duration::from_secs(5), "replaced after {took:?} already: that may have been a restart");
     house.boards[lost].launch();
     house.wait_until_serving(lost);
     house.wait_for_word(lost, "this board is a learner now");
@@ -258,5 +260,38 @@ fn a_board_that_was_removed() {
     house.lose_disk(1);
     house.join(1, &url);
     assert_ne!(id_of(&house, 1), id);
+    is_one_cluster(&house, &house.all(), 1, &book);
+}
+
+/// It has moved since it was let in, or its router lets nobody in: so it calls.
+fn a_board_that_nobody_can_call() {
+    let Some(mut house) = House::build(2) else { return };
+    let url = first_board(&mut house, &[], &mut Book::new());
+    house.serve(1, &["--discovery", &url, NOWHERE]);
+    house.wait_until_serving(1);
+    let put = house.client(1, PATIENCE, |client| client.put(b"a", b"1"));
+    assert!(put.is_ok(), "{put:?}");
+}
+
+const NOWHERE: &str = "--initial-advertise-peer-urls=https://10.77.0.200:2380";
+
+/// Nobody calls it any more, and it knows nobody.
+fn a_board_that_was_removed_before_anybody_called_it() {
+    let Some(mut house) = House::build(2) else { return };
+    let mut book = Book::new();
+    let url = first_board(&mut house, &[], &mut book);
+    house.serve(1, &["--discovery", &url, NOWHERE]);
+    house.wait_for_word(1, "let in by");
+    house.boards[1].kill();
+    let others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
+    let own = id_of(&house, 0);
+    let id = others.filter(|id| *id != own).next().expect("it was let in");
+    let said = house.command(0, &["member", "remove", &format!("{id:x}")]);
+    assert_eq!(said.status, 0, "{said:?}");
+    house.boards[1].launch();
+    let line = how_it_ended(&mut house, 1);
+    assert!(line.contains("was removed") && line.contains("solder invite"), "{line}");
+    house.lose_disk(1);
+    house.join(1, &url);
     is_one_cluster(&house, &house.all(), 1, &book);
 }

@@ -100,7 +100,7 @@ impl World {
             Some((step, why)) => {
                 let blind = if matches!(step, Step::Promote(_)) { BLIND_MAX + seldom } else { BLIND_MAX };
                 self.take_step(id, &members, step, why, blind)
-            },
+            }
             None => Ok(()),
         }
     }
