@@ -150,8 +150,9 @@ impl Refusal {
     /// One stranger has made as many as one may, for so long.
     pub(super) fn too_many_tokens_of_stranger(left: Duration) -> Refusal {
         let (most, minutes) = (limits::DISCOVERY_STRANGER_TOKENS_MAX, left.as_secs().div_ceil(60));
-        let message =
-            format!("{most} discovery tokens were made from this address: another can be made in {minutes} minutes");
+        let message = format!(
+            "{most} discovery tokens were made from this address: another can be made in {minutes} minutes"
+        );
         Refusal { code: Code::ResourceExhausted, message: message.into() }
     }
 

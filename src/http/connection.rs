@@ -367,7 +367,11 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         let link = Link::new(Async::new(socket).expect("a socket"));
         let shared = Rc::new(Shared::new(Options::default()));
-        let connection = Connection::new(shared, link, Ends { to_loopback: true, from: std::net::Ipv4Addr::LOCALHOST.into() });
+        let connection = Connection::new(
+            shared,
+            link,
+            Ends { to_loopback: true, from: std::net::Ipv4Addr::LOCALHOST.into() },
+        );
         assert_eq!(connection.input.capacity(), 0);
         let (link_bytes, future) = (size_of::<Link>(), run(connection, Rc::new(Nothing)));
         let bytes = link_bytes + size_of_val(&future);

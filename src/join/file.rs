@@ -9,7 +9,8 @@ use std::{
 
 /// Errors: one line that names the file.
 pub(super) fn keep(folder: &Path, name: &str, text: &str) -> Result<(), String> {
-    write(folder, name, text).map_err(|error| format!("{} cannot be written: {error}", folder.join(name).display()))
+    write(folder, name, text)
+        .map_err(|error| format!("{} cannot be written: {error}", folder.join(name).display()))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {

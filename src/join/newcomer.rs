@@ -177,7 +177,8 @@ impl Joining<'_> {
             Some(founder) if founder.id == id => self.found(founder, registered.size, tls).map(Round::Done),
             founder => {
                 let founder = founder.cloned();
-                let others: Vec<Board> = registered.boards.into_iter().filter(|board| board.id != id).collect();
+                let others: Vec<Board> =
+                    registered.boards.into_iter().filter(|board| board.id != id).collect();
                 match self.by_members(self.places(&others), None, tls).await? {
                     Round::Wait(_, why) => Ok(self.waiting_for(founder.as_ref(), why).await),
                     done => Ok(done),
@@ -238,7 +239,10 @@ impl Joining<'_> {
             ServiceError::Useless(why) if others.is_empty() => Err(why),
             ServiceError::Useless(why) => {
                 let names: Vec<&str> = others.iter().map(|board| &*board.name).collect();
-                let why = format!("{why}; of those who had registered ({}) nobody lets it in now", names.join(", "));
+                let why = format!(
+                    "{why}; of those who had registered ({}) nobody lets it in now",
+                    names.join(", ")
+                );
                 Ok(Round::Wait(Wait::Service, why))
             }
         }
@@ -301,7 +305,12 @@ impl Joining<'_> {
         tls.found()?;
         let peer_urls = me.urls.iter().map(ToString::to_string).collect();
         log::info!("this board founds the cluster, of {size}");
-        Ok(Begun { name: newcomer.name.into(), peer_urls, start: Start::Formed(formation), hints: Vec::new() })
+        Ok(Begun {
+            name: newcomer.name.into(),
+            peer_urls,
+            start: Start::Formed(formation),
+            hints: Vec::new(),
+        })
     }
 
     async fn by_members(

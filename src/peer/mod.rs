@@ -85,7 +85,8 @@ pub use self::{
     },
     identity::BoardTls,
     join::{
-        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reached, Reception,
+        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reached,
+        Reception,
     },
     limits::{Limits, Options},
     listener::PeerListener,

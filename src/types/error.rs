@@ -136,7 +136,9 @@ impl fmt::Display for Error {
             Self::OutOfRange { name, given, least, most } => {
                 write!(f, "{name} is {given}, and can be {least} to {most}")
             }
-            Self::Founded => f.write_str("no boards are waited for: the cluster is founded, or is about to be"),
+            Self::Founded => {
+                f.write_str("no boards are waited for: the cluster is founded, or is about to be")
+            }
             Self::Founding { missing, size } => {
                 write!(f, "etcdserver: not ready: waiting for {missing} more of {size} boards")
             }

@@ -157,7 +157,12 @@ fn a_person_goes_on_without() {
 fn copy_card(house: &House, from: usize, to: usize) {
     let (from, to) = (house.boards[from].data_dir(), house.boards[to].data_dir());
     let copied = std::process::Command::new("cp").arg("-a").args([&from, &to]).status();
-    assert!(copied.is_ok_and(|status| status.success()), "{} was not copied to {}", from.display(), to.display());
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "{} was not copied to {}",
+        from.display(),
+        to.display()
+    );
 }
 
 /// One was switched on before, and its card was copied to all others, with its key.

@@ -132,6 +132,11 @@ fn a_board_that_lost_its_disk_comes_back_by_itself() {
     });
     book.extend(written);
     is_one_cluster(&house, &house.all(), 3, &book);
+    // Who was called by its old name is none the worse for it.
+    for place in [2, 3] {
+        let said = house.boards[place].log_text();
+        assert!(!said.contains("did not become a peer's"), "{said}");
+    }
 }
 
 /// Meanwhile its place is another's, a board has come back as somebody else, and the leader is another.

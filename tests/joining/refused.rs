@@ -257,7 +257,11 @@ fn hosts_of_which_one_is_there() {
     house.net.route_by_default(3);
     let begun = Instant::now();
     house.join(3, &url.replace("10.77.0.200", "192.0.2.7"));
-    assert!(begun.elapsed() < Duration::from_secs(3), "a host that is not there is waited for: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "a host that is not there is waited for: {:?}",
+        begun.elapsed()
+    );
     is_one_cluster(&house, &house.all(), 3, &book);
 }
 
@@ -266,7 +270,8 @@ fn services_of_which_one_is_there() {
     let Some(mut house) = House::build(1) else { return };
     house.start_service();
     let url = house.new_token(1);
-    let dead = url.replacen("http://", "http://192.0.2.7:2379,", 1).to_uppercase().replacen("HTTP", "http", 1);
+    let dead =
+        url.replacen("http://", "http://192.0.2.7:2379,", 1).to_uppercase().replacen("HTTP", "http", 1);
     let (start, _) = dead.rsplit_once('/').expect("a token");
     let unknown = format!("{start}/{}#{}", "0".repeat(32), "0".repeat(32));
     house.net.route_by_default(0);
@@ -276,6 +281,10 @@ fn services_of_which_one_is_there() {
     house.lose_disk(0);
     let begun = Instant::now();
     house.join(0, &dead);
-    assert!(begun.elapsed() < Duration::from_secs(6), "a service that is not there is waited for: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "a service that is not there is waited for: {:?}",
+        begun.elapsed()
+    );
     is_one_cluster(&house, &house.all(), 1, &Book::new());
 }

@@ -119,8 +119,7 @@ impl Attempt<'_> {
         request: &JoinRequest,
     ) -> Result<JoinAnswer, JoinError> {
         let config = trust::of_newcomer(self.pass.pin.clone());
-        let mut stream =
-            joiner.secure(socket, config).await.map_err(|error| self.not_connected(&error))?;
+        let mut stream = joiner.secure(socket, config).await.map_err(|error| self.not_connected(&error))?;
         self.greet(&mut stream).await?;
         if let Some(answer) = self.prove(&mut stream).await? {
             return Ok(answer);
