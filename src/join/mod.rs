@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `url` | what a URL says |
 //! | `service` | a discovery service, as a client sees it |
+//! | `turn` | what follows from its answer: who founds, who asks whom |
 //! | `newcomer` | the way from no data to an id |
 //! | `asking` | members, asked one after the other |
 //! | `origin` | what a board keeps of its way before it is anybody |
@@ -30,11 +31,13 @@ mod formation;
 mod newcomer;
 mod origin;
 mod service;
+mod turn;
 mod url;
 
 pub use self::{
     formation::Founding,
     newcomer::{Begun, Newcomer, begin},
     origin::Origin,
+    turn::{Board, Registered, Turn, turn},
     url::{JoinUrl, Way},
 };

@@ -11,7 +11,8 @@ use async_io::Timer;
 use super::{
     Founding, JoinUrl, Origin, Way,
     asking::{Asked, Asking, Nobody, Place, Welcome},
-    service::{Board, Registered, Service, ServiceError},
+    service::{Service, ServiceError},
+    turn::{Board, Registered, Turn, turn},
 };
 use crate::{
     logging::Rarely,
@@ -23,6 +24,9 @@ use crate::{
 
 /// Between two rounds: at first short, so that boards that are switched on together are together soon.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
+
+const HAS_FOUNDED: &str = "this board has founded the cluster of this token before, and its data is lost: clear its whole data directory, tls/ in it too, and \
+     give it a URL that `solder invite` prints on another board; or make a new token, if there is none";
 
 /// Members in a list of where to look: the first that answers tells of the others.
 const HINTS_MAX: usize = 16;
@@ -150,8 +154,7 @@ impl Joining<'_> {
             Ok(registered) => registered,
             Err(error) => return self.without_service(error, tls).await,
         };
-        let is_in = |registered: &Registered| registered.boards.iter().any(|board| board.id == id);
-        if !is_in(&registered) && registered.boards.len() < registered.size as usize {
+        if turn(&registered, &id, tls.has_certificate()) == Turn::Register {
             let Some(urls) = self.urls_for_service().await else {
                 return Ok(Round::Wait(Wait::Network, NO_ADDRESS.into()));
             };
@@ -173,16 +176,18 @@ impl Joining<'_> {
             );
         }
         self.check_own(&registered, &id).await?;
-        match registered.boards.first() {
-            Some(founder) if founder.id == id => self.found(founder, registered.size, tls).map(Round::Done),
-            founder => {
-                let founder = founder.cloned();
-                let others: Vec<Board> =
-                    registered.boards.into_iter().filter(|board| board.id != id).collect();
+        match turn(&registered, &id, tls.has_certificate()) {
+            Turn::Found(me) => self.found(me, registered.size, tls).map(Round::Done),
+            Turn::HasFounded => Err(HAS_FOUNDED.into()),
+            Turn::Ask(others) => {
+                let others: Vec<Board> = others.into_iter().cloned().collect();
                 match self.by_members(self.places(&others), None, tls).await? {
-                    Round::Wait(_, why) => Ok(self.waiting_for(founder.as_ref(), why).await),
+                    Round::Wait(_, why) => Ok(self.waiting_for(registered.boards.first(), why).await),
                     done => Ok(done),
                 }
+            }
+            Turn::Register => {
+                Ok(Round::Wait(Wait::Service, "the discovery service has lost what was registered".into()))
             }
         }
     }
@@ -288,13 +293,6 @@ impl Joining<'_> {
     /// This board is the first: the cluster is its to make.
     fn found(&self, me: &Board, size: u32, tls: &mut BoardTls) -> Result<Begun, String> {
         let newcomer = self.newcomer;
-        if tls.has_certificate() {
-            return Err(
-                "this board has founded the cluster of this token before, and its data is lost: clear its whole data directory, tls/ in \
-                 it too, and give it a URL that `solder invite` prints on another board; or make a new token, if there is none"
-                    .into(),
-            );
-        }
         let formation = Formation {
             token: newcomer.url.token.clone(),
             size,

@@ -17,7 +17,7 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{file, service::Board};
+use super::{file, turn::Board};
 use crate::{member::Hardware, peer::PeerUrl, types::Bytes};
 
 const FILE: &str = "origin.toml";

@@ -10,10 +10,8 @@ use std::{cell::Cell, time::Duration};
 
 use serde::Deserialize;
 
-use crate::{
-    client::{Endpoint, PlainAnswer, PlainRequest, ask_plain},
-    peer::PeerUrl,
-};
+use super::turn::{Board, Registered};
+use crate::client::{Endpoint, PlainAnswer, PlainRequest, ask_plain};
 
 /// A service answers within this time, or another host is asked.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -31,34 +29,6 @@ pub(super) struct Service<'a> {
     token: &'a str,
     /// The place of the one that answered last: who is dead is waited for once.
     answers: Cell<usize>,
-}
-
-/// What the service knows of the cluster that is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Registered {
-    pub(super) size: u32,
-    /// In the order in which they came; the first founds the cluster.
-    pub(super) boards: Vec<Board>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Board {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) urls: Vec<PeerUrl>,
-}
-
-impl Board {
-    /// As it has registered: `NAME=URL,NAME=URL`. What cannot be called is left out.
-    pub(super) fn of_value(id: String, value: &str) -> Board {
-        let pairs = || value.split(',').filter_map(|pair| pair.split_once('='));
-        let name = pairs().map(|(name, _)| name).next().unwrap_or_default().to_owned();
-        Board { id, name, urls: pairs().filter_map(|(_, url)| PeerUrl::parse(url).ok()).collect() }
-    }
-
-    pub(super) fn is_at_one_of(&self, urls: &[String]) -> bool {
-        self.urls.iter().any(|url| urls.contains(&url.to_string()))
-    }
 }
 
 /// Why a service was of no help.

@@ -16,7 +16,7 @@ use futures_lite::{
 };
 
 use super::{
-    Greeting, PeerListener, Purpose, ask, authority,
+    Greeting, PeerListener, Purpose, ask, authority, certifying,
     join::Joining,
     judge,
     limits::BYE_TIMEOUT,
@@ -84,6 +84,9 @@ async fn serve(shared: Rc<Shared>, number: u64, socket: Async<TcpStream>, addres
                 }
                 Purpose::Authority => {
                     or(authority::answer(&shared, stream, &theirs), too_long(&shared)).await
+                }
+                Purpose::Certificate => {
+                    or(certifying::answer(&shared, stream, &theirs), too_long(&shared)).await
                 }
                 _ => or(ask::answer(&shared, stream, &theirs), pause()).await,
             }

@@ -50,6 +50,7 @@ fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> 
     }
     let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     let has_data = member::has_data(&settings.data_dir);
+    BoardTls::settle(&folder)?;
     let places = match has_data {
         true if folder.exists() => Origin::of_member(&folder, &options.hardware)?,
         true => Vec::new(),

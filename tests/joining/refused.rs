@@ -41,7 +41,7 @@ pub(crate) fn how_it_ended(house: &mut House, place: usize) -> String {
 }
 
 /// A board without data is started with these flags, and ends with a line that has all these words. Nothing of it is left.
-fn is_refused(house: &mut House, place: usize, flags: &[&str], words: &[&str]) {
+pub(crate) fn is_refused(house: &mut House, place: usize, flags: &[&str], words: &[&str]) {
     house.serve(place, flags);
     let line = how_it_ended(house, place);
     assert!(words.iter().all(|word| line.contains(word)), "{flags:?}: {line:?} lacks some of {words:?}");
@@ -64,7 +64,7 @@ fn spoilt(url: &str, end_of: &str) -> String {
     }
 }
 
-fn id_in(url: &str) -> &str {
+pub(crate) fn id_in(url: &str) -> &str {
     url.split("/join/").nth(1).and_then(|rest| rest.split('#').next()).expect("an invitation")
 }
 

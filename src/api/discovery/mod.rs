@@ -22,6 +22,7 @@ mod document;
 mod makers;
 mod place;
 mod poll;
+mod register;
 mod registry;
 mod tokens;
 mod trouble;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use self::{
     document::Action,
     poll::Wanted,
-    registry::{Registry, register},
+    register::register,
     trouble::{Fault, Kind, Trouble},
 };
 use super::{
@@ -46,7 +47,11 @@ use crate::{
 
 pub(super) use self::{
     makers::Makers,
-    place::{Place, Token, find},
+    place::{Place, find},
+};
+pub use self::{
+    place::Token,
+    registry::{Gathering, Node, Registry},
 };
 
 /// Who waits is answered with nothing after this time, as by the public service, and asks again.
