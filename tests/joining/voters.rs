@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     house::{House, PATIENCE, unsigned},
-    invited::{alone, first_board, listed_with},
+    invited::{first_board, listed_with},
     judge::{Book, is_one_cluster},
     losses::is_voter,
     runner::{Scene, scenes},
@@ -68,24 +68,27 @@ fn who_comes_later_is_watched_first() {
     assert!(took >= STEADY, "they vote {took:?} after they were switched on");
 }
 
-/// However long it is there: a majority would wait for it.
+/// However long it is there, and though it has served before: a majority would wait for it.
 fn who_has_not_caught_up_does_not_vote() {
     let Some(mut house) = House::build(3) else { return };
     let mut book = Book::new();
-    alone(&mut house, &[], &mut book);
+    let url = first_board(&mut house, &["--voters=1"], &mut book);
+    [1, 2].into_iter().for_each(|place| house.join(place, &url));
+    [1, 2].into_iter().for_each(|place| house.boards[place].kill());
     let mut revision = 0;
-    for number in 0..30 {
+    for number in 0..15 {
         let value: Vec<u8> = (0..100_000).map(|_| fastrand::u8(..)).collect();
         let key = format!("large/{number}");
         let put = house.client(0, PATIENCE, |client| client.put(key.as_bytes(), &value));
         revision = put.expect("it serves");
     }
-    let url = house.invite(0, &[]);
     if !house.net.narrow(0, "4mbit") {
         loudly("SKIPPED: NOBODY CAUGHT UP OVER A SLOW WIRE: the kernel has no tbf");
         return;
     }
-    [1, 2].into_iter().for_each(|place| house.serve(place, &["--discovery", &url]));
+    let said = house.command(0, &["cluster", "set", "--voters", "3"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    [1, 2].into_iter().for_each(|place| house.boards[place].launch());
     let began = Instant::now();
     let has_all = |place: usize| house.status(place).filter(|status| status.revision >= revision);
     loop {
