@@ -172,6 +172,7 @@ fn options(member: u64) -> RestoreOptions {
         bump_revision: 0,
         mark_compacted: false,
         skip_hash_check: false,
+        only_of: None,
         lmdb: ROOMY,
         wal_segment_bytes: wal::Options::SEGMENT_BYTES_MIN,
     }

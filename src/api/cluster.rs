@@ -2,10 +2,10 @@
 
 use super::{
     Api,
-    errors::{Fault, Refusal},
+    errors::{Code, Fault, Refusal},
 };
 use crate::{
-    member::{self, ClusterSettings, ClusterSettingsChange, MemberInfo},
+    member::{self, ClusterSettings, ClusterSettingsChange, MemberInfo, RenewalError},
     rpc,
     types::{NodeId, Revision},
 };
@@ -53,6 +53,19 @@ pub(super) async fn promote(
     Ok(rpc::MemberPromoteResponse { header: header(api), members: members(all) })
 }
 
+/// Of this member itself.
+pub(super) async fn renew_key(
+    api: &Api,
+    _: rpc::MemberRenewKeyRequest,
+) -> Result<rpc::MemberRenewKeyResponse, Fault> {
+    let key = api.member.renew_key().await.map_err(|error| match error {
+        RenewalError::Refused(why) => Refusal::told(Code::FailedPrecondition, why),
+        RenewalError::Failed(error) => Refusal::of_write(error),
+    })?;
+    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(rpc::MemberRenewKeyResponse { header: header(api), key })
+}
+
 pub(super) async fn settings(
     api: &Api,
     _: rpc::ClusterSettingsRequest,
@@ -74,6 +87,7 @@ pub(super) async fn set_settings(
         voters_max: voters,
         replace_after_s: given(request.replace_after),
         learners_max: given(request.max_learners),
+        size: given(request.size),
     };
     if change == ClusterSettingsChange::default() {
         return Err(Refusal::NO_SETTINGS.into());

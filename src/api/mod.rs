@@ -18,7 +18,7 @@
 mod answer;
 mod cluster;
 mod convert;
-mod discovery;
+pub mod discovery;
 mod errors;
 mod events;
 mod invite;
@@ -283,6 +283,7 @@ impl Api {
             Unary::MemberUpdate => answer.message(&cluster::update(self, take(body)?).await?),
             Unary::MemberPromote => answer.message(&cluster::promote(self, take(body)?).await?),
             Unary::MemberList => answer.message(&cluster::list(self, take(body)?).await?),
+            Unary::MemberRenewKey => answer.message(&cluster::renew_key(self, take(body)?).await?),
             Unary::ClusterSettings => answer.message(&cluster::settings(self, take(body)?).await?),
             Unary::ClusterSet => answer.message(&cluster::set_settings(self, take(body)?).await?),
             Unary::Invite => answer.message(&invite::invite(self, take(body)?).await?),

@@ -91,6 +91,7 @@ pub(super) enum Unary {
     MemberUpdate,
     MemberPromote,
     MemberList,
+    MemberRenewKey,
     ClusterSettings,
     ClusterSet,
     ClusterRoles,
@@ -155,6 +156,7 @@ static CALLS: &[Row] = &[
     unary("/v3/cluster/member/promote", Unary::MemberPromote, CLUSTER, "MemberPromote"),
     unary("/v3/cluster/member/list", Unary::MemberList, CLUSTER, "MemberList"),
     // Solder's own.
+    unary("/v3/cluster/member/renew-key", Unary::MemberRenewKey, CLUSTER, "MemberRenewKey"),
     unary("/v3/cluster/settings", Unary::ClusterSettings, CLUSTER, "Settings"),
     unary("/v3/cluster/settings/set", Unary::ClusterSet, CLUSTER, "SetSettings"),
     unary("/v3/cluster/invite", Unary::Invite, CLUSTER, "Invite"),

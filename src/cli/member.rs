@@ -1,4 +1,4 @@
-//! `member list|add|remove|update|promote`.
+//! `member list|add|remove|update|promote|renew-key`.
 
 use clap::{Args, Subcommand};
 
@@ -37,6 +37,8 @@ pub(super) enum Command {
         /// The member (hexadecimal).
         member: Vec<String>,
     },
+    /// Have the member at --endpoints make itself a new key, by which the others know it from then on.
+    RenewKey,
 }
 
 #[derive(Args)]
@@ -79,7 +81,19 @@ pub(super) async fn run(command: Command, session: &Session, as_etcdctl: bool) -
             let (header, members) = (&response.header, &response.members);
             session.print(&Answer::MemberChanged { done: Done::Promoted(id), header, members })
         }
+        Command::RenewKey => renew_key(session).await,
     }
+}
+
+/// Whose key it is says the endpoint: no member makes another's.
+async fn renew_key(session: &Session) -> Result<(), Failure> {
+    if session.endpoints().len() > 1 {
+        let all: Vec<String> = session.endpoints().iter().map(ToString::to_string).collect();
+        let text = format!("a key is renewed by its own member: give one endpoint, not [{}]", all.join(" "));
+        return Err(Failure::bad_arguments(text));
+    }
+    let response = session.client.member_renew_key().await?;
+    session.print(&Answer::KeyRenewed(&response))
 }
 
 async fn list(session: &Session, as_etcdctl: bool) -> Result<(), Failure> {

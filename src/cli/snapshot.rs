@@ -1,5 +1,7 @@
 //! `snapshot save|status|restore`.
 
+mod authority;
+
 use std::{
     ffi::OsString,
     fs::{self, File},
@@ -29,6 +31,10 @@ pub(super) enum Command {
         /// Of this data directory, without a server, which must not be running.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
+        /// Save the key of the cluster's authority, too, in FILE.authority: from the data directory of a board that votes, of
+        /// this machine, never over the network [default: --data-dir, or as for `solder serve`].
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+        with_authority: Option<Option<PathBuf>>,
     },
     /// Check a snapshot, and tell what it holds.
     Status {
@@ -70,15 +76,27 @@ pub(super) struct Restore {
     /// Take a snapshot whose checksum is missing or wrong.
     #[arg(long)]
     skip_hash_check: bool,
+    /// With the authority in FILE.authority: the certificates that it has made and the URLs that have its fingerprint go on to count.
+    #[arg(long, conflicts_with = "initial_cluster")]
+    with_authority: bool,
 }
 
 pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
         Command::Save { file: None, .. } => Err(Failure::bad_arguments("snapshot save expects one argument")),
-        Command::Save { file: Some(file), data_dir: None } => save(&file, session).await,
-        Command::Save { file: Some(file), data_dir: Some(data_dir) } => {
+        Command::Save { file: Some(file), data_dir: None, with_authority } => {
+            let authority = with_authority.map(|dir| authority::held(dir.as_deref())).transpose()?;
+            authority::check_server(authority.as_ref(), session).await?;
+            save(&file, session).await?;
+            authority::keep(authority.as_ref(), &file)
+        }
+        Command::Save { file: Some(file), data_dir: Some(data_dir), with_authority } => {
+            let dir = with_authority.map(|dir| dir.unwrap_or_else(|| data_dir.clone()));
+            let authority = dir.map(|dir| authority::held(Some(&dir))).transpose()?;
+            authority::check_directory(authority.as_ref(), &data_dir)?;
             snapshot::save_offline(&data_dir, &file).map_err(Failure::error)?;
-            saved(&file)
+            saved(&file)?;
+            authority::keep(authority.as_ref(), &file)
         }
         Command::Status { file } => {
             let found = snapshot::verify(&file, false).map_err(Failure::error)?;
@@ -88,7 +106,9 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 keys: found.total_keys,
                 bytes: found.total_size,
             };
-            session.print(&Answer::Snapshot(&answer))
+            session.print(&Answer::Snapshot(&answer))?;
+            authority::tell(&file, found.cluster);
+            Ok(())
         }
         Command::Restore(arguments) => restore(arguments),
     }
@@ -105,7 +125,9 @@ fn restore(arguments: Restore) -> Result<(), Failure> {
     ]);
     // What `serve` would use: variables and a configuration file count here, too.
     let options = member_options(&config::load(&flags).map_err(Failure::error)?);
+    let copy = arguments.with_authority.then(|| authority::beside(&arguments.file)).transpose()?;
     let how = member::Restoring {
+        authority: copy.as_ref(),
         bump_revision: arguments.bump_revision,
         mark_compacted: arguments.mark_compacted,
         skip_hash_check: arguments.skip_hash_check,
@@ -113,6 +135,12 @@ fn restore(arguments: Restore) -> Result<(), Failure> {
     let restored = member::restore(&arguments.file, &options, how).map_err(Failure::error)?;
     let directory = options.data_dir.display();
     Output::new().line(format_args!("{directory} holds the snapshot, at revision {}", restored.revision.0));
+    if copy.is_none() && authority::path(&arguments.file).exists() {
+        eprintln!(
+            "{} was not used: boards and URLs of the old cluster are strangers to the new one; --with-authority would take it",
+            authority::path(&arguments.file).display()
+        );
+    }
     Ok(())
 }
 

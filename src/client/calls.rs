@@ -13,9 +13,9 @@ use crate::rpc::{
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
-    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
-    WatchCreateRequest,
+    MemberRenewKeyRequest, MemberRenewKeyResponse, MemberUpdateRequest, MemberUpdateResponse,
+    MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -87,6 +87,11 @@ impl Client {
 
     pub async fn member_promote(&self, request: &MemberPromoteRequest) -> Answer<MemberPromoteResponse> {
         self.call("/v3/cluster/member/promote", request, Write).await
+    }
+
+    /// Solder's own: the member that is asked makes itself a new key.
+    pub async fn member_renew_key(&self) -> Answer<MemberRenewKeyResponse> {
+        self.call("/v3/cluster/member/renew-key", &MemberRenewKeyRequest::default(), Write).await
     }
 
     /// Solder's own: what holds for all members.

@@ -25,6 +25,7 @@ pub(super) async fn keeper<T>(member: Member) -> T {
         {
             log::debug!("the authority's key was not had from anybody: {trouble}");
         }
+        member.go_on_with_renewal().await;
     }
 }
 
@@ -48,6 +49,8 @@ impl Member {
     async fn fetch_authority_key(&self) -> Result<(), String> {
         let asked = self.engine.with_peers(|peers| Ok(peers.ask_authority_key()))?;
         let key = asked.await?;
+        // Nobody is to renew this board's own meanwhile.
+        let _place = self.engine.opening.lock_arc().await;
         let dir = self.engine.tls_dir();
         let kept = smol::unblock(move || {
             let mut tls = BoardTls::open(&dir)?.ok_or("this board's keys have gone")?;

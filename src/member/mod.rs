@@ -66,6 +66,7 @@ mod quota;
 mod range;
 mod reception;
 mod refound;
+mod renewal;
 mod reply;
 mod requests;
 mod restore;
@@ -91,6 +92,7 @@ pub use self::{
     bootstrap::{check_founding, has_data, join},
     core::BEAT_EVERY,
     defragment::defragment,
+    directory::cluster,
     drawn::draw,
     engine::Failure,
     figures::{DiskTimes, Figures},
@@ -100,9 +102,10 @@ pub use self::{
     members::is_peer_url,
     open::{Claim, OpenError, Opened, claim, open, tls_dir},
     options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
-    place::{address_outward, address_towards},
+    place::{address_outward, address_towards, places_by_name},
     pulse::Pulse,
     range::RangeReader,
+    renewal::RenewalError,
     restore::{Restoring, restore},
     settings::{ClusterSettings, ClusterSettingsChange, MemberRole},
     snapshots::SnapshotReader,

@@ -30,9 +30,11 @@ use crate::{
 use super::{
     AutoCompaction, Autopilot, Failure, Formation, Member, Options, authority,
     bootstrap::plain,
+    core::autopilot::now_s,
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
+    forming,
     leases::Leases,
     log_thread::{Log, LogOf},
     mover,
@@ -347,7 +349,8 @@ pub(super) fn founder(options: &Options) -> Identity {
     let name = options.name.clone();
     match &options.start {
         Start::Join { cluster, member } => {
-            Identity { cluster: *cluster, member: *member, name, incarnation: draw(), becomes: None }
+            let (incarnation, becomes) = (draw(), None);
+            Identity { cluster: *cluster, member: *member, name, incarnation, becomes, founded_s: 0 }
         }
         Start::Alone => founder_of(&alone(options), &options.cluster_token, name),
         Start::Together(members) => founder_of(members, &options.cluster_token, name),
@@ -359,7 +362,7 @@ pub(super) fn founder(options: &Options) -> Identity {
 fn founder_by_key(formation: &Formation, name: String) -> Identity {
     let id = |what: &[u8]| id_of([what, &formation.key[..], formation.token.as_bytes()]);
     let (cluster, member) = (ClusterId(id(b"cluster")), NodeId(id(b"member")));
-    Identity { cluster, member, name, incarnation: draw(), becomes: None }
+    Identity { cluster, member, name, incarnation: draw(), becomes: None, founded_s: now_s() }
 }
 
 /// Alone, with all that the others are to find when they come.
@@ -372,20 +375,30 @@ fn formed(options: &Options, formation: &Formation) -> (Membership, Vec<(NodeId,
         board: formation.board.clone(),
         ..MemberRow::default()
     };
+    // What the others are to prove that they know is kept once this member leads; it counts them from then on.
+    let cluster = ClusterRow { forming: ClusterRow::FORMING_BEGINS, ..looked_after(options) };
+    (Membership::of_voters([id]), vec![(NodeId(0), cluster.encode()), (id, me.encode())])
+}
+
+/// Alone, and to be joined by URLs that are there already. Its key it tells by itself.
+pub(super) fn of_authority(options: &Options, id: NodeId) -> (Membership, Vec<(NodeId, Bytes)>) {
+    let me = MemberRow { peer_urls: options.peer_urls.clone(), ..MemberRow::default() };
+    let rows = vec![(NodeId(0), looked_after(options).encode()), (id, me.encode())];
+    (Membership::of_voters([id]), rows)
+}
+
+/// By itself: it chooses who votes.
+fn looked_after(options: &Options) -> ClusterRow {
     let Autopilot { voters_max, replace_after_s, learners_max } = options.joining;
     let level = Command::level_known();
-    // What the others are to prove that they know is kept once this member leads; it counts them from then on.
-    let forming = ClusterRow::FORMING_BEGINS;
-    let cluster =
-        ClusterRow { level, voters_max, replace_after_s, learners_max, forming, ..ClusterRow::default() };
-    (Membership::of_voters([id]), vec![(NodeId(0), cluster.encode()), (id, me.encode())])
+    ClusterRow { level, voters_max, replace_after_s, learners_max, ..ClusterRow::default() }
 }
 
 fn founder_of(members: &Members, token: &str, name: String) -> Identity {
     let member = id_of_member(members.get(&name).map_or(&[][..], Vec::as_slice), token);
     let ids: Vec<[u8; 8]> = founders(members, token).iter().map(|(id, _)| id.0.to_be_bytes()).collect();
     let cluster = ClusterId(id_of(ids.iter().map(|id| &id[..])));
-    Identity { cluster, member, name, incarnation: draw(), becomes: None }
+    Identity { cluster, member, name, incarnation: draw(), becomes: None, founded_s: now_s() }
 }
 
 /// In the order of their ids.
@@ -467,6 +480,7 @@ impl Opened {
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
         let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        let tellers = future::or(tellers, forming::keeper(member.clone()));
         (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }
 }

@@ -122,8 +122,9 @@ impl Member {
     pub(super) async fn drop_token(&self, id: &str) -> Result<bool, Error> {
         let Some(kept) = self.token(id).await? else { return Ok(false) };
         if !kept.lease.is_none() {
-            match self.lease_revoke(kept.lease).await {
-                Ok(()) | Err(Error::LeaseNotFound) => {}
+            // Not as a client: they wait while a cluster is being founded.
+            match self.engine.propose(&Command::LeaseRevoke { id: kept.lease, only_in: None }).await {
+                Ok(_) | Err(Error::LeaseNotFound) => {}
                 Err(error) => return Err(error),
             }
         }

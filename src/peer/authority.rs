@@ -12,8 +12,7 @@
 
 use std::{path::PathBuf, rc::Rc};
 
-use async_io::Timer;
-use futures_lite::{future::or, io::AsyncWriteExt};
+use futures_lite::io::AsyncWriteExt;
 
 use crate::types::Bytes;
 
@@ -24,30 +23,12 @@ use super::{
     peer::Peer,
     shared::{Shared, read_frame},
     stream::Stream,
+    voters,
 };
 
 /// Of one voter after the other. Errors: one line for each URL that was tried.
 pub(super) async fn ask(shared: Rc<Shared>) -> Result<Bytes, String> {
-    let peers: Vec<Rc<Peer>> =
-        shared.peers.borrow().values().filter(|peer| peer.votes.get()).cloned().collect();
-    let mut troubles = Vec::new();
-    for peer in peers {
-        let urls = peer.urls.borrow().clone();
-        for url in urls {
-            let late = async {
-                Timer::after(shared.limits.greeting_timeout).await;
-                Err(format!("{url}: no answer in time"))
-            };
-            match or(ask_at(&shared, &peer, &url), late).await {
-                Ok(key) => return Ok(key),
-                Err(trouble) => troubles.push(trouble),
-            }
-        }
-    }
-    match troubles.is_empty() {
-        true => Err("no other voter is known that could tell the authority's key".into()),
-        false => Err(troubles.join("; ")),
-    }
+    voters::ask(&shared, "the authority's key", ask_at).await
 }
 
 async fn ask_at(shared: &Shared, peer: &Peer, url: &PeerUrl) -> Result<Bytes, String> {

@@ -5,15 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{frame::Bye, identity::KeyHash, signal::Signal};
+use super::{frame::Bye, identity::Shown, signal::Signal};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) number: u64,
     pub(super) is_dialled: bool,
-    /// Of the certificate that the other side has shown.
-    pub(super) shown: Option<KeyHash>,
+    /// By the certificates that the other side has shown.
+    pub(super) shown: Option<Shown>,
     /// The longest payload that the other side takes.
     pub(super) frame_bytes_max: u32,
     /// There is something to write.
@@ -33,7 +33,7 @@ impl Connection {
         number: u64,
         is_dialled: bool,
         frame_bytes_max: u32,
-        shown: Option<KeyHash>,
+        shown: Option<Shown>,
     ) -> Connection {
         Connection {
             number,

@@ -44,6 +44,10 @@ pub enum Frame {
     Join(Box<JoinFrame>),
     /// To a voter that asked; nothing follows.
     AuthorityKey(AuthorityKey),
+    /// A public key (SubjectPublicKeyInfo, DER), of a member that wants a certificate for it.
+    Certify(Bytes),
+    /// DER. To who asked for it; nothing follows.
+    Certificate(Bytes),
 }
 
 /// PKCS #8, DER. Shown nowhere.

@@ -10,7 +10,8 @@
 //! what follows `incarnation`, a later one may put more fields before the CRC, which is always last and covers all before it
 //! lowest, highest   protocol versions that the sender speaks; the highest that both speak is used
 //! purpose           0 urgent, 1 bulk, 2 ask: who is nobody yet (cluster, from and to are 0) wants to know the members,
-//!                   3 join: and wants to be one, 4 authority: a voter wants the key of the cluster's authority
+//!                   3 join: and wants to be one, 4 authority: a voter wants the key of the cluster's authority,
+//!                   5 certificate: a member wants that authority's word about a new key of its own
 //! verdict           0 in the first greeting and in an answer that welcomes; else why the answer refuses
 //! frame_bytes_max   the longest payload of a frame that the sender takes
 //! incarnation       drawn with the sender's data directory: a board whose disk was wiped has another
@@ -77,6 +78,8 @@ pub enum Purpose {
     Join,
     /// One question, from a voter: what is the key of the cluster's authority? See `authority`.
     Authority,
+    /// One question, from a member that renews its key: a certificate for the new one. See `certifying`.
+    Certificate,
 }
 
 impl Purpose {
@@ -90,6 +93,7 @@ impl Purpose {
             Purpose::Ask => 2,
             Purpose::Join => 3,
             Purpose::Authority => 4,
+            Purpose::Certificate => 5,
         }
     }
 }
@@ -102,6 +106,7 @@ impl fmt::Display for Purpose {
             Purpose::Ask => "asking",
             Purpose::Join => "joining",
             Purpose::Authority => "authority",
+            Purpose::Certificate => "certificate",
         })
     }
 }
@@ -319,6 +324,7 @@ impl Greeting {
             2 => Purpose::Ask,
             3 => Purpose::Join,
             4 => Purpose::Authority,
+            5 => Purpose::Certificate,
             code => return Err(BadGreeting::Purpose(code)),
         };
         let (lowest, highest) = (number(&fields[10..12]) as u16, number(&fields[12..14]) as u16);
@@ -393,7 +399,14 @@ mod tests {
 
     #[test]
     fn every_purpose_has_its_number() {
-        let purposes = [Purpose::Urgent, Purpose::Bulk, Purpose::Ask, Purpose::Join, Purpose::Authority];
+        let purposes = [
+            Purpose::Urgent,
+            Purpose::Bulk,
+            Purpose::Ask,
+            Purpose::Join,
+            Purpose::Authority,
+            Purpose::Certificate,
+        ];
         for (code, purpose) in (0..).zip(purposes) {
             assert_eq!(purpose.code(), code);
             let greeting = Greeting { purpose, ..GREETING };

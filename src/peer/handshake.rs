@@ -32,7 +32,7 @@ use super::{
     PeerUrl, Tls,
     clock::Clock,
     credentials::{Configs, Credentials, LOOK_EVERY},
-    identity::{self, KeyHash, NAME},
+    identity::{NAME, Shown},
     stream::Stream,
 };
 
@@ -45,8 +45,8 @@ const SEND_BUFFER_BYTES: usize = 32 << 10;
 /// A session whose handshake is done.
 pub(super) struct Secured {
     pub(super) session: TlsStream<Async<TcpStream>>,
-    /// Of the certificate that the other side has shown, if it has.
-    pub(super) shown: Option<KeyHash>,
+    /// By the certificates that the other side has shown, if it has.
+    pub(super) shown: Option<Shown>,
 }
 
 /// A thread with an executor. It ends with it.
@@ -168,9 +168,8 @@ fn name(name: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).map_err(io::Error::other)
 }
 
-fn shown(chain: Option<&[CertificateDer<'_>]>) -> io::Result<Option<KeyHash>> {
-    let first = chain.and_then(|chain| chain.first());
-    first.map(identity::shown_key).transpose().map_err(io::Error::other)
+fn shown(chain: Option<&[CertificateDer<'_>]>) -> io::Result<Option<Shown>> {
+    Shown::of(chain.unwrap_or_default()).map_err(io::Error::other)
 }
 
 fn current(credentials: &Mutex<Credentials>) -> Configs {

@@ -26,8 +26,8 @@ impl Known<'_> {
     }
 }
 
-/// What the list of members says of who asks for the authority's key.
-pub(super) struct Voter {
+/// What the list of members says of who asks for the authority's key, or for its word.
+pub(super) struct Listed {
     pub(super) has_key: bool,
     pub(super) votes: bool,
 }
@@ -73,14 +73,26 @@ pub(super) fn of_called(mine: &Greeting, theirs: &Greeting) -> Option<Refusal> {
 /// The dialled judges a voter that asks for the authority's key: only who has shown the key of a member that votes gets it.
 pub(super) fn of_voter(
     caller: Option<Refusal>,
-    voter: Option<&Voter>,
+    listed: Option<&Listed>,
     has_authority: bool,
 ) -> Option<Refusal> {
-    match (caller, voter) {
+    match (of_member(caller, listed, true), listed) {
+        (Some(refusal), _) => Some(refusal),
+        (None, Some(listed)) if !listed.votes => Some(Refusal::NotVoter),
+        _ => of_member(caller, listed, has_authority),
+    }
+}
+
+/// The dialled judges a member that asks for a certificate: only who has shown the key of a member gets one.
+pub(super) fn of_member(
+    caller: Option<Refusal>,
+    listed: Option<&Listed>,
+    has_authority: bool,
+) -> Option<Refusal> {
+    match (caller, listed) {
         (Some(refusal), _) => Some(refusal),
         (None, None) => Some(Refusal::NotMember),
-        (None, Some(voter)) if !voter.has_key => Some(Refusal::WrongKey),
-        (None, Some(voter)) if !voter.votes => Some(Refusal::NotVoter),
+        (None, Some(listed)) if !listed.has_key => Some(Refusal::WrongKey),
         (None, Some(_)) if !has_authority => Some(Refusal::NoAuthority),
         (None, Some(_)) => None,
     }

@@ -8,6 +8,7 @@
 //!   dial    makes a connection when there is something to send      handshake  TLS, on a thread of its own
 //!   ask     one question, of a board that is nobody yet      join       such a board is let in
 //!   identity  a board's own key, and the cluster's authority     authority  its key goes from voter to voter
+//!   certifying  a member's new key is certified     voters  who is asked both
 //!   accept  takes connections: strangers first, then peers          credentials, trust, clock: whom to believe
 //! ```
 //!
@@ -22,7 +23,7 @@
 //!   to send, and closed when idle: a hundred learners make no mesh.
 //! - Nobody is listened to before he has greeted, in bounded time and bytes, as a member of this cluster (`greeting`).
 //! - A member whose key is in the list is nobody without it: it is looked at on each connection, whoever dialled, and before
-//!   anything that the other side says counts.
+//!   anything that the other side says counts. A key that follows it by its own word passes for it (`identity::handover`).
 //! - Links that died without a word are noticed by TCP itself: what is not acknowledged in `Limits::silence_timeout` ends the
 //!   connection, and each side sends a ping every `Limits::beat` at least. A peer that lives and hangs is Raft's business.
 //! - Who is connected is told at once: `PeerEvent::Met`. So is a process that died, for it closed its connections:
@@ -39,6 +40,7 @@ mod accept;
 mod ask;
 mod authority;
 mod backoff;
+mod certifying;
 mod clock;
 mod connection;
 mod credentials;
@@ -66,6 +68,7 @@ mod stream;
 mod trust;
 mod url;
 mod validity;
+mod voters;
 
 use std::collections::BTreeSet;
 
@@ -83,8 +86,11 @@ pub use self::{
         BadGreeting, GREETING_BYTES, GREETING_BYTES_MAX, GREETING_HEAD_BYTES, Greeting, Purpose, Refusal,
         VERSIONS,
     },
-    identity::BoardTls,
-    join::{JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception},
+    identity::{AuthorityCopy, BoardTls, NextKey},
+    join::{
+        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reached,
+        Reception,
+    },
     limits::{Limits, Options},
     listener::PeerListener,
     peers::Peers,

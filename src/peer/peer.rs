@@ -30,7 +30,7 @@ use super::{
     connection::Connection,
     figures::{Count, RoundTrips},
     frame::{Bye, wire_bytes},
-    identity::KeyHash,
+    identity::Shown,
     lane::Lane,
     limits::URGENT_BYTES_MAX,
 };
@@ -123,16 +123,16 @@ impl Peer {
         }
         *self.key.borrow_mut() = listed;
         for connection in self.connections() {
-            if !self.is_key(connection.shown) {
+            if !self.is_key(connection.shown.as_ref()) {
                 connection.end(Bye::WrongKey);
             }
         }
     }
 
     /// Does who has shown this pass for it? Where the list has no key, all do.
-    pub(super) fn is_key(&self, shown: Option<KeyHash>) -> bool {
+    pub(super) fn is_key(&self, shown: Option<&Shown>) -> bool {
         let key = self.key.borrow();
-        key.is_empty() || shown.is_some_and(|shown| shown[..] == key[..])
+        key.is_empty() || shown.is_some_and(|shown| shown.is(&key))
     }
 
     pub(super) fn has_key(&self) -> bool {

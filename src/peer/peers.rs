@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     MemberAddress, Options, PeerEvent, PeerFigures, PeerListener, Purpose, Reception, Roster, Tls, Totals,
-    accept, authority,
+    accept, authority, certifying,
     clock::Clock,
     dial,
     frame::Bye,
@@ -82,6 +82,11 @@ impl Peers {
     /// Of the other voters in turn: what `BoardTls::keep_authority_key` wants. Errors: what each says.
     pub fn ask_authority_key(&self) -> impl Future<Output = Result<Bytes, String>> + use<> {
         authority::ask(self.shared.clone())
+    }
+
+    /// Of the voters in turn: what `BoardTls::renew` wants for this public key. Errors: what each says.
+    pub fn ask_certificate(&self, public_key: Bytes) -> impl Future<Output = Result<Bytes, String>> + use<> {
+        certifying::ask(self.shared.clone(), public_key)
     }
 
     /// To the member that it names. Never waits; a message may always be lost, and is if nobody has that id.

@@ -60,7 +60,7 @@ pub(super) async fn run(
     is_dialled: bool,
     theirs: Greeting,
 ) {
-    let connection = shared.connection(is_dialled, &theirs, stream.shown());
+    let connection = shared.connection(is_dialled, &theirs, stream.shown().cloned());
     let lane = peer.lane(theirs.purpose);
     let session = Session { shared: &shared, peer: &peer, lane, connection: &connection };
     session.begin(&theirs);
@@ -102,7 +102,7 @@ impl Session<'_> {
             () if self.shared.is_stopping.get() => Some(Bye::Stopping),
             () if self.shared.removed.borrow().contains(&self.peer.id) => Some(Bye::Removed),
             () if !is_known => Some(Bye::NotMember),
-            () if !self.peer.is_key(self.connection.shown) => Some(Bye::WrongKey),
+            () if !self.peer.is_key(self.connection.shown.as_ref()) => Some(Bye::WrongKey),
             () => None,
         }
     }
@@ -321,7 +321,11 @@ impl Session<'_> {
             }
             Frame::Bye(why) => return Err(End::Said(why)),
             // Nobody has asked.
-            Frame::RollCall(_) | Frame::Join(_) | Frame::AuthorityKey(_) => return Err(End::Foreign),
+            Frame::RollCall(_)
+            | Frame::Join(_)
+            | Frame::AuthorityKey(_)
+            | Frame::Certify(_)
+            | Frame::Certificate(_) => return Err(End::Foreign),
             Frame::Message(_) => unreachable!("taken by `received`"),
         }
         Ok(())

@@ -23,9 +23,9 @@ use super::{
     connection::Connection,
     figures::Count,
     handshake::{self, Handshaker},
-    identity::KeyHash,
+    identity::Shown,
     inbox::Inbox,
-    judge::{self, Known, Voter},
+    judge::{self, Known, Listed},
     limits::{LOOKUPS_MAX, WARN_EVERY},
     peer::Peer,
     strangers::Strangers,
@@ -144,9 +144,24 @@ impl Shared {
         stream: &Stream,
         has_authority: bool,
     ) -> Option<Refusal> {
-        let peer = self.peer(theirs.from).filter(|peer| !peer.is_guest.get());
-        let voter = peer.map(|peer| Voter { has_key: peer.has_key(), votes: peer.votes.get() });
-        judge::of_voter(self.judge(theirs, stream), voter.as_ref(), has_authority)
+        let listed = self.listed(theirs.from);
+        judge::of_voter(self.judge(theirs, stream), listed.as_ref(), has_authority)
+    }
+
+    /// Who asks for a certificate.
+    pub(super) fn judge_member(
+        &self,
+        theirs: &Greeting,
+        stream: &Stream,
+        has_authority: bool,
+    ) -> Option<Refusal> {
+        let listed = self.listed(theirs.from);
+        judge::of_member(self.judge(theirs, stream), listed.as_ref(), has_authority)
+    }
+
+    fn listed(&self, id: NodeId) -> Option<Listed> {
+        let peer = self.peer(id).filter(|peer| !peer.is_guest.get());
+        peer.map(|peer| Listed { has_key: peer.has_key(), votes: peer.votes.get() })
     }
 
     /// By the list of members, or, of who is not in it, by its certificate.
@@ -187,6 +202,12 @@ impl Shared {
         self.peers.borrow().get(&id).cloned()
     }
 
+    /// Whose key this is, by the list of members.
+    pub(super) fn member_with(&self, shown: Option<&Shown>) -> Option<NodeId> {
+        let peers = self.peers.borrow();
+        peers.values().find(|peer| peer.has_key() && peer.is_key(shown)).map(|peer| peer.id)
+    }
+
     /// Who was welcomed. If it is in no list, it is a guest as long as it is connected.
     pub(super) fn welcome(&self, id: NodeId) -> Rc<Peer> {
         let mut peers = self.peers.borrow_mut();
@@ -210,7 +231,7 @@ impl Shared {
         &self,
         is_dialled: bool,
         theirs: &Greeting,
-        shown: Option<KeyHash>,
+        shown: Option<Shown>,
     ) -> Rc<Connection> {
         let number = self.next_connection.get();
         self.next_connection.set(number + 1);

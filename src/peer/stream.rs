@@ -17,7 +17,7 @@ use crate::types::NodeId;
 
 use super::{
     handshake::Secured,
-    identity::{self, KeyHash},
+    identity::{self, Shown},
     limits::SEND_BUFFER_BYTES,
 };
 
@@ -27,11 +27,11 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// The key of the certificate that the other side has shown, and proven to hold.
-    pub(super) fn shown(&self) -> Option<KeyHash> {
+    /// The key that the other side has proven to hold, and those that it has followed.
+    pub(super) fn shown(&self) -> Option<&Shown> {
         match self {
             Stream::Plain(_) => None,
-            Stream::Tls(secured) => secured.shown,
+            Stream::Tls(secured) => secured.shown.as_ref(),
         }
     }
 

@@ -134,6 +134,14 @@ pub(super) fn check_member(
     Ok(())
 }
 
+/// Is this certificate signed with its own key, and for this name?
+pub(super) fn check_own(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), Error> {
+    let provider = Arc::new(ring::default_provider());
+    let roots = only(certificate.clone().into_owned())?;
+    called(&provider, roots)?.verify_server_cert(certificate, &[], name, &[], NO_CLOCK.now())?;
+    Ok(())
+}
+
 fn only(ca: CertificateDer<'static>) -> Result<Arc<RootCertStore>, Error> {
     let mut roots = RootCertStore::empty();
     roots.add(ca)?;

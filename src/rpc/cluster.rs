@@ -81,6 +81,19 @@ message! {
 }
 
 message! {
+    /// The member that is asked makes itself a new key. Not etcd's.
+    pub struct MemberRenewKeyRequest {}
+}
+
+message! {
+    pub struct MemberRenewKeyResponse {
+        header: Option<ResponseHeader>,
+        /// SHA-256 of the public key, in hexadecimal.
+        key: String,
+    }
+}
+
+message! {
     /// What holds for all members. Not etcd's: there each member has its own, which nobody compares.
     pub struct ClusterSettingsRequest {}
 }
@@ -94,6 +107,8 @@ message! {
         voters: i32,
         replace_after: u32 = "replaceAfter",
         max_learners: u32 = "maxLearners",
+        /// With so many boards a cluster is founded that waits for more.
+        size: u32,
     }
 }
 

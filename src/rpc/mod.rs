@@ -44,7 +44,8 @@ pub use cluster::{
     ClusterRolesRequest, ClusterRolesResponse, ClusterSetRequest, ClusterSettingsRequest,
     ClusterSettingsResponse, Member, MemberAddRequest, MemberAddResponse, MemberListRequest,
     MemberListResponse, MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest,
-    MemberRemoveResponse, MemberRole, MemberUpdateRequest, MemberUpdateResponse,
+    MemberRemoveResponse, MemberRenewKeyRequest, MemberRenewKeyResponse, MemberRole, MemberUpdateRequest,
+    MemberUpdateResponse,
 };
 pub use enums::{
     AlarmAction, AlarmType, CompareResult, CompareTarget, DowngradeAction, EventType, FilterType, SortOrder,

@@ -5,6 +5,7 @@ use std::{fmt, io, path::PathBuf};
 use super::format::VERSION;
 use crate::{
     store::{ReadError, StoreError},
+    types::ClusterId,
     wal::WalError,
 };
 
@@ -30,6 +31,12 @@ pub enum SnapshotError {
     NoStore {
         path: PathBuf,
         what: &'static str,
+    },
+    /// The authority that is to be taken with it is another cluster's.
+    OtherCluster {
+        path: PathBuf,
+        of: ClusterId,
+        cluster: ClusterId,
     },
     Read(ReadError),
     Store(StoreError),
@@ -80,6 +87,11 @@ impl fmt::Display for SnapshotError {
                 write!(f, "{} exists already: move it away, or name another directory", path.display())
             }
             Self::NoStore { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::OtherCluster { path, of, cluster } => write!(
+                f,
+                "{} is of cluster {of}, and the authority of cluster {cluster}: use the file that was saved with it",
+                path.display()
+            ),
             Self::Read(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Wal(error) => error.fmt(f),

@@ -31,6 +31,8 @@
 //!   is complete, and knows by itself whether it is.
 //! - Nobody holds more of it in memory than a block, and the leases.
 //! - What compaction took is not in it, what removal has not got to is not either.
+//! - No key is in it, but for what stands in the store. The cluster's authority is in a file beside it, if somebody asks for that
+//!   (`peer::AuthorityCopy`); builds that do not know it take no notice.
 //!
 //! Here you will not find: sockets, threads, who may have one, what stands in a data directory beside log and database.
 

@@ -51,6 +51,9 @@ pub struct RestoreOptions {
     /// The newest revision counts as compacted: who watches, or reads the past, is told to begin anew.
     pub mark_compacted: bool,
     pub skip_hash_check: bool,
+    /// The snapshot must be of this cluster, and whoever belongs or has belonged to it is kept out of the new one: what it has
+    /// from the authority would let it in there, too.
+    pub only_of: Option<ClusterId>,
     pub lmdb: LmdbOptions,
     pub wal_segment_bytes: u32,
 }
@@ -75,11 +78,13 @@ pub fn restore(
     begin: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<Restored, SnapshotError> {
     let mut reader = Reader::open(snapshot, options.skip_hash_check)?;
+    let head = reader.head()?;
+    let options = &options.without_those_of(&head, snapshot)?;
     check_free(dir)?;
     let partial = Partial::begin(dir)?;
     let made = partial.made();
     begin(&made).map_err(|error| SnapshotError::io(&made, "cannot be begun", error))?;
-    let restored = fill_store(&mut reader, &made.join("db"), options)?;
+    let restored = fill_store(&mut reader, &head, &made.join("db"), options)?;
     let wal = wal::Options {
         segment_bytes: options.wal_segment_bytes,
         cluster: options.cluster,
@@ -91,6 +96,20 @@ pub fn restore(
     make_log(disk, wal, &options.membership, restored.applied, rng)?;
     partial.finish(dir)?;
     Ok(restored)
+}
+
+impl RestoreOptions {
+    fn without_those_of(&self, head: &Head, path: &Path) -> Result<RestoreOptions, SnapshotError> {
+        let mut options = self.clone();
+        let Some(cluster) = self.only_of else { return Ok(options) };
+        if head.cluster != cluster {
+            return Err(SnapshotError::OtherCluster { path: path.to_path_buf(), of: head.cluster, cluster });
+        }
+        let old = head.membership.members().chain(head.membership.removed.iter().copied());
+        let strangers: Vec<NodeId> = old.filter(|id| !self.membership.contains(*id)).collect();
+        options.membership.removed.extend(strangers);
+        Ok(options)
+    }
 }
 
 fn check_free(dir: &Path) -> Result<(), SnapshotError> {
@@ -170,9 +189,13 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn fill_store(reader: &mut Reader, db: &Path, options: &RestoreOptions) -> Result<Restored, SnapshotError> {
-    let head = reader.head()?;
-    let mut filling = Filling::begin(&head, db, options)?;
+fn fill_store(
+    reader: &mut Reader,
+    head: &Head,
+    db: &Path,
+    options: &RestoreOptions,
+) -> Result<Restored, SnapshotError> {
+    let mut filling = Filling::begin(head, db, options)?;
     while let Some(block) = reader.next_block()? {
         let kept = match block {
             Block::Head(_) => unreachable!("there is one, and it was first"),
@@ -188,7 +211,7 @@ fn fill_store(reader: &mut Reader, db: &Path, options: &RestoreOptions) -> Resul
             return Err(reader.broken("no store has such records"));
         }
     }
-    filling.end(&head, options)?.ok_or_else(|| reader.broken("no store is like this"))
+    filling.end(head, options)?.ok_or_else(|| reader.broken("no store is like this"))
 }
 
 /// A store that is being filled: it catches up, and what it is sent comes from a file.

@@ -17,6 +17,7 @@ mod member;
 mod membership;
 mod outcome;
 mod range;
+mod step;
 
 pub use bugs::{Bug, Bugs};
 pub use bytes::Bytes;
@@ -33,3 +34,4 @@ pub use member::{ClusterRow, MemberRow, RoleChange};
 pub use membership::{Membership, MembershipChange};
 pub use outcome::{DeleteOutcome, Outcome, PutOutcome, RangeAt, TxnOutcome, TxnPart};
 pub use range::{KeyRange, RangeEnd};
+pub use step::step;

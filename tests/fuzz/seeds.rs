@@ -86,6 +86,7 @@ fn greetings() -> Vec<(&'static str, Greeting)> {
     let plain = Greeting { verdict: Some(Refusal::Plain), from: NodeId(1), ..join };
     let voter = Greeting { purpose: Purpose::Authority, ..first };
     let learner = Greeting { verdict: Some(Refusal::NotVoter), ..voter };
+    let renewing = Greeting { purpose: Purpose::Certificate, ..first };
     let wrong_key = Greeting { verdict: Some(Refusal::WrongKey), ..first };
     vec![
         ("first", first),
@@ -95,6 +96,7 @@ fn greetings() -> Vec<(&'static str, Greeting)> {
         ("join_plain", plain),
         ("authority", voter),
         ("authority_refused", learner),
+        ("certificate", renewing),
         ("wrong_key", wrong_key),
     ]
 }
@@ -121,6 +123,8 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("pong", Frame::Pong { number: u64::MAX }),
         ("bye", Frame::Bye(Bye::Removed)),
         ("roll_call", Frame::RollCall(roll_call())),
+        ("certify", Frame::Certify(Bytes::from(&[0x30; 91]))),
+        ("certificate", Frame::Certificate(Bytes::from(&[0x30; 480]))),
         ("authority_key", Frame::AuthorityKey(AuthorityKey(Bytes::from(&[0x30; 138])))),
     ];
     frames.extend(joining().into_iter().map(|(name, frame)| (name, Frame::Join(Box::new(frame)))));

@@ -13,6 +13,8 @@
 //!   distrust  URLs of which some hosts are of another cluster
 //!   uses      what a token counts; newcomers that ask again, or say what cannot be
 //!   doors     the inviting board: asked by several at once, its port taken
+//!   renewal   boards renew their keys
+//!   restored  a lost cluster, from a snapshot and its authority
 //!   nearby    members found by multicast DNS
 //!   etcds     real etcd members, which begin by a token of the same service
 //!   scale     what a cluster costs by its size; by hand
@@ -37,6 +39,8 @@ mod losses;
 mod moves;
 mod nearby;
 mod refused;
+mod renewal;
+mod restored;
 mod runner;
 mod scale;
 #[path = "../support/mod.rs"]
@@ -56,6 +60,8 @@ fn main() -> ExitCode {
         together::SCENES,
         moves::SCENES,
         losses::SCENES,
+        renewal::SCENES,
+        restored::SCENES,
         crowd::SCENES,
         voters::SCENES,
         refused::SCENES,

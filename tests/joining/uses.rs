@@ -129,7 +129,10 @@ impl Newcomer {
         };
         let joined = house.net.at_home(1, || {
             let joiner = Joiner::new().expect("a thread");
-            block_on(joiner.join(&self.host, &self.pass, &request, Duration::from_secs(20)))
+            block_on(async {
+                let reached = joiner.reach(&self.host).await?;
+                joiner.join(reached, &self.pass, &request, Duration::from_secs(20)).await
+            })
         });
         joined.expect("it is let in or not")
     }

@@ -141,9 +141,11 @@ impl ServerCertVerifier for Anybody {
 
 /// What a folder of a board's has: its chain, and its key.
 fn shown(folder: &Path) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-    let chain = ["member.crt", "ca.crt"]
-        .map(|name| CertificateDer::from_pem_file(folder.join(name)).expect("a certificate"));
-    (chain.to_vec(), PrivateKeyDer::from_pem_file(folder.join("member.key")).expect("a key"))
+    let chain = ["member.crt", "ca.crt"].into_iter().flat_map(|name| {
+        let all = CertificateDer::pem_file_iter(folder.join(name)).expect("a file");
+        all.map(|certificate| certificate.expect("a certificate"))
+    });
+    (chain.collect(), PrivateKeyDer::from_pem_file(folder.join("member.key")).expect("a key"))
 }
 
 /// One end of a TLS connection that is played by the test.

@@ -140,7 +140,7 @@ fn who_shows_nothing_can_only_join() {
         let homes = Homes::new();
         let one = homes.start(&executor, 1);
         one.peers.set_members(Roster { takes_guests: true, ..Roster::default() });
-        for purpose in [Purpose::Urgent, Purpose::Bulk, Purpose::Authority] {
+        for purpose in [Purpose::Urgent, Purpose::Bulk, Purpose::Authority, Purpose::Certificate] {
             let mut nobody = RawTls::dial(&one.url, None).await;
             let refused = verdict(&mut nobody, Greeting { purpose, ..greeting(2, 1) }).await;
             assert_eq!(refused, Some(Refusal::NoCertificate), "{purpose}");

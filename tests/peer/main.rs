@@ -12,5 +12,6 @@ mod members;
 mod plain;
 mod raw;
 mod refusals;
+mod renewal;
 mod support;
 mod tls;

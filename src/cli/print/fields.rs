@@ -48,6 +48,10 @@ pub(super) fn print(answer: &Answer<'_>, out: &mut Vec<u8>) -> bool {
                 line!(out, "\"MaxLearners\" : {}", settings.max_learners);
             }
         }
+        Answer::KeyRenewed(renewed) => {
+            header(&renewed.header, out);
+            line!(out, "\"Key\" : {:?}", renewed.key);
+        }
         Answer::Invited(invited) => {
             header(&invited.header, out);
             line!(out, "\"URL\" : {:?}", invited.url);

@@ -49,6 +49,7 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             .number("replaceAfter", settings.replace_after)
             .number("maxLearners", settings.max_learners)
             .end(),
+        Answer::KeyRenewed(renewed) => with_header(&renewed.header).text("key", &renewed.key).end(),
         Answer::Invited(invited) => with_header(&invited.header)
             .text("url", &invited.url)
             .text("id", &invited.id)

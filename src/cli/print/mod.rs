@@ -14,8 +14,8 @@ use super::failure::{Failure, Status};
 use crate::rpc::{
     AlarmResponse, ClusterSettingsResponse, DeleteRangeResponse, HashKVResponse, InviteListResponse,
     InviteResponse, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse,
-    LeaseTimeToLiveResponse, Member, MemberListResponse, MemberRole, PutResponse, RangeResponse,
-    ResponseHeader, StatusResponse, TxnResponse, WatchResponse,
+    LeaseTimeToLiveResponse, Member, MemberListResponse, MemberRenewKeyResponse, MemberRole, PutResponse,
+    RangeResponse, ResponseHeader, StatusResponse, TxnResponse, WatchResponse,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub(super) enum Answer<'a> {
         header: &'a Option<ResponseHeader>,
         members: &'a [Member],
     },
+    KeyRenewed(&'a MemberRenewKeyResponse),
     ClusterSettings(&'a ClusterSettingsResponse),
     Invited(&'a InviteResponse),
     Invites(&'a InviteListResponse),

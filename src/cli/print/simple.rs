@@ -53,6 +53,10 @@ pub(super) fn print(answer: &Answer<'_>, style: &Style, out: &mut Vec<u8>) -> bo
             line!(out, "election-timeout {} ms", settings.election_timeout);
             rows::autopilot(settings).iter().for_each(|(name, value)| line!(out, "{name} {value}"));
         }
+        Answer::KeyRenewed(renewed) => {
+            let id = renewed.header.as_ref().map_or(0, |header| header.member_id);
+            line!(out, "Member {id:16x} has a new key: SHA-256 {}", renewed.key);
+        }
         Answer::Invited(invited) => line!(out, "{}", invited.url),
         Answer::Invites(_)
         | Answer::Members(_)

@@ -94,7 +94,7 @@ fn authority() -> Result<CertificateParams, String> {
     Ok(params)
 }
 
-fn params(name: &str) -> Result<CertificateParams, String> {
+pub(super) fn params(name: &str) -> Result<CertificateParams, String> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -153,6 +153,6 @@ pub(super) fn public_key(key: &KeyPair) -> Vec<u8> {
     key.subject_public_key_info()
 }
 
-fn text(error: rcgen::Error) -> String {
+pub(super) fn text(error: rcgen::Error) -> String {
     error.to_string()
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 use super::certificates;
 
 /// Keys and certificates are a few hundred bytes; what is larger is another file.
-const FILE_BYTES_MAX: u64 = 64 << 10;
+pub(super) const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// As RFC 7468 has it.
 const LINE_BYTES: usize = 64;
@@ -52,10 +52,19 @@ impl Folder {
     }
 
     pub(super) fn certificate(&self, name: &str) -> Result<Option<CertificateDer<'static>>, String> {
+        Ok(self.certificates(name)?.and_then(|all| all.into_iter().next()))
+    }
+
+    /// One at least.
+    pub(super) fn certificates(&self, name: &str) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
         let Some(pem) = self.read(name)? else { return Ok(None) };
-        let read = CertificateDer::from_pem_slice(&pem).map_err(|error| error.to_string());
-        read.map(Some)
-            .map_err(|error| self.advise(format!("no certificate can be read from {name}: {error}")))
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        let trouble = match read {
+            Ok(all) if all.is_empty() => "there is none".to_owned(),
+            Ok(all) => return Ok(Some(all)),
+            Err(error) => error.to_string(),
+        };
+        Err(self.advise(format!("no certificate can be read from {name}: {trouble}")))
     }
 
     pub(super) fn key(&self, name: &str) -> Result<Option<KeyPair>, String> {
@@ -80,26 +89,29 @@ impl Folder {
     }
 
     pub(super) fn keep_certificate(&self, name: &str, der: &[u8]) -> Result<(), String> {
-        self.keep(name, "CERTIFICATE", der)
+        self.keep_certificates(name, &[der])
+    }
+
+    pub(super) fn keep_certificates(&self, name: &str, ders: &[&[u8]]) -> Result<(), String> {
+        let pem: String = ders.iter().map(|der| pem("CERTIFICATE", der)).collect();
+        self.keep(name, &pem)
     }
 
     pub(super) fn keep_key(&self, name: &str, pkcs8: &[u8]) -> Result<(), String> {
-        self.keep(name, "PRIVATE KEY", pkcs8)
+        self.keep(name, &pem("PRIVATE KEY", pkcs8))
     }
 
-    fn keep(&self, name: &str, label: &str, der: &[u8]) -> Result<(), String> {
+    fn keep(&self, name: &str, pem: &str) -> Result<(), String> {
         let (path, new) = (self.path(name), self.path(&format!("{name}.new")));
-        let write = || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            // One that was left there may have had other rights.
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            file.write_all(pem(label, der).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync(&self.0)
-        };
-        write().map_err(|error| format!("{} cannot be written: {error}", path.display()))
+        write(&path, &new, pem).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    }
+
+    /// Takes the place of what had that name.
+    pub(super) fn rename(&self, name: &str, to: &str) -> Result<(), String> {
+        let (path, new) = (self.path(to), self.path(name));
+        fs::rename(&new, &path)
+            .and_then(|()| sync(&self.0))
+            .map_err(|error| format!("{} cannot become {}: {error}", new.display(), path.display()))
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<(), String> {
@@ -112,11 +124,22 @@ impl Folder {
     }
 }
 
+/// For this user alone; by way of `new`, which lies beside it.
+pub(super) fn write(path: &Path, new: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
+    // One that was left there may have had other rights.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    sync(path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")))
+}
+
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let lines = text.as_bytes().chunks(LINE_BYTES).map(String::from_utf8_lossy);
     let lines: String = lines.flat_map(|line| [line, "\n".into()]).collect();

@@ -5,6 +5,9 @@
 //!   member.key  made here, never leaves the board       member.crt  the authority's word that this is a member's key
 //!   ca.crt      the authority of the cluster            ca.key      its key; voters have it, so that any can let in
 //!
+//!   next.key, next.crt          while the key is renewed: see `renewal`, and `handover` for what stands behind the first in
+//!                               member.crt from then on
+//!
 //!   make --> a key --.-- found --> an authority, and the own certificate from it     (the founder)
 //!                    '-- keep ---> what a member answered: ca.crt, member.crt        (all others)
 //! ```
@@ -20,7 +23,10 @@
 //! Here you will not find: clocks; who may have which file.
 
 mod certificates;
+mod copy;
 mod files;
+mod handover;
+mod renewal;
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +38,12 @@ use crate::types::{Bytes, NodeId};
 
 use self::{certificates::Authority, files::Folder};
 
-pub(super) use self::certificates::{NAME, is_of, shown_key};
+pub(super) use self::{
+    certificates::{NAME, is_of},
+    handover::Shown,
+};
+
+pub use self::{copy::AuthorityCopy, renewal::NextKey};
 
 /// SHA-256 of a public key (SubjectPublicKeyInfo, DER).
 pub(super) type KeyHash = [u8; 32];
@@ -43,6 +54,8 @@ pub struct BoardTls {
     key: KeyPair,
     ca: Option<CertificateDer<'static>>,
     certificate: Option<CertificateDer<'static>>,
+    /// By which the keys before this one have said which was next; the newest first.
+    handovers: Vec<CertificateDer<'static>>,
     authority: Option<KeyPair>,
 }
 
@@ -69,6 +82,11 @@ impl BoardTls {
     /// What is in `folder`; `None`: no key was made there yet. Errors, here and below: one line that names the file and says
     /// what to do.
     pub fn open(folder: &Path) -> Result<Option<BoardTls>, String> {
+        // Another thread may be renewing the key, and be in the midst of two steps.
+        BoardTls::read(folder).or_else(|_| BoardTls::read(folder))
+    }
+
+    fn read(folder: &Path) -> Result<Option<BoardTls>, String> {
         let folder = Folder::new(folder);
         let Some(key) = folder.key(MEMBER_KEY)? else {
             let rest = [MEMBER_CERTIFICATE, CA_CERTIFICATE, CA_KEY];
@@ -77,10 +95,16 @@ impl BoardTls {
                 Some(name) => Err(folder.advise(format!("it has {name}, and no {MEMBER_KEY}"))),
             };
         };
+        let next = renewal::of_key(&folder)?;
+        let mut chain = match next {
+            Some(chain) => chain.into_iter(),
+            None => folder.certificates(MEMBER_CERTIFICATE)?.unwrap_or_default().into_iter(),
+        };
         let board = BoardTls {
             key,
             ca: folder.certificate(CA_CERTIFICATE)?,
-            certificate: folder.certificate(MEMBER_CERTIFICATE)?,
+            certificate: chain.next(),
+            handovers: chain.collect(),
             authority: folder.key(CA_KEY)?,
             folder,
         };
@@ -97,7 +121,7 @@ impl BoardTls {
         let key = certificates::new_key()?;
         folder.create()?;
         folder.keep_key(MEMBER_KEY, key.serialized_der())?;
-        Ok(BoardTls { folder, key, ca: None, certificate: None, authority: None })
+        Ok(BoardTls { folder, key, ca: None, certificate: None, handovers: Vec::new(), authority: None })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -197,7 +221,7 @@ impl BoardTls {
             self.ca = Some(ca);
         }
         self.folder.keep_certificate(MEMBER_CERTIFICATE, &certificate)?;
-        self.certificate = Some(certificate);
+        (self.certificate, self.handovers) = (Some(certificate), Vec::new());
         Ok(())
     }
 
@@ -207,6 +231,7 @@ impl BoardTls {
             self.folder.remove(name)?;
         }
         (self.certificate, self.authority, self.ca) = (None, None, None);
+        self.handovers.clear();
         Ok(())
     }
 
