@@ -283,9 +283,9 @@ fn a_board_that_was_removed_before_anybody_called_it() {
     house.serve(1, &["--discovery", &url, NOWHERE]);
     house.wait_for_word(1, "let in by");
     house.boards[1].kill();
-    let others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
+    let mut others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
     let own = id_of(&house, 0);
-    let id = others.filter(|id| *id != own).next().expect("it was let in");
+    let id = others.find(|id| *id != own).expect("it was let in");
     let said = house.command(0, &["member", "remove", &format!("{id:x}")]);
     assert_eq!(said.status, 0, "{said:?}");
     house.boards[1].launch();
