@@ -28,7 +28,8 @@ use super::{
     fits, hash,
 };
 
-const ABOUT: &str = "# whoever has this file lets boards into the cluster, and can be any board that no list has";
+const ABOUT: &str =
+    "# whoever has this file lets boards into the cluster, and can be any board that no list has";
 
 const CLUSTER: &str = "cluster: ";
 
@@ -40,11 +41,11 @@ pub struct AuthorityCopy {
 }
 
 impl AuthorityCopy {
-    /// From the keys of a member of `cluster`. Errors, here and below: one line that names the file.
-    pub fn of(folder: &Path, cluster: ClusterId) -> Result<AuthorityCopy, String> {
+    /// From the keys of a member of `cluster`, and the hash of its own. Errors, here and below: one line that names the file.
+    pub fn of(folder: &Path, cluster: ClusterId) -> Result<(AuthorityCopy, Bytes), String> {
         let board = BoardTls::open(folder)?;
-        match board.map(|board| (board.ca, board.authority)) {
-            Some((Some(ca), Some(key))) => Ok(AuthorityCopy { cluster, ca, key }),
+        match board.map(|board| (board.key_hash(), board.ca, board.authority)) {
+            Some((own, Some(ca), Some(key))) => Ok((AuthorityCopy { cluster, ca, key }, own)),
             _ => Err(format!(
                 "{} has no key of a cluster's authority: the boards that vote have it, where boards join by themselves",
                 folder.display()
@@ -68,9 +69,11 @@ impl AuthorityCopy {
         let id = text.lines().find_map(|line| line.strip_prefix(CLUSTER));
         let id = id.and_then(|id| u64::from_str_radix(id.trim(), 16).ok());
         let cluster = ClusterId(id.ok_or("it does not say of which cluster")?);
-        let ca = CertificateDer::from_pem_slice(bytes).map_err(|error| format!("its certificate: {error}"))?;
+        let ca =
+            CertificateDer::from_pem_slice(bytes).map_err(|error| format!("its certificate: {error}"))?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(bytes).map_err(|error| format!("its key: {error}"))?;
-        let key = certificates::read_key(key.secret_pkcs8_der()).map_err(|error| format!("its key: {error}"))?;
+        let key =
+            certificates::read_key(key.secret_pkcs8_der()).map_err(|error| format!("its key: {error}"))?;
         fits(&ca, &key)?;
         Ok(AuthorityCopy { cluster, ca, key })
     }
