@@ -97,6 +97,7 @@ fn options() -> RestoreOptions {
         bump_revision: 0,
         mark_compacted: false,
         skip_hash_check: false,
+        only_of: None,
         lmdb: LmdbOptions { map_bytes: 4 << 20, headroom_bytes: 0, ..LmdbOptions::default() },
         wal_segment_bytes: 3 * BLOCK as u32,
     }

@@ -87,6 +87,7 @@ pub(super) async fn set_settings(
         voters_max: voters,
         replace_after_s: given(request.replace_after),
         learners_max: given(request.max_learners),
+        size: given(request.size),
     };
     if change == ClusterSettingsChange::default() {
         return Err(Refusal::NO_SETTINGS.into());

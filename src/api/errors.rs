@@ -1,6 +1,6 @@
 //! The one table that gives a refusal its gRPC code, its HTTP status and etcd's text. No other file writes a status code.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use crate::{
     http::Closed,
@@ -101,8 +101,8 @@ impl Refusal {
         Refusal::fixed(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
     pub(super) const NO_SETTINGS: Refusal = Refusal::fixed(
         Code::InvalidArgument,
-        "nothing is to be set: give heartbeatInterval, electionTimeout (in milliseconds), voters, replaceAfter (in seconds) \
-         or maxLearners",
+        "nothing is to be set: give heartbeatInterval, electionTimeout (in milliseconds), voters, replaceAfter (in seconds), \
+         maxLearners or size",
     );
     pub(super) const DOWNGRADE_FORMAT: Refusal =
         Refusal::fixed(Code::InvalidArgument, "etcdserver: wrong downgrade target version format");
@@ -145,6 +145,15 @@ impl Refusal {
             "there are {most} discovery tokens, which is the most: each ends {days} days after it was made"
         );
         Refusal { code: Code::Unavailable, message: message.into() }
+    }
+
+    /// One stranger has made as many as one may, for so long.
+    pub(super) fn too_many_tokens_of_stranger(left: Duration) -> Refusal {
+        let (most, minutes) = (limits::DISCOVERY_STRANGER_TOKENS_MAX, left.as_secs().div_ceil(60));
+        let message = format!(
+            "{most} discovery tokens were made from this address: another can be made in {minutes} minutes"
+        );
+        Refusal { code: Code::ResourceExhausted, message: message.into() }
     }
 
     /// More than etcd's gRPC server would take: as it counts, without base64.
@@ -222,6 +231,7 @@ fn code_of(error: &Error) -> Code {
         | Error::NotLearner
         | Error::LearnerNotReady
         | Error::NotCapable
+        | Error::Founded
         | Error::BadLeaderTransferee => Code::FailedPrecondition,
         Error::NoLeader
         | Error::NotReady

@@ -18,7 +18,7 @@
 mod answer;
 mod cluster;
 mod convert;
-mod discovery;
+pub mod discovery;
 mod errors;
 mod events;
 mod invite;

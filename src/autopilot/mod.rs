@@ -40,6 +40,8 @@ pub struct Settings {
     pub replace_after: Duration,
     /// `STEADY`; nothing where a cluster is being founded, which nobody uses yet.
     pub steady: Duration,
+    /// For so long who has died may count as reached.
+    pub blind: Duration,
     pub bugs: Bugs,
 }
 
@@ -83,6 +85,8 @@ pub struct Advice {
     pub step: Option<(Step, String)>,
     /// In the order of their ids.
     pub whys: Vec<(NodeId, String)>,
+    /// Members that are different boards, and say of their hardware what others say of theirs: that is to count no more.
+    pub distinct: Vec<NodeId>,
 }
 
 /// A member, and how long it has been as it is.

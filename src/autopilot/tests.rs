@@ -8,7 +8,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn settings(voters_max: usize) -> Settings {
-    Settings { voters_max, replace_after: 10 * MINUTE, steady: STEADY, bugs: Bugs::default() }
+    Settings {
+        voters_max,
+        replace_after: 10 * MINUTE,
+        steady: STEADY,
+        blind: 2 * SECOND,
+        bugs: Bugs::default(),
+    }
 }
 
 /// A cluster as words: `1 2 -3 | 4 5~ 6r -7`: voters, then learners; `-`: not reached, `~`: catching up, `r`: a replica.
@@ -243,11 +249,58 @@ fn a_board_that_came_back_without_its_data() {
     world.members.extend(World::new(settings(3), "1 2 3 | 4=b").members.pop());
     assert_eq!(world.story(MINUTE), "x3@6 +4@6");
     tells(3, "1 2 -3=b | 4=c", "-3@600 +4@600");
-    // Two that say that they are the same board, and cannot be.
-    let mut world = World::new(settings(3), "1 2 3 | 4=b 5=b");
+}
+
+/// Two that say that they are the same board, and cannot be.
+#[test]
+fn boards_with_equal_marks() {
+    let mut world = World::new(settings(3), "1 2 3 | 4=b 5=b 6=c");
+    assert_eq!(world.look().distinct, []);
     assert_eq!(world.story(MINUTE), "");
+    assert_eq!(world.look().distinct, [NodeId(4), NodeId(5)], "what their rows say is to count no more");
     world.members[4].is_reached = false;
+    assert_eq!(world.story(60 * MINUTE), "", "this leader knows");
+    // The next ones have rows that say nothing.
+    world.autopilot.begin_reign();
+    world.members[3].board = Bytes::default();
+    world.members[4].board = Bytes::default();
     assert_eq!(world.story(60 * MINUTE), "");
+    assert_eq!(world.look().distinct, []);
+}
+
+/// Who has died counts as reached for a moment, and its board may be back by then.
+#[test]
+fn who_is_quickly_back_is_one_board() {
+    let mut world = World::new(settings(3), "1 2 3=b | 4=b");
+    let four = world.members.pop().expect("four");
+    assert_eq!(world.story(SECOND), "");
+    world.members.push(four);
+    assert_eq!(world.story(2 * SECOND), "");
+    world.members[2].is_reached = false;
+    assert_eq!(world.story(MINUTE), "x3@10 +4@10");
+}
+
+/// A leader that lost its data: who leads next was not told by anybody which of the two was there first.
+#[test]
+fn who_leads_next_remembers_who_was_there_first() {
+    let story = |before: [&str; 2]| {
+        let mut world = World::new(settings(3), "1 2 -3=b | 4=b");
+        for text in before {
+            for _ in 0..10 {
+                let members = cluster(text).into_iter();
+                world.autopilot.notice(world.now, members.map(|member| (member.id, member.is_reached)));
+                world.now += SECOND;
+            }
+        }
+        world.autopilot.begin_reign();
+        world.story(30 * MINUTE)
+    };
+    assert_eq!(story(["1 2 3=b", "1 2 3=b"]), "x3@25 +4@25");
+    assert_eq!(story(["1 2 3=b", "1 2 -3=b | 4=b"]), "x3@25 +4@25");
+    assert_eq!(story(["1 2 -3=b", "1 2 -3=b | 4=b"]), "x3@25 +4@25", "this board has never reached it");
+    assert_eq!(story(["1 2 | 4=b", "1 2 -3=b | 4=b"]), "x3@620 +4@620", "four is perhaps another");
+    assert_eq!(story(["1 2 -3=b | 4=b"; 2]), "x3@620 +4@620", "nobody knows who came first");
+    assert_eq!(story(["1 2 3=b", "1 2 3=b | 4=b"]), "x3@620 +4@620", "they were there together");
 }
 
 #[test]

@@ -42,6 +42,9 @@ pub(super) struct Settings {
     /// Learners in the cluster at one time.
     #[arg(long, value_name = "N")]
     max_learners: Option<u32>,
+    /// A cluster that boards found together is founded with so many, however many it has waited for.
+    #[arg(long, value_name = "N")]
+    size: Option<u32>,
 }
 
 #[derive(Args)]
@@ -87,6 +90,7 @@ pub(super) async fn cluster(command: Cluster, session: &Session) -> Result<(), F
                 voters: settings.voters.map_or(0, |voters| if voters == 0 { -1 } else { voters.into() }),
                 replace_after: settings.replace_after.unwrap_or(0),
                 max_learners: settings.max_learners.unwrap_or(0),
+                size: settings.size.unwrap_or(0),
             };
             session.client.cluster_set(&request).await?
         }

@@ -91,10 +91,20 @@ fn in_words(seconds: i64) -> String {
     }
 }
 
+/// What is left of it, as exact as people want it.
+fn about(seconds: i64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// The rows of a list.
 pub(super) fn rows(response: &InviteListResponse) -> Vec<Vec<String>> {
     let row = |invite: &crate::rpc::InviteStatus| {
-        let left = if invite.ttl < 0 { "for ever".to_owned() } else { in_words(invite.ttl) };
+        let left = if invite.ttl < 0 { "for ever".to_owned() } else { about(invite.ttl) };
         let uses = match invite.uses {
             0 => invite.used.to_string(),
             most => format!("{} of {most}", invite.used),

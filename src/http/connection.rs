@@ -10,6 +10,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::IpAddr,
     ops::Range,
     rc::Rc,
 };
@@ -45,8 +46,8 @@ pub(super) struct Connection {
 pub(super) struct Ends {
     /// The socket's own address is one that only this board can reach.
     pub to_loopback: bool,
-    /// The peer is on this board.
-    pub from_loopback: bool,
+    /// Where the peer is.
+    pub from: IpAddr,
 }
 
 impl Drop for Connection {
@@ -97,7 +98,11 @@ impl Connection {
     }
 
     pub(super) fn is_from_loopback(&self) -> bool {
-        self.ends.from_loopback
+        self.ends.from.to_canonical().is_loopback()
+    }
+
+    pub(super) fn peer(&self) -> IpAddr {
+        self.ends.from
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -362,7 +367,11 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         let link = Link::new(Async::new(socket).expect("a socket"));
         let shared = Rc::new(Shared::new(Options::default()));
-        let connection = Connection::new(shared, link, Ends { to_loopback: true, from_loopback: true });
+        let connection = Connection::new(
+            shared,
+            link,
+            Ends { to_loopback: true, from: std::net::Ipv4Addr::LOCALHOST.into() },
+        );
         assert_eq!(connection.input.capacity(), 0);
         let (link_bytes, future) = (size_of::<Link>(), run(connection, Rc::new(Nothing)));
         let bytes = link_bytes + size_of_val(&future);

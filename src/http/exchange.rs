@@ -1,6 +1,6 @@
 //! One request and its answer, as a handler sees them.
 
-use std::io::IoSlice;
+use std::{io::IoSlice, net::IpAddr};
 
 use super::{
     BodyError, Closed, Head,
@@ -71,6 +71,11 @@ impl<'a> Exchange<'a> {
     /// Does the peer run on this board?
     pub fn is_from_here(&self) -> bool {
         self.connection.is_from_loopback()
+    }
+
+    /// Where the peer is.
+    pub fn peer(&self) -> IpAddr {
+        self.connection.peer()
     }
 
     /// The whole body, once; empty afterwards. Answers `100 Continue` first if the client waits for it. After an error

@@ -107,7 +107,7 @@ fn welcome<H: Handler>(
         return turn_away(&socket);
     }
     let to_loopback = socket.get_ref().local_addr().is_ok_and(|local| is_loopback(local.ip()));
-    let ends = Ends { to_loopback, from_loopback: is_loopback(from) };
+    let ends = Ends { to_loopback, from };
     let connection = Connection::new(shared.clone(), Link::new(socket), ends);
     executor.spawn(connection::run(connection, handler.clone())).detach();
 }

@@ -1,23 +1,17 @@
 //! What the board that founds a cluster must not forget before the others can join it: a file beside its keys, from before the
 //! cluster exists until the cluster itself knows it.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::url::from_hex;
+use super::{file, url::from_hex};
 use crate::{
     member::{Formation, Hardware},
     peer::BoardTls,
 };
 
 const FILE: &str = "formation.toml";
-const FILE_NEW: &str = "formation.toml.new";
 
 /// What the others are to prove.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,8 +60,7 @@ impl Founding {
             size: self.formation.size,
         };
         let text = toml::to_string(&written).map_err(|error| error.to_string())?;
-        write(folder, &text)
-            .map_err(|error| format!("{} cannot be written: {error}", folder.join(FILE).display()))
+        file::keep(folder, FILE, &text)
     }
 
     /// The cluster knows it by now. What cannot be removed is removed next time.
@@ -79,15 +72,6 @@ impl Founding {
             _ => {}
         }
     }
-}
-
-fn write(folder: &Path, text: &str) -> io::Result<()> {
-    let new = folder.join(FILE_NEW);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(FILE))?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

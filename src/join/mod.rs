@@ -13,21 +13,31 @@
 //! |---|---|
 //! | `url` | what a URL says |
 //! | `service` | a discovery service, as a client sees it |
+//! | `turn` | what follows from its answer: who founds, who asks whom |
 //! | `newcomer` | the way from no data to an id |
+//! | `asking` | members, asked one after the other |
+//! | `origin` | what a board keeps of its way before it is anybody |
 //! | `formation` | what the founder must not forget |
+//! | `file` | how these two are written |
 //!
 //! - It may be cut off anywhere and begun again: the key is made first, and says who the board is. It is never two boards.
 //! - What passes is waited for, with a line now and then; what does not ends it, with one line that says what to do.
 //!
 //! Here you will not find: how a secret is proven (`peer`), who is let in (`member`).
 
+mod asking;
+mod file;
 mod formation;
 mod newcomer;
+mod origin;
 mod service;
+mod turn;
 mod url;
 
 pub use self::{
     formation::Founding,
     newcomer::{Begun, Newcomer, begin},
+    origin::Origin,
+    turn::{Board, Registered, Turn, turn},
     url::{JoinUrl, Way},
 };

@@ -6,14 +6,12 @@
 //!   PUT /TOKEN/ID             name=https://10.0.0.1:2380: registers this board, once
 //! ```
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use serde::Deserialize;
 
-use crate::{
-    client::{Endpoint, PlainAnswer, PlainRequest, ask_plain},
-    peer::PeerUrl,
-};
+use super::turn::{Board, Registered};
+use crate::client::{Endpoint, PlainAnswer, PlainRequest, ask_plain};
 
 /// A service answers within this time, or another host is asked.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -28,21 +26,9 @@ const NODE_EXISTS: u32 = 105;
 /// One token of a service, asked at any of its hosts.
 pub(super) struct Service<'a> {
     pub(super) hosts: &'a [Endpoint],
-    pub(super) token: &'a str,
-}
-
-/// What the service knows of the cluster that is to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Registered {
-    pub(super) size: u32,
-    /// In the order in which they came; the first founds the cluster.
-    pub(super) boards: Vec<Board>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Board {
-    pub(super) id: String,
-    pub(super) urls: Vec<PeerUrl>,
+    token: &'a str,
+    /// The place of the one that answered last: who is dead is waited for once.
+    answers: Cell<usize>,
 }
 
 /// Why a service was of no help.
@@ -78,7 +64,11 @@ struct Trouble {
     cause: String,
 }
 
-impl Service<'_> {
+impl<'a> Service<'a> {
+    pub(super) fn new(hosts: &'a [Endpoint], token: &'a str) -> Service<'a> {
+        Service { hosts, token, answers: Cell::new(0) }
+    }
+
     pub(super) async fn registered(&self) -> Result<Registered, ServiceError> {
         let size = self.size().await?;
         let answer = self.ask("GET", "", "").await?;
@@ -102,32 +92,43 @@ impl Service<'_> {
         })
     }
 
-    /// Registers this board. It may be there already: that is as good.
-    pub(super) async fn register(&self, id: &str, name: &str, urls: &[String]) -> Result<(), ServiceError> {
+    /// Registers this board. False: there is one of this id already.
+    pub(super) async fn register(&self, id: &str, name: &str, urls: &[String]) -> Result<bool, ServiceError> {
         let value: Vec<String> = urls.iter().map(|url| format!("{name}={url}")).collect();
         let body = format!("value={}", escaped(&value.join(",")));
         let answer = self.ask("PUT", &format!("/{id}?prevExist=false"), &body).await?;
         match self.read(&answer) {
-            Ok(_) => Ok(()),
-            Err(_) if trouble(&answer).code == NODE_EXISTS => Ok(()),
+            Ok(_) => Ok(true),
+            Err(_) if trouble(&answer).code == NODE_EXISTS => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// At the first host that answers.
+    /// At the first host that answers. One that does not know the token may be another service: others are asked, too.
     async fn ask(&self, method: &str, path: &str, body: &str) -> Result<PlainAnswer, ServiceError> {
         let path = format!("/{}{path}", self.token);
         let request =
             PlainRequest { method, path: &path, content_type: "application/x-www-form-urlencoded", body };
-        let mut troubles = Vec::new();
-        for host in self.hosts {
+        let (mut troubles, mut ignorant) = (Vec::new(), None);
+        let (first, count) = (self.answers.get(), self.hosts.len());
+        for place in (first..first + count).map(|place| place % count) {
+            let host = &self.hosts[place];
             match ask_plain(host, request, ANSWER_MAX).await {
-                Ok(answer) if answer.status < 500 => return Ok(answer),
-                Ok(answer) => troubles.push(format!("{host} answered {}", answer.status)),
+                Ok(answer) if answer.status >= 500 => {
+                    troubles.push(format!("{host} answered {}", answer.status));
+                }
+                Ok(answer) if is_ignorant(&answer) => {
+                    ignorant.get_or_insert(answer);
+                }
+                Ok(answer) => {
+                    self.answers.set(place);
+                    return Ok(answer);
+                }
                 Err(trouble) => troubles.push(trouble),
             }
         }
-        Err(ServiceError::Unreachable(troubles.join("; ")))
+        // Who cannot be reached may know it.
+        ignorant.filter(|_| troubles.is_empty()).ok_or_else(|| ServiceError::Unreachable(troubles.join("; ")))
     }
 
     fn read(&self, answer: &PlainAnswer) -> Result<Node, ServiceError> {
@@ -158,16 +159,19 @@ impl Service<'_> {
     }
 }
 
+/// Of this token, or of discovery.
+fn is_ignorant(answer: &PlainAnswer) -> bool {
+    !matches!(answer.status, 200 | 201) && matches!(trouble(answer).code, 0 | KEY_NOT_FOUND)
+}
+
 fn trouble(answer: &PlainAnswer) -> Trouble {
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
-/// `None`: it is none, or nothing that can be called.
+/// `None`: it is none.
 fn board(node: Node) -> Option<(u64, Board)> {
     let id = node.key.rsplit('/').next().filter(|id| *id != "_config" && !id.is_empty())?.to_owned();
-    let urls = node.value.split(',').filter_map(|pair| Some(pair.split_once('=')?.1));
-    let urls: Vec<PeerUrl> = urls.filter_map(|url| PeerUrl::parse(url).ok()).collect();
-    Some((node.created_index, Board { id, urls }))
+    Some((node.created_index, Board::of_value(id, &node.value)))
 }
 
 /// As forms are sent.
@@ -202,13 +206,15 @@ mod tests {
         let mut boards: Vec<_> = answer.node.nodes.into_iter().filter_map(board).collect();
         boards.sort_by_key(|(index, _)| *index);
         assert_eq!(boards.iter().map(|(_, board)| board.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(boards[0].1.urls.len(), 2);
+        assert_eq!((boards[0].1.urls.len(), &*boards[0].1.name), (2, "a"));
+        assert!(boards[1].1.is_at_one_of(&["https://g:1".into(), "https://h:2".into()]));
+        assert!(!boards[1].1.is_at_one_of(&["https://g:1".into()]));
     }
 
     #[test]
     fn what_answers_say() {
         let hosts = ["h:1".parse().expect("an endpoint")];
-        let service = Service { hosts: &hosts, token: "T" };
+        let service = Service::new(&hosts, "T");
         let said = |status, body: &str| {
             let answer = PlainAnswer { status, body: body.into() };
             service.read(&answer).map(|_| ()).expect_err("no answer")

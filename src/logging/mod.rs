@@ -11,11 +11,12 @@
 //!   is cut, so that no key or value floods a log or moves a terminal's cursor.
 //! - A line is one write of a buffer that each thread keeps: logging allocates once a thread.
 //! - Of other crates only warnings and errors are told.
-//! - What could come by the thousand is asked of `Seldom` first by who says it.
+//! - What could come by the thousand is asked of `Seldom` first by who says it, what may last for weeks of `Rarely`.
 //!
 //! Here you will not find: files, rotation. Whoever keeps the lines does that.
 
 mod line;
+mod rarely;
 mod seldom;
 mod time;
 
@@ -29,6 +30,7 @@ use std::{
 use log::{LevelFilter, Log, Metadata, Record};
 
 pub use self::{
+    rarely::Rarely,
     seldom::{LeftOut, Seldom},
     time::utc,
 };

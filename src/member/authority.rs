@@ -4,18 +4,22 @@
 use std::time::Duration;
 
 use async_io::Timer;
+use futures_lite::future;
 
 use crate::peer::BoardTls;
 
-use super::Member;
+use super::{Member, core::Core};
 
-/// Between two looks; nothing waits for it but the next board that asks this very member.
+/// Between two looks, for who was told nothing when it came to vote.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs as long as the member does.
 pub(super) async fn keeper<T>(member: Member) -> T {
     loop {
-        Timer::after(LOOK_EVERY).await;
+        let later = async {
+            Timer::after(LOOK_EVERY).await;
+        };
+        future::or(member.comes_to_vote(), later).await;
         if member.lacks_authority_key()
             && let Err(trouble) = member.fetch_authority_key().await
         {
@@ -26,6 +30,16 @@ pub(super) async fn keeper<T>(member: Member) -> T {
 }
 
 impl Member {
+    /// Until it has the key, the loss of who has it could end joining for ever: it is asked for at once.
+    async fn comes_to_vote(&self) {
+        let me = self.id();
+        let votes = |core: &mut Core| core.replica.node().membership().voters.contains(&me);
+        match self.engine.look(votes) {
+            true => future::pending().await,
+            false => self.engine.until(votes).await,
+        }
+    }
+
     fn lacks_authority_key(&self) -> bool {
         let lacks = |tls: &BoardTls| tls.has_certificate() && !tls.has_authority_key();
         let is_lacking = self.engine.trust.borrow().as_ref().is_some_and(lacks);

@@ -45,6 +45,8 @@ pub(super) struct Identity {
     pub(super) incarnation: u64,
     /// The new cluster that its data is being made (see `refound`).
     pub(super) becomes: Option<ClusterId>,
+    /// When it founded its cluster, alone or with others, in Unix seconds by its own clock. 0: it did not, or that is not known.
+    pub(super) founded_s: u64,
 }
 
 /// `member.toml`. TOML's integers are signed, so ids are written as everywhere: in hexadecimal.
@@ -57,6 +59,8 @@ struct Written {
     /// Absent in directories of 0.1.0.
     incarnation: Option<String>,
     becomes: Option<String>,
+    /// Absent where `Identity` has 0.
+    founded_s: Option<u64>,
 }
 
 /// What is read first, of any format.
@@ -134,6 +138,7 @@ impl DataDir {
             name: identity.name.clone(),
             incarnation: Some(format!("{:x}", identity.incarnation)),
             becomes: identity.becomes.map(|cluster| cluster.to_string()),
+            founded_s: Some(identity.founded_s).filter(|at| (1..=i64::MAX as u64).contains(at)),
         };
         let text = toml::to_string(&written).map_err(io::Error::other)?;
         let new = self.path.join(MEMBER_NEW);
@@ -200,6 +205,7 @@ fn read(path: &Path, text: &str) -> Result<Identity, OpenError> {
         name: written.name,
         incarnation: written.incarnation.map_or(Ok(0), |text| id("incarnation", &text))?,
         becomes: written.becomes.map(|text| id("becomes", &text).map(ClusterId)).transpose()?,
+        founded_s: written.founded_s.unwrap_or(0),
     })
 }
 

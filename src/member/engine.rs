@@ -141,7 +141,7 @@ impl Engine {
             term: replica.node().term(),
         };
         let effects = stand_at_once(&mut replica, &options);
-        let mut core = Core::new(replica, &store, roll, leases, identity.incarnation, &options);
+        let mut core = Core::new(replica, &store, roll, leases, &identity, &options);
         core.roll_changed().expect("the level was looked at when the store was opened");
         core.heed_corruption(&[]);
         core.take_over_alarm();
@@ -327,6 +327,11 @@ impl Engine {
         if ticked && core.wants_round_trips() {
             let figures = self.peer_figures();
             core.round_trips(figures.iter().filter_map(|peer| Some((peer.id, peer.round_trip?))));
+        }
+        if ticked && core.wants_links() {
+            let connected: Vec<_> =
+                self.peer_figures().iter().filter(|peer| peer.is_active).map(|peer| peer.id).collect();
+            core.note_links(&connected);
         }
         self.tell_peers(&mut core);
         if let Some(revision) = core.keys_to_check.take() {

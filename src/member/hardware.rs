@@ -29,6 +29,12 @@ impl Hardware {
         Hardware(known.unwrap_or_default())
     }
 
+    /// A board by another name.
+    #[cfg(test)]
+    pub(crate) fn called(known: &str) -> Hardware {
+        Hardware(known.into())
+    }
+
     /// For the row of a member that listens for peers on `port`: on one machine there may be many. Not to be turned back.
     /// Empty: nothing tells this board from others.
     pub fn mark(&self, port: u16) -> Bytes {

@@ -98,7 +98,8 @@ impl Member {
 
     /// For all members, and at once. `None` stays as it is. What they are from now on.
     ///
-    /// Errors: `BadTimeouts`, `OutOfRange`, before anything is proposed; `NotCapable` if a member does not know the setting.
+    /// Errors: `BadTimeouts`, `OutOfRange`, `Founded`, before anything is proposed; `NotCapable` if a member does not know the
+    /// setting.
     pub async fn change_cluster_settings(
         &self,
         change: ClusterSettingsChange,
@@ -107,6 +108,9 @@ impl Member {
         let timeouts = change.timeouts_ms(known.timeouts_ms);
         timeouts.map_or(Ok(()), |(heartbeat, election)| check_timeouts_ms(heartbeat, election))?;
         let autopilot = change.autopilot(&known)?;
+        if let Some(size) = change.size {
+            self.form_with(size).await?;
+        }
         if let Some(change) = autopilot {
             self.propose(Command::Autopilot(change)).await?;
         }

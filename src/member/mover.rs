@@ -4,6 +4,9 @@
 //!   the way to the others begins at another address     --> UpdateMember, by whoever leads
 //!   no leader is heard of                               --> the hosts of the URL, the members where they were, and their
 //!                                                           names are asked who they are; who answers is called from then on
+//!     it has just been let in, and knows nobody         --> whom they name is called, too: nobody else may find it
+//!     they say that it was removed                      --> it ends
+//!     and that lasts                                    --> a line now and then
 //! ```
 
 use std::{
@@ -14,13 +17,14 @@ use std::{
 use async_io::Timer;
 
 use crate::{
-    peer::{Asker, PeerUrl, Tls},
+    logging::Rarely,
+    peer::{Asker, PeerUrl, RollCall, Tls},
     types::{Command, NodeId},
 };
 
 use super::{
     Member, Reach,
-    place::{address_outward, address_towards},
+    place::{address_outward, address_towards, places_by_name},
 };
 
 /// Between two looks, which ask the system only.
@@ -31,12 +35,22 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// A search asks every host and name: on a network that is away it finds nobody for long.
 const SEARCH_EVERY: Duration = Duration::from_secs(10);
 
-/// Where a host has no name in the network's DNS, it may have one of its own.
-const SUFFIXES: [&str; 2] = [".local", ""];
+/// Without a leader. Elections are over long before.
+const SILENT_FOR: Duration = Duration::from_secs(30);
+
+/// Places in one line.
+const PLACES_TOLD: usize = 4;
+
+/// Since when nobody is heard of who leads.
+struct Silence {
+    since: Instant,
+    searched_at: Option<Instant>,
+    rarely: Rarely<bool>,
+}
 
 /// Runs as long as the member does.
 pub(super) async fn mover<T>(member: Member) -> T {
-    let mut searched_at = None::<Instant>;
+    let mut silence = None::<Silence>;
     loop {
         Timer::after(LOOK_EVERY).await;
         let Some(reach) = member.engine.options.reach.clone() else { continue };
@@ -44,11 +58,17 @@ pub(super) async fn mover<T>(member: Member) -> T {
             continue;
         }
         if member.has_leader() {
+            silence = None;
             member.tell_if_moved(&reach).await;
-        } else if searched_at.is_none_or(|at| at.elapsed() >= SEARCH_EVERY) {
-            searched_at = Some(Instant::now());
-            member.search(&reach).await;
+        } else {
+            member.look_around(&reach, silence.get_or_insert_with(Silence::begins)).await;
         }
+    }
+}
+
+impl Silence {
+    fn begins() -> Silence {
+        Silence { since: Instant::now(), searched_at: None, rarely: Rarely::after(SILENT_FOR) }
     }
 }
 
@@ -84,6 +104,33 @@ impl Member {
         seen.or_else(address_outward)
     }
 
+    async fn look_around(&self, reach: &Reach, silence: &mut Silence) {
+        if silence.searched_at.is_none_or(|at| at.elapsed() >= SEARCH_EVERY) {
+            silence.searched_at = Some(Instant::now());
+            self.search(reach).await;
+        }
+        let (is_blank, waited) = (self.is_blank(), silence.since.elapsed());
+        if !self.has_leader() && silence.rarely.is_due(is_blank, waited) {
+            let places = self.candidates(reach).into_iter().take(PLACES_TOLD);
+            let places: Vec<String> = places.map(|url| url.to_string()).collect();
+            log::warn!(
+                "{}, for {} s now; members are looked for at {}: are they running, and reached from here? If this board was removed \
+                 meanwhile, clear its whole data directory and start it with a URL that `solder invite` prints there",
+                match is_blank {
+                    true => "this board was let into the cluster, and no member has called it since",
+                    false => "no member is heard of that leads the cluster",
+                },
+                waited.as_secs(),
+                places.join(", ")
+            );
+        }
+    }
+
+    /// It was let in, and knows none of the others.
+    fn is_blank(&self) -> bool {
+        self.engine.look(|core| core.replica.node().membership().is_blank())
+    }
+
     /// Asks whoever may be a member who it is, and tries it there from now on.
     async fn search(&self, reach: &Reach) {
         let asker = match Asker::new(Some(Tls::Board(self.engine.tls_dir())), std::time::SystemTime::now) {
@@ -96,10 +143,12 @@ impl Member {
                 return;
             }
             match asker.ask(std::slice::from_ref(&url), ANSWER_MAX).await {
-                Ok(told) if told.cluster == self.engine.identity.cluster && told.member != me => {
-                    self.heard_of(told.member, url);
+                Ok(told) if told.cluster != self.engine.identity.cluster || told.member == me => {}
+                Ok(told) if told.removed.contains(&me) => {
+                    return self.engine.look(|core| core.is_removed_by(told.member));
                 }
-                Ok(_) => {}
+                Ok(told) if self.is_blank() => self.heard_of_all(told, url),
+                Ok(told) => self.heard_of(told.member, url),
                 Err(why) => log::debug!("searching for members: {why}"),
             }
         }
@@ -109,6 +158,14 @@ impl Member {
         let is_news = self.engine.look(|core| core.heard_of(id, url.clone()));
         if is_news {
             log::info!("member {id} was found at {url}");
+            self.engine.nudge();
+        }
+    }
+
+    fn heard_of_all(&self, told: RollCall, url: PeerUrl) {
+        let by = told.member;
+        if self.engine.look(|core| core.heard_of_all(told, url.clone())) {
+            log::info!("member {by} was found at {url}, and has named the others: they are called");
             self.engine.nudge();
         }
     }
@@ -123,9 +180,8 @@ impl Member {
         for info in infos.into_iter().filter(|info| info.id != me) {
             let urls = || info.peer_urls.iter().filter_map(|url| PeerUrl::parse(url).ok());
             let port = urls().map(|url| url.port).next().unwrap_or(reach.port());
-            let name = |suffix: &str| PeerUrl::parse(&format!("https://{}{suffix}:{port}", info.name)).ok();
             found.extend(urls());
-            found.extend(SUFFIXES.iter().filter(|_| !info.name.is_empty()).filter_map(|suffix| name(suffix)));
+            found.extend(places_by_name(&info.name, port));
         }
         found
     }

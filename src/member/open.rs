@@ -30,9 +30,11 @@ use crate::{
 use super::{
     AutoCompaction, Autopilot, Failure, Formation, Member, Options, authority,
     bootstrap::plain,
+    core::autopilot::now_s,
     digests,
     directory::{DataDir, Identity, draw, io_error, is_made},
     engine::{self, Engine},
+    forming,
     leases::Leases,
     log_thread::{Log, LogOf},
     mover,
@@ -347,7 +349,8 @@ pub(super) fn founder(options: &Options) -> Identity {
     let name = options.name.clone();
     match &options.start {
         Start::Join { cluster, member } => {
-            Identity { cluster: *cluster, member: *member, name, incarnation: draw(), becomes: None }
+            let (incarnation, becomes) = (draw(), None);
+            Identity { cluster: *cluster, member: *member, name, incarnation, becomes, founded_s: 0 }
         }
         Start::Alone => founder_of(&alone(options), &options.cluster_token, name),
         Start::Together(members) => founder_of(members, &options.cluster_token, name),
@@ -359,7 +362,7 @@ pub(super) fn founder(options: &Options) -> Identity {
 fn founder_by_key(formation: &Formation, name: String) -> Identity {
     let id = |what: &[u8]| id_of([what, &formation.key[..], formation.token.as_bytes()]);
     let (cluster, member) = (ClusterId(id(b"cluster")), NodeId(id(b"member")));
-    Identity { cluster, member, name, incarnation: draw(), becomes: None }
+    Identity { cluster, member, name, incarnation: draw(), becomes: None, founded_s: now_s() }
 }
 
 /// Alone, with all that the others are to find when they come.
@@ -395,7 +398,7 @@ fn founder_of(members: &Members, token: &str, name: String) -> Identity {
     let member = id_of_member(members.get(&name).map_or(&[][..], Vec::as_slice), token);
     let ids: Vec<[u8; 8]> = founders(members, token).iter().map(|(id, _)| id.0.to_be_bytes()).collect();
     let cluster = ClusterId(id_of(ids.iter().map(|id| &id[..])));
-    Identity { cluster, member, name, incarnation: draw(), becomes: None }
+    Identity { cluster, member, name, incarnation: draw(), becomes: None, founded_s: now_s() }
 }
 
 /// In the order of their ids.
@@ -477,6 +480,7 @@ impl Opened {
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
         let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        let tellers = future::or(tellers, forming::keeper(member.clone()));
         (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use super::{Autopilot, Hardware, Reach};
 use crate::{
     lease, store,
-    types::{AutopilotChange, Bugs, Bytes, ClusterId, NodeId},
+    types::{AutopilotChange, Bugs, Bytes, ClusterId, NodeId, limits},
     wal,
 };
 
@@ -68,6 +68,8 @@ pub struct Options {
     pub reach: Option<Reach>,
     /// What a cluster that boards join by themselves begins with.
     pub joining: Autopilot,
+    /// How long others can join by the token that boards have founded it with, once they have.
+    pub founding_ttl_s: i64,
     pub hardware: Hardware,
 }
 
@@ -142,6 +144,7 @@ impl Options {
             bugs: Bugs::default(),
             reach: None,
             joining: Autopilot::default(),
+            founding_ttl_s: limits::DISCOVERY_TTL_S,
             hardware: Hardware::here(),
         }
     }

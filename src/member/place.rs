@@ -1,7 +1,9 @@
 //! Which of this board's addresses others can call: the one that its packets to them would come from. The system's own
-//! routes know; asking them sends nothing.
+//! routes know; asking them sends nothing. And where others may be, if addresses do not lead to them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use crate::peer::PeerUrl;
 
 /// Addresses of documentation: nobody has them, and every default route leads there.
 const ANYBODY: [IpAddr; 2] =
@@ -46,6 +48,15 @@ fn of_interface() -> Option<IpAddr> {
         .find(|address| !address.is_loopback())
 }
 
+/// Where a host has no name in the network's DNS, it may have one of its own.
+const SUFFIXES: [&str; 2] = [".local", ""];
+
+/// Where a board of this name may be, if it is called as its host.
+pub fn places_by_name(name: &str, port: u16) -> Vec<PeerUrl> {
+    let place = |suffix: &&str| PeerUrl::parse(&format!("https://{name}{suffix}:{port}")).ok();
+    SUFFIXES.iter().filter(|_| !name.is_empty()).filter_map(place).collect()
+}
+
 /// The host of a URL.
 pub(super) fn as_host(address: IpAddr) -> String {
     match address {
@@ -64,6 +75,13 @@ mod tests {
         assert_eq!(address_towards(home), Some(home));
         assert_eq!(as_host(home), "127.0.0.1");
         assert_eq!(as_host(IpAddr::V6(Ipv6Addr::LOCALHOST)), "[::1]");
+    }
+
+    #[test]
+    fn who_is_called_as_its_host_may_be_there() {
+        let places = |name| places_by_name(name, 2380).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(places("kitchen"), ["https://kitchen.local:2380", "https://kitchen:2380"]);
+        assert_eq!((places(""), places("two words")), (Vec::new(), Vec::new()));
     }
 
     #[test]

@@ -136,8 +136,8 @@ impl Member {
         if let Some((id, row)) = self.known_by_key(&key) {
             return match row.has_served() {
                 true => Err(No::Refused(format!(
-                    "member {id} has this board's key, and has served: its data is lost, and with it what it voted for: clear the whole data \
-                     directory, tls/ in it too, and the board comes back under a new id"
+                    "member {id} has this board's key, and has served: this board's data is lost, and with it what it voted for, or its card is \
+                     a copy of that member's: clear its whole data directory, tls/ in it too, and it comes in under a new id"
                 ))),
                 false => Ok((id, row.name)),
             };

@@ -6,6 +6,7 @@ use std::{io, path::Path};
 
 use super::{
     Options,
+    core::autopilot::now_s,
     directory::{self, DataDir, Identity, draw},
     open::{founder, founding, of_authority},
     options::Start,
@@ -44,7 +45,8 @@ pub fn restore(snapshot: &Path, options: &Options, how: Restoring<'_>) -> Result
         Some(_) => {
             let (cluster, member) = (ClusterId(draw()), NodeId(draw()));
             let name = options.name.clone();
-            let identity = Identity { cluster, member, name, incarnation: draw(), becomes: None };
+            let identity =
+                Identity { cluster, member, name, incarnation: draw(), becomes: None, founded_s: now_s() };
             (identity, of_authority(options, member))
         }
     };

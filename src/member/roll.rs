@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, mem};
 
 use crate::{
-    peer::{MemberAddress, PeerUrl, RollEntry, Roster},
+    peer::{MemberAddress, PeerUrl, RollCall, RollEntry, Roster},
     types::{Bytes, ClusterRow, Entry, MemberRow, Membership, MembershipChange, NodeId, Payload},
 };
 
@@ -18,6 +18,8 @@ pub(super) struct Roll {
     coming: BTreeMap<NodeId, MemberRow>,
     /// Where members were found when they were searched for.
     hints: BTreeMap<NodeId, PeerUrl>,
+    /// The voters, as one of them has told this board, which has been let in and was never called.
+    told: BTreeMap<NodeId, MemberRow>,
 }
 
 impl Roll {
@@ -36,12 +38,13 @@ impl Roll {
     /// All rows are these now.
     pub(super) fn update(&mut self, rows: &[(NodeId, Bytes)]) {
         let (coming, mut hints) = (mem::take(&mut self.coming), mem::take(&mut self.hints));
+        let told = mem::take(&mut self.told);
         let before = mem::replace(self, Roll::new(rows));
         // Who has told where it is need not be guessed at.
         hints.retain(|id, _| {
             before.row(*id).map(|row| &row.peer_urls) == self.row(*id).map(|row| &row.peer_urls)
         });
-        self.hints = hints;
+        (self.hints, self.told) = (hints, told);
         self.coming = coming.into_iter().filter(|(id, _)| !self.rows.contains_key(id)).collect();
     }
 
@@ -59,6 +62,19 @@ impl Roll {
     /// False: that was known.
     pub(super) fn heard_of(&mut self, id: NodeId, url: PeerUrl) -> bool {
         self.rows.contains_key(&id) && self.hints.insert(id, url.clone()) != Some(url)
+    }
+
+    /// False: that was known.
+    pub(super) fn heard_of_all(&mut self, told: RollCall, url: PeerUrl) -> bool {
+        let voters = told.members.into_iter().filter(|entry| !entry.is_learner);
+        let rows = voters.filter_map(|entry| Some((entry.id, MemberRow::decode(&entry.row).ok()?)));
+        let mut rows: BTreeMap<NodeId, MemberRow> = rows.collect();
+        if let Some(row) = rows.get_mut(&told.member) {
+            row.peer_urls.insert(0, url.to_string());
+        }
+        let is_news = self.told != rows;
+        self.told = rows;
+        is_news
     }
 
     pub(super) fn row(&self, id: NodeId) -> Option<&MemberRow> {
@@ -119,6 +135,8 @@ impl Roll {
     /// here: without the last words of those who stay, a leader that removes itself would never know that it has.
     pub(super) fn roster(&self, membership: &Membership, me: NodeId, leader: Option<NodeId>) -> Roster {
         let votes = |id| membership.voters.contains(&id);
+        // Who came in the place of a lost disk stands in the list twice: whoever is where this board is, it is not who it was.
+        let mine = self.newest(me).map_or(&[][..], |row| &row.peer_urls);
         let address = |id| MemberAddress {
             id,
             incarnation: self.rows.get(&id).map_or(0, |row| row.incarnation),
@@ -127,6 +145,7 @@ impl Roll {
                 .map_or_else(Vec::new, urls)
                 .into_iter()
                 .chain(self.hints.get(&id).cloned())
+                .filter(|url| !mine.contains(&url.to_string()))
                 .collect(),
             // Who has lost its leader is perhaps not where that one calls it: it calls by itself, once it has found somebody.
             is_kept: votes(id) && (votes(me) || leader.is_none() && self.hints.contains_key(&id)),
@@ -135,13 +154,27 @@ impl Roll {
         };
         let is_going = |id: &NodeId| self.rows.contains_key(id);
         let going = membership.removed.iter().copied().filter(is_going);
+        let members = membership.members().chain(going).filter(|id| *id != me).map(address);
+        let told = self.told.iter().filter(|(id, _)| membership.is_blank() && **id != me);
         Roster {
-            members: membership.members().chain(going).filter(|id| *id != me).map(address).collect(),
+            members: members.chain(told.map(|(id, row)| only_told(*id, row))).collect(),
             removed: membership.removed.iter().copied().filter(|id| !is_going(id)).collect(),
             roll: self.entries(membership),
             takes_guests: leader != Some(me),
             is_led: leader.is_some(),
         }
+    }
+}
+
+/// Whom this board calls so that the leader hears of it. Who leads tells it who the members are.
+fn only_told(id: NodeId, row: &MemberRow) -> MemberAddress {
+    MemberAddress {
+        id,
+        incarnation: row.incarnation,
+        urls: urls(row),
+        is_kept: true,
+        key: row.key.clone(),
+        votes: false,
     }
 }
 
@@ -170,6 +203,42 @@ mod tests {
         );
         assert!(roll.heard_of(NodeId(2), PeerUrl::parse("https://10.0.0.2:2380").expect("a URL")));
         assert_eq!((kept(&roll, None), kept(&roll, Some(NodeId(1)))), (vec![2], vec![]));
+    }
+
+    #[test]
+    fn who_was_let_in_and_never_called_calls_those_it_was_told_of() {
+        let url = |host: &str| PeerUrl::parse(&format!("https://{host}:1")).expect("a URL");
+        let entry = |id, is_learner| {
+            let row = MemberRow { peer_urls: vec![url("was").to_string()], ..MemberRow::default() };
+            RollEntry { id: NodeId(id), is_learner, row: row.encode() }
+        };
+        let call = |members: &[(u64, bool)]| RollCall {
+            cluster: crate::types::ClusterId(9),
+            member: NodeId(2),
+            members: members.iter().map(|(id, is_learner)| entry(*id, *is_learner)).collect(),
+            removed: Default::default(),
+        };
+        let mut roll = Roll::default();
+        assert!(roll.heard_of_all(call(&[(1, false), (2, false), (3, true), (7, true)]), url("is")));
+        assert!(!roll.heard_of_all(call(&[(1, false), (2, false)]), url("is")), "learners do not count");
+        let blank = roll.roster(&Membership::default(), NodeId(7), None);
+        let called = blank.members.iter().map(|member| (member.id.0, member.urls.clone(), member.is_kept));
+        assert_eq!(
+            called.collect::<Vec<_>>(),
+            [(1, vec![url("was")], true), (2, vec![url("is"), url("was")], true)]
+        );
+        let known = roll.roster(&Membership::of_voters([NodeId(1)]), NodeId(7), None);
+        assert_eq!(known.members.len(), 1, "the list of members is there");
+    }
+
+    #[test]
+    fn a_board_does_not_call_itself_by_another_name() {
+        let row = |url: &str| MemberRow { peer_urls: vec![url.into()], ..MemberRow::default() };
+        let rows = [(1, "https://a:1"), (2, "https://b:1"), (3, "https://b:1")];
+        let roll = Roll::new(&rows.map(|(id, url)| (NodeId(id), row(url).encode())));
+        let members = Membership::of_voters([1, 2, 3].map(NodeId));
+        let roster = roll.roster(&members, NodeId(3), None).members.into_iter();
+        assert_eq!(roster.map(|member| member.urls.len()).collect::<Vec<_>>(), [1, 0]);
     }
 
     #[test]

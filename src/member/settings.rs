@@ -24,6 +24,8 @@ pub struct ClusterSettingsChange {
     pub voters_max: Option<u32>,
     pub replace_after_s: Option<u32>,
     pub learners_max: Option<u32>,
+    /// With so many boards a cluster that is being founded is.
+    pub size: Option<u32>,
 }
 
 /// Since when a member is what it is, and why.

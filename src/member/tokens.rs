@@ -122,8 +122,9 @@ impl Member {
     pub(super) async fn drop_token(&self, id: &str) -> Result<bool, Error> {
         let Some(kept) = self.token(id).await? else { return Ok(false) };
         if !kept.lease.is_none() {
-            match self.lease_revoke(kept.lease).await {
-                Ok(()) | Err(Error::LeaseNotFound) => {}
+            // Not as a client: they wait while a cluster is being founded.
+            match self.engine.propose(&Command::LeaseRevoke { id: kept.lease, only_in: None }).await {
+                Ok(_) | Err(Error::LeaseNotFound) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -205,7 +206,56 @@ fn put(key: String, value: Bytes, lease: LeaseId) -> TxnOp {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use futures_lite::future;
+    use smol::LocalExecutor;
+
     use super::*;
+    use crate::member::{self, Options};
+
+    /// A member that is ready, for as long as `test` takes.
+    fn with<F: Future<Output = ()>>(test: impl FnOnce(Member, Rc<LocalExecutor<'static>>) -> F) {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let options = Options { wal_segment_bytes: 2 << 20, ..Options::new(dir.path()) };
+        let (member, life) = member::open(options).expect("it opens").start(None);
+        let executor = Rc::new(LocalExecutor::new());
+        let test = test(member.clone(), executor.clone());
+        let tested = async {
+            member.ready().await;
+            test.await;
+        };
+        async_io::block_on(executor.run(future::or(async { panic!("it ended: {:?}", life.await) }, tested)));
+    }
+
+    /// All of them have read the same when the first is counted.
+    #[test]
+    fn boards_that_use_it_at_one_moment() {
+        with(|member, executor| async move {
+            let token = Token { secret: "0".repeat(32), role: Role::Replica, uses: 2, used: 0 };
+            member.keep_token("t", &token, LeaseId::NONE).await.expect("it is kept");
+            let uses = (1..=8).map(|board| {
+                let member = member.clone();
+                executor.spawn(async move { member.use_token("t", &board.to_string(), NodeId(board)).await })
+            });
+            let uses: Vec<_> = uses.collect();
+            let mut let_in = Vec::new();
+            for used in uses {
+                match used.await {
+                    Ok((role, id)) => let_in.push((role, id)),
+                    Err(error) => assert!(matches!(error, NoUse::UsedUp), "{error:?}"),
+                }
+            }
+            assert_eq!(let_in.len(), 2, "{let_in:?}");
+            // Who is in stays in, under the id that it was counted by.
+            let (_, first) = let_in[0];
+            let again = member.use_token("t", &first.0.to_string(), NodeId(99)).await;
+            assert_eq!(again.ok(), Some((Role::Replica, first)));
+            assert_eq!(member.token("t").await.expect("it reads").expect("it is there").token.used, 2);
+            let unknown = member.use_token("u", "1", NodeId(1)).await;
+            assert!(matches!(unknown, Err(NoUse::Unknown)), "{unknown:?}");
+        });
+    }
 
     #[test]
     fn a_token_as_it_is_kept() {

@@ -63,7 +63,12 @@ async fn serve(shared: Rc<Shared>, number: u64, socket: Async<TcpStream>, addres
         Err(error) => {
             leave();
             shared.counts.strangers_failed.add(1);
-            shared.warn(&format!("a connection from {address} did not become a peer's: {error}"));
+            let text = format!("a connection from {address} did not become a peer's: {error}");
+            // Who goes without a word has seen that this is not whom it was looking for.
+            match error.kind() {
+                io::ErrorKind::UnexpectedEof => log::debug!("{text}"),
+                _ => shared.warn(&text),
+            }
         }
         // From here on it may stay without being one of the strangers.
         Ok((stream, theirs)) if Purpose::LANES.contains(&theirs.purpose) => {
@@ -142,6 +147,15 @@ async fn refuse(mut stream: Stream, mine: &Greeting) {
     if write_greeting(&mut stream, mine).await.is_ok() {
         close(stream).await;
     }
+}
+
+/// Without a word, but properly: who is left has nothing to warn of.
+pub(super) async fn leave(mut stream: Stream) {
+    let closed = async {
+        // How it ends is of no interest.
+        let _ = stream.close().await;
+    };
+    or(closed, pause()).await;
 }
 
 /// Waits for the other side's end, so that what was said is not lost in a reset.

@@ -19,8 +19,10 @@ use async_io::{Async, Timer};
 use futures_lite::future::or;
 use smol::{channel::bounded, lock::Semaphore};
 
+use crate::types::NodeId;
+
 use super::{
-    Greeting, PeerUrl, Purpose, Refusal,
+    Greeting, PeerUrl, Purpose, Refusal, accept,
     backoff::Backoff,
     judge,
     lane::Lane,
@@ -39,6 +41,8 @@ pub(super) enum Trouble {
     Wiped(PeerUrl),
     /// What it says, be it a refusal, is not that member's word.
     WrongKey(PeerUrl),
+    /// The same, and this member is known to have the key that was shown.
+    Other(PeerUrl, NodeId),
     Refused {
         reason: Refusal,
         text: String,
@@ -58,6 +62,7 @@ impl fmt::Display for Trouble {
                 "{url}: the board there has not shown the key that the list of members has for this member: does another \
                  board live there?"
             ),
+            Trouble::Other(url, id) => write!(f, "{url}: member {id} lives there"),
             Trouble::Refused { text, .. } => f.write_str(text),
         }
     }
@@ -94,7 +99,7 @@ pub(super) async fn keep(shared: Rc<Shared>, peer: Rc<Peer>, purpose: Purpose) {
             }
             Err(trouble) => {
                 failed(&shared, &peer, lane, &trouble, &mut said);
-                if matches!(trouble, Trouble::Refused { .. } | Trouble::Wiped(_) | Trouble::WrongKey(_)) {
+                if !matches!(trouble, Trouble::Link(..) | Trouble::Late(_)) {
                     backoff.hopeless();
                 }
             }
@@ -162,7 +167,11 @@ fn failed(shared: &Shared, peer: &Peer, lane: &Lane, trouble: &Trouble, said: &m
         peer.bulk_lost();
     }
     let text = format!("cannot connect with member {}: {trouble}", peer.id);
-    if text != *said {
+    if let Trouble::Other(url, _) = trouble {
+        // A board that lost its disk has come back as another. It is not called by its old name before the list is another.
+        log::debug!("{text}");
+        peer.urls.borrow_mut().retain(|known| known != url);
+    } else if text != *said {
         log::warn!("{text}");
         *said = text;
     }
@@ -183,7 +192,12 @@ pub(super) async fn connect(
     let socket = reached.map_err(link)?;
     let mut stream = shared.connect(socket, url).await.map_err(link)?;
     if !peer.is_key(stream.shown()) {
-        return Err(Trouble::WrongKey(url.clone()));
+        let other = shared.member_with(stream.shown());
+        accept::leave(stream).await;
+        return Err(match other {
+            Some(id) => Trouble::Other(url.clone(), id),
+            None => Trouble::WrongKey(url.clone()),
+        });
     }
     let mine = shared.greeting(peer.id, purpose, None);
     write_greeting(&mut stream, &mine).await.map_err(link)?;

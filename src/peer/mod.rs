@@ -87,7 +87,10 @@ pub use self::{
         VERSIONS,
     },
     identity::{AuthorityCopy, BoardTls, NextKey},
-    join::{JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reception},
+    join::{
+        JoinAnswer, JoinError, JoinFrame, JoinRequest, Joiner, LocalBoxFuture, NoProof, Pass, Reached,
+        Reception,
+    },
     limits::{Limits, Options},
     listener::PeerListener,
     peers::Peers,

@@ -202,6 +202,12 @@ impl Shared {
         self.peers.borrow().get(&id).cloned()
     }
 
+    /// Whose key this is, by the list of members.
+    pub(super) fn member_with(&self, shown: Option<&Shown>) -> Option<NodeId> {
+        let peers = self.peers.borrow();
+        peers.values().find(|peer| peer.has_key() && peer.is_key(shown)).map(|peer| peer.id)
+    }
+
     /// Who was welcomed. If it is in no list, it is a guest as long as it is connected.
     pub(super) fn welcome(&self, id: NodeId) -> Rc<Peer> {
         let mut peers = self.peers.borrow_mut();

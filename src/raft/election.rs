@@ -30,10 +30,14 @@ pub(super) struct Candidacy {
 
 impl Node {
     pub(super) fn tick_unled(&mut self) {
-        if self.elapsed_ticks >= self.patience_ticks {
+        let may_stand = self.may_stand();
+        // Learners hear from a leader less often: of the time in which voters lose their patience one by one, the later half.
+        let latest = self.options.election_ticks.saturating_mul(2);
+        let later = self.patience_ticks.saturating_add(latest.saturating_sub(self.patience_ticks) / 2);
+        if self.elapsed_ticks >= if may_stand { self.patience_ticks } else { later } {
             self.restart_clock();
             self.leader = None;
-            if self.may_stand() {
+            if may_stand {
                 self.stand(true, false);
             }
         }

@@ -97,6 +97,7 @@ impl Node {
         if leader.heartbeat_elapsed_ticks >= self.options.heartbeat_ticks {
             self.start_round();
         }
+        self.tick_learners();
     }
 
     /// Thesis 6.2: did a majority of the voters answer in the last election time-out? Asking starts the next one.
@@ -122,13 +123,44 @@ impl Node {
         }
     }
 
+    /// Among the voters: nobody else's answer counts.
     fn start_round(&mut self) {
         let State::Leader(leader) = &mut self.state else { return };
         leader.heartbeat_elapsed_ticks = 0;
         let round = leader.reads.start_round();
+        let voters = &self.members.latest().voters;
+        let others = leader.peers.iter_mut().filter(|(id, _)| voters.contains(id));
         let heartbeats: Vec<(NodeId, Message)> =
-            leader.peers.iter_mut().map(|(id, peer)| (*id, peer.heartbeat(&self.log, round))).collect();
+            others.map(|(id, peer)| (*id, peer.heartbeat(&self.log, round))).collect();
         heartbeats.into_iter().for_each(|(to, message)| self.say(to, message));
+    }
+
+    /// Who does not vote, and has all, is only to know that somebody leads, and who: there may be a hundred, and a heartbeat
+    /// each, with its answer, is most of what an idle cluster costs. What was started last is the round that they answer.
+    fn tick_learners(&mut self) {
+        let State::Leader(leader) = &mut self.state else { return };
+        let often = self.options.heartbeat_ticks;
+        let seldom = often.max(self.options.election_ticks / 2);
+        let round = leader.reads.round();
+        let voters = &self.members.latest().voters;
+        let mut heartbeats = Vec::new();
+        for (id, peer) in leader.peers.iter_mut().filter(|(id, _)| !voters.contains(id)) {
+            peer.unasked_ticks = peer.unasked_ticks.saturating_add(1);
+            if peer.unasked_ticks >= if peer.is_up_to_date(&self.log) { seldom } else { often } {
+                peer.unasked_ticks = 0;
+                heartbeats.push((*id, peer.heartbeat(&self.log, round)));
+            }
+        }
+        heartbeats.into_iter().for_each(|(to, message)| self.say(to, message));
+    }
+
+    /// Leader: a learner that has just come is told at the next tick who leads, and not only when it is its turn.
+    pub(super) fn ask_soon(&mut self, id: NodeId) {
+        if let State::Leader(leader) = &mut self.state
+            && let Some(peer) = leader.peers.get_mut(&id)
+        {
+            peer.unasked_ticks = u32::MAX;
+        }
     }
 
     /// Sends each peer what it may get, tells it what was committed if that did not travel along, and reports those whom

@@ -19,6 +19,7 @@ pub(super) type Met = Option<BTreeSet<NodeId>>;
 impl Node {
     /// There is a connection with this peer, in both directions.
     pub fn peer_met(&mut self, id: NodeId) {
+        self.ask_soon(id);
         let own = self.options.id;
         let voters = &self.members.latest().voters;
         let Some(met) = &mut self.met else { return };

@@ -46,6 +46,8 @@ pub(super) struct Progress {
     pub(super) round: u64,
     /// It is being caught up: entries after this one stay in memory until it has acknowledged what leads up to them.
     pub(super) pinned: Option<Index>,
+    /// A learner: for how many ticks it was sent no heartbeat in its turn.
+    pub(super) unasked_ticks: u32,
     /// Sent in this stage and not acknowledged: the last index of each Append and its bytes.
     in_flight: VecDeque<(Index, u64)>,
     in_flight_bytes: u64,
@@ -72,6 +74,7 @@ impl Progress {
             room_ticks: 0,
             round: 0,
             pinned: None,
+            unasked_ticks: 0,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             is_waiting: false,
@@ -115,6 +118,11 @@ impl Progress {
             let last = log.last().index;
             self.enter(Stage::Probe, self.pinned.unwrap_or(last).min(last).next());
         }
+    }
+
+    /// It has acknowledged all there is.
+    pub(super) fn is_up_to_date(&self, log: &Log) -> bool {
+        self.stage == Stage::Replicate && self.matched == log.last().index
     }
 
     pub(super) fn wants_append(&self, log: &Log, window_bytes: u64) -> bool {

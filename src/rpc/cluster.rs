@@ -107,6 +107,8 @@ message! {
         voters: i32,
         replace_after: u32 = "replaceAfter",
         max_learners: u32 = "maxLearners",
+        /// With so many boards a cluster is founded that waits for more.
+        size: u32,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{bootstrap, options};
 use crate::{
     config::Settings,
-    join::{self, Begun, Founding, JoinUrl, Newcomer, Way},
+    join::{self, Begun, Founding, JoinUrl, Newcomer, Origin, Way},
     member::{self, Claim, Reach, Start, address_outward},
     peer::{BoardTls, PeerUrl, Tls},
 };
@@ -51,6 +51,11 @@ fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> 
     let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     let has_data = member::has_data(&settings.data_dir);
     BoardTls::settle(&folder)?;
+    match has_data {
+        true if folder.exists() => Origin::of_member(&folder, &options.hardware)?,
+        true => {}
+        false => Origin::of_blank(&folder, &options.hardware)?,
+    }
     let mut trust = BoardTls::open(&folder)?;
     let read = |tls: &Option<BoardTls>| match tls {
         Some(tls) => Founding::read(&folder, tls, &options.hardware, reach.port()),
@@ -61,6 +66,7 @@ fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> 
         let mut tls = BoardTls::make(&folder)?;
         let begun = join(settings, url, reach, &options, &folder, &mut tls)?;
         (options.name, options.peer_urls, options.start) = (begun.name, begun.peer_urls, begun.start);
+        options.reach.iter_mut().for_each(|reach| reach.hints.extend(begun.hints.iter().cloned()));
         trust = Some(tls);
         founding = read(&trust)?;
     }
@@ -73,7 +79,8 @@ fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> 
     if !trust.as_ref().is_some_and(BoardTls::has_certificate) {
         if url.is_some() {
             log::warn!(
-                "--discovery is ignored: {} has the data of a member that did not join by a URL",
+                "--discovery is ignored: {} has the data of a member that did not join by a URL: to make it one that others join, use \
+                 `solder invite` here; to make this board join them, clear its whole data directory",
                 settings.data_dir.display()
             );
         }

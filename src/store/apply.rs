@@ -151,6 +151,7 @@ impl<'a> Apply<'a> {
                 Ok(())
             }),
             Command::Autopilot(change) => self.set_autopilot(change),
+            Command::Amend { members, since_s, board } => self.amend(members, *since_s, board.as_ref()),
             #[cfg(feature = "testing")]
             Command::Probe => Ok(Outcome::None),
         }

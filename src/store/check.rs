@@ -23,7 +23,8 @@ pub fn check(command: &Command) -> Result<(), Error> {
         | Command::UpdateMember { .. }
         | Command::UpdateCluster(_)
         | Command::Identify { .. }
-        | Command::Autopilot(_) => Ok(()),
+        | Command::Autopilot(_)
+        | Command::Amend { .. } => Ok(()),
         #[cfg(feature = "testing")]
         Command::Probe => Ok(()),
     }

@@ -50,6 +50,27 @@ impl Apply<'_> {
         Ok(Outcome::ClusterChanged { revision: self.state.revision })
     }
 
+    pub(super) fn amend(
+        &mut self,
+        members: &[NodeId],
+        since_s: Option<u64>,
+        board: Option<&Bytes>,
+    ) -> Result<Outcome, Stop> {
+        for id in members {
+            if !self.state.membership.contains(*id) {
+                continue;
+            }
+            self.change_member(*id, |row| {
+                if row.since_s == 0 {
+                    row.since_s = since_s.unwrap_or(0);
+                }
+                row.board = board.unwrap_or(&row.board).clone();
+                Ok(())
+            })?;
+        }
+        Ok(Outcome::ClusterChanged { revision: self.state.revision })
+    }
+
     pub(super) fn update_cluster(&mut self, change: &ClusterChange) -> Result<Outcome, Stop> {
         self.change_cluster(|row| {
             if let Some(timeouts) = change.timeouts_ms {

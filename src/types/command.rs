@@ -29,7 +29,7 @@ const VERSION: u8 = 1;
 const LEVEL: u32 = 2;
 
 /// The number behind the version is less: so many kinds are known.
-const KINDS: u32 = 13 + cfg!(feature = "testing") as u32;
+const KINDS: u32 = 14 + cfg!(feature = "testing") as u32;
 
 /// One thing that the log can ask of the store. Every member that applies it at the same place does the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,14 @@ pub enum Command {
     },
     /// Of level 2.
     Autopilot(AutopilotChange),
+    /// What was found out about members since their rows were made; of those that are none any more it says nothing. Of level 2.
+    Amend {
+        members: Vec<NodeId>,
+        /// `MemberRow::since_s`, where that is not known.
+        since_s: Option<u64>,
+        /// `MemberRow::board`. Empty: it does not tell them from others.
+        board: Option<Bytes>,
+    },
     /// Of the next level: does nothing. So that tests see how clusters of two builds go about it.
     #[cfg(feature = "testing")]
     Probe,
@@ -248,7 +256,7 @@ impl Command {
         match self {
             #[cfg(feature = "testing")]
             Command::Probe => LEVEL + 1,
-            Command::Identify { .. } | Command::Autopilot(_) => 2,
+            Command::Identify { .. } | Command::Autopilot(_) | Command::Amend { .. } => 2,
             _ => 1,
         }
     }

@@ -64,6 +64,8 @@ pub enum Error {
         least: u32,
         most: u32,
     },
+    /// No boards are waited for that found the cluster together.
+    Founded,
     /// The cluster is being founded by so many boards together, of which so many are missing.
     Founding {
         missing: u32,
@@ -133,6 +135,9 @@ impl fmt::Display for Error {
             Self::BadTimeouts { heartbeat, election } => bad_timeouts(f, *heartbeat, *election),
             Self::OutOfRange { name, given, least, most } => {
                 write!(f, "{name} is {given}, and can be {least} to {most}")
+            }
+            Self::Founded => {
+                f.write_str("no boards are waited for: the cluster is founded, or is about to be")
             }
             Self::Founding { missing, size } => {
                 write!(f, "etcdserver: not ready: waiting for {missing} more of {size} boards")

@@ -68,6 +68,11 @@ pub const DISCOVERY_TOKENS_MAX: u64 = 1000;
 /// How long a discovery token lives, as with etcd's public service: boards that have not found each other in a week never will.
 pub const DISCOVERY_TTL_S: i64 = 7 * 24 * 3600;
 
+/// Tokens that one address makes at once, where they are made for strangers; and then one in so many seconds. In the time that
+/// tokens live that is a tenth of all that there can be.
+pub const DISCOVERY_STRANGER_TOKENS_MAX: u32 = 20;
+pub const DISCOVERY_STRANGER_EVERY_S: u64 = 2 * 3600;
+
 /// The largest cluster that a discovery token can be for. More voters make nothing safer, and each write slower.
 pub const DISCOVERY_SIZE_MAX: u8 = 9;
 

@@ -31,7 +31,8 @@ pub struct MemberRow {
     pub incarnation: u64,
     /// SHA-256 of its public key, 32 bytes. Empty: certificates in files say who it is.
     pub key: Bytes,
-    /// What tells its hardware from others': a board that comes back without its data is known by it. Empty: not known.
+    /// What tells its hardware from others': a board that comes back without its data is known by it. Empty: not known, or seen to
+    /// tell it from nobody.
     pub board: Bytes,
     /// It was let in to hold the data only, and is never to vote.
     pub is_replica: bool,

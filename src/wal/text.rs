@@ -122,6 +122,7 @@ fn command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
             write!(f, "identify {member} key={}", Hex(&key[..key.len().min(4)]))
         }
         Command::Autopilot(change) => autopilot(f, change),
+        Command::Amend { members, since_s, board } => amend(f, members, *since_s, board.as_ref()),
         #[cfg(feature = "testing")]
         Command::Probe => f.write_str("probe"),
     }
@@ -140,6 +141,18 @@ fn autopilot(f: &mut fmt::Formatter<'_>, change: &AutopilotChange) -> fmt::Resul
         value.map_or(Ok(()), |value| write!(f, " {name}={value}"))?;
     }
     Ok(())
+}
+
+fn amend(
+    f: &mut fmt::Formatter<'_>,
+    members: &[NodeId],
+    since_s: Option<u64>,
+    board: Option<&Bytes>,
+) -> fmt::Result {
+    f.write_str("amend")?;
+    members.iter().try_for_each(|member| write!(f, " {member}"))?;
+    since_s.map_or(Ok(()), |since_s| write!(f, " since_s={since_s}"))?;
+    board.map_or(Ok(()), |board| write!(f, " board={}", Hex(&board[..board.len().min(4)])))
 }
 
 /// Bytes that are no text.

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
+use solder::types::limits;
 use tempfile::TempDir;
 
 use crate::{
@@ -51,5 +52,12 @@ fn tokens_are_not_made_for_strangers() {
 
     let (public, _home) = everywhere(&["--discovery-public"]);
     let outside = SocketAddr::new(outside.ip(), public.address().port());
-    token(outside, 3);
+    let most = limits::DISCOVERY_STRANGER_TOKENS_MAX;
+    (0..most).for_each(|_| drop(token(outside, 3)));
+    let refused = get(outside, "/new");
+    let text =
+        format!("{most} discovery tokens were made from this address: another can be made in 120 minutes\n");
+    assert_eq!((refused.status, refused.text()), (429, text));
+    // Who sits at the board makes as many as there is room for.
+    (0..=most).for_each(|_| drop(token(public.address(), 3)));
 }

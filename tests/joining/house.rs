@@ -247,6 +247,19 @@ impl House {
         fs::remove_dir_all(self.boards[place].data_dir()).expect("it had data");
     }
 
+    /// As by a person who clears what is damaged: it still has its keys, and nothing of what it knew.
+    pub(crate) fn lose_data(&mut self, place: usize) {
+        assert!(!self.boards[place].runs(), "{} runs", name(place));
+        for entry in fs::read_dir(self.boards[place].data_dir()).expect("it had data") {
+            let path = entry.expect("it can be read").path();
+            match (path.is_dir(), path.ends_with("tls")) {
+                (_, true) => {}
+                (true, false) => fs::remove_dir_all(path).expect("it can be removed"),
+                (false, false) => fs::remove_file(path).expect("it can be removed"),
+            }
+        }
+    }
+
     pub(crate) fn last_words(&self) -> String {
         let words = |place: usize| format!("{}: {}", name(place), self.boards[place].log_tail());
         let all: Vec<String> = (0..self.boards.len()).map(words).collect();

@@ -1,13 +1,16 @@
 //! The maker's way: `solder serve` on the first board, `solder invite` there, and the URL on all others.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
     thread,
     time::{Duration, Instant},
 };
 
 use crate::{
-    house::{House, PATIENCE, name},
+    house::{House, PATIENCE, name, unsigned},
     judge::{Book, is_one_cluster, voters_of},
+    losses::is_voter,
     runner::{Scene, scenes},
     together::VOTERS_MAX,
 };
@@ -15,13 +18,18 @@ use crate::{
 pub(crate) const SCENES: &[Scene] =
     scenes![two_boards_one_after_the_other, three_boards_at_once, six_boards_at_once];
 
-/// A board that ran alone, with what it was given to keep; it invites without a restart. The URL.
-pub(crate) fn first_board(house: &mut House, flags: &[&str], book: &mut Book) -> String {
+/// A board that runs alone, with what it was given to keep.
+pub(crate) fn alone(house: &mut House, flags: &[&str], book: &mut Book) {
     house.serve(0, flags);
     house.wait_until_serving(0);
     let said = house.command(0, &["put", "book/alone", "1"]);
     assert_eq!(said.status, 0, "{said:?}");
     book.insert("book/alone".to_owned(), "1".to_owned());
+}
+
+/// The same, and it invites without a restart. The URL.
+pub(crate) fn first_board(house: &mut House, flags: &[&str], book: &mut Book) -> String {
+    alone(house, flags, book);
     house.invite(0, &[])
 }
 
@@ -38,6 +46,7 @@ fn boards_come(boards: usize, together: bool) {
         }
     }
     is_one_cluster(&house, &house.all(), voters_of(boards, VOTERS_MAX), &book);
+    assert_keys_are_where_they_belong(&house);
     // The same at every boot: with data the URL is a hint; and the first board never had one.
     for board in &mut house.boards {
         board.kill();
@@ -60,8 +69,29 @@ fn boards_come(boards: usize, together: bool) {
     assert!(!listed.contains("127.0.0.1:2380"), "{listed}");
 }
 
+/// Who votes can let others in, and nobody else; and no key is for others to read.
+fn assert_keys_are_where_they_belong(house: &House) {
+    let deadline = Instant::now() + PATIENCE;
+    for place in house.all() {
+        let id = house.status(place).expect("it serves").id;
+        let members = house.members(place);
+        let votes = members.iter().any(|member| unsigned(&member["ID"]) == id && is_voter(member));
+        let folder = house.boards[place].data_dir().join("tls");
+        while votes && !folder.join("ca.key").exists() {
+            assert!(Instant::now() < deadline, "{} votes, and lets nobody in", name(place));
+            thread::sleep(Duration::from_millis(20));
+        }
+        for entry in fs::read_dir(&folder).expect("it has keys") {
+            let entry = entry.expect("it can be read");
+            let mode = entry.metadata().expect("it is there").permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?} is for others to read: {mode:o}", entry.path());
+            assert!(votes || entry.file_name() != "ca.key", "{} does not vote, and has it", name(place));
+        }
+    }
+}
+
 /// Why they are what they are, once the one that leads has looked for a while.
-fn listed_with(house: &House, place: usize, why: &str) -> String {
+pub(crate) fn listed_with(house: &House, place: usize, why: &str) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let said = house.command(place, &["member", "list"]);

@@ -5,9 +5,14 @@
 //!   together  N boards and one discovery URL; in any order, killed, restarted and cut off meanwhile
 //!   founder   the same, and the board that is to found the cluster dies at each point of its way
 //!   invited   one board that ran alone, and the URL that it prints; many more later
+//!   voters    how many vote, and from when on
 //!   losses    voters that die, come back, come back without their data; boards that were off for long
 //!   moves     addresses change: of one board, of the leader, of all
+//!   again     boards that come back with their keys and without their data
 //!   refused   URLs that do not let a board in, or not yet
+//!   distrust  URLs of which some hosts are of another cluster
+//!   uses      what a token counts; newcomers that ask again, or say what cannot be
+//!   doors     the inviting board: asked by several at once, its port taken
 //!   renewal   boards renew their keys
 //!   restored  a lost cluster, from a snapshot and its authority
 //!   nearby    members found by multicast DNS
@@ -21,7 +26,10 @@
 //! It needs root, and `ip`: where there is neither, it says so and tests nothing. `SEED=..` repeats what is done (not what
 //! comes of it), `ROUNDS=..` is for long runs.
 
+mod again;
 mod crowd;
+mod distrust;
+mod doors;
 mod etcds;
 mod founder;
 mod house;
@@ -38,6 +46,8 @@ mod scale;
 #[path = "../support/mod.rs"]
 pub mod support;
 mod together;
+mod uses;
+mod voters;
 mod writer;
 
 use std::{env, ops::Range, process::ExitCode};
@@ -53,10 +63,15 @@ fn main() -> ExitCode {
         renewal::SCENES,
         restored::SCENES,
         crowd::SCENES,
+        voters::SCENES,
         refused::SCENES,
         invited::SCENES,
         nearby::SCENES,
         founder::SCENES,
+        again::SCENES,
+        doors::SCENES,
+        uses::SCENES,
+        distrust::SCENES,
         etcds::SCENES,
     ];
     runner::run(&usual, &[crowd::BY_HAND, scale::BY_HAND].concat())

@@ -33,7 +33,7 @@ fn by_names(boards: usize, book: &mut Book) -> Option<House> {
     Some(house)
 }
 
-fn tell_names(house: &House) {
+pub(crate) fn tell_names(house: &House) {
     let mut hosts = String::new();
     for place in house.all() {
         writeln!(hosts, "{} {}", house.net.address(place, 0).ip(), name(place)).expect("a String takes it");
@@ -41,7 +41,7 @@ fn tell_names(house: &House) {
     house.all().into_iter().for_each(|place| house.net.name_hosts(place, &hosts));
 }
 
-fn move_to(house: &mut House, place: usize, address: Ipv4Addr) {
+pub(crate) fn move_to(house: &mut House, place: usize, address: Ipv4Addr) {
     house.net.renumber(place, address);
     house.net.route_by_default(place);
 }

@@ -21,7 +21,8 @@ pub(crate) const SCENES: &[Scene] = scenes![
     a_service_that_does_not_answer_or_does_not_know,
     an_invitation_for_two_of_five,
     replicas_never_vote,
-    hosts_of_which_one_is_there
+    hosts_of_which_one_is_there,
+    services_of_which_one_is_there
 ];
 
 /// What a board said last, that was not let in and did not go on trying.
@@ -40,7 +41,7 @@ pub(crate) fn how_it_ended(house: &mut House, place: usize) -> String {
 }
 
 /// A board without data is started with these flags, and ends with a line that has all these words. Nothing of it is left.
-fn is_refused(house: &mut House, place: usize, flags: &[&str], words: &[&str]) {
+pub(crate) fn is_refused(house: &mut House, place: usize, flags: &[&str], words: &[&str]) {
     house.serve(place, flags);
     let line = how_it_ended(house, place);
     assert!(words.iter().all(|word| line.contains(word)), "{flags:?}: {line:?} lacks some of {words:?}");
@@ -63,7 +64,7 @@ fn spoilt(url: &str, end_of: &str) -> String {
     }
 }
 
-fn id_in(url: &str) -> &str {
+pub(crate) fn id_in(url: &str) -> &str {
     url.split("/join/").nth(1).and_then(|rest| rest.split('#').next()).expect("an invitation")
 }
 
@@ -256,6 +257,34 @@ fn hosts_of_which_one_is_there() {
     house.net.route_by_default(3);
     let begun = Instant::now();
     house.join(3, &url.replace("10.77.0.200", "192.0.2.7"));
-    assert!(begun.elapsed() < Duration::from_secs(10), "a host that is not there is waited for too long");
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "a host that is not there is waited for: {:?}",
+        begun.elapsed()
+    );
     is_one_cluster(&house, &house.all(), 3, &book);
+}
+
+/// Who does not answer is waited for once; and as long as it does not, nobody says that the token is unknown.
+fn services_of_which_one_is_there() {
+    let Some(mut house) = House::build(1) else { return };
+    house.start_service();
+    let url = house.new_token(1);
+    let dead =
+        url.replacen("http://", "http://192.0.2.7:2379,", 1).to_uppercase().replacen("HTTP", "http", 1);
+    let (start, _) = dead.rsplit_once('/').expect("a token");
+    let unknown = format!("{start}/{}#{}", "0".repeat(32), "0".repeat(32));
+    house.net.route_by_default(0);
+    house.serve(0, &["--discovery", &unknown]);
+    house.wait_for_word(0, "the discovery service is not reached");
+    house.boards[0].kill();
+    house.lose_disk(0);
+    let begun = Instant::now();
+    house.join(0, &dead);
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "a service that is not there is waited for: {:?}",
+        begun.elapsed()
+    );
+    is_one_cluster(&house, &house.all(), 1, &Book::new());
 }

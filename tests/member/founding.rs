@@ -1,9 +1,10 @@
 //! A cluster that several boards found together, seen by the first of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use solder::{
-    member::{Member, Options},
+    member::{ClusterSettingsChange, Formation, Member, Options, Start},
     types::{
         AutopilotChange, Command, Error, KeyRange, LeaseId, PutRequest, RangeRequest, Revision, TxnOp,
         TxnRequest,
@@ -65,6 +66,51 @@ fn nothing_is_acknowledged_before_all_are_in() {
         assert_eq!(put(&member, "a", "3").await, Ok(Revision(4)));
         let settings = member.cluster_settings().await.unwrap();
         assert_eq!((settings.voters_max, settings.replace_after_s, settings.learners_max), (5, 60, 100));
+    });
+}
+
+async fn has_token(member: &Member, token: &str) -> bool {
+    member.invitations().await.expect("it serves").iter().any(|invitee| invitee.id == token)
+}
+
+fn of(size: u32) -> ClusterSettingsChange {
+    ClusterSettingsChange { size: Some(size), ..ClusterSettingsChange::default() }
+}
+
+/// Boards may be switched on weeks apart; the URL is good for as long as it says after that.
+#[test]
+fn a_token_does_not_age_before_all_are_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (token, ttl) = ("ab".repeat(16), Duration::from_secs(2));
+    let formation = Formation { token: token.clone(), size: 3, key: "key".into(), board: "board".into() };
+    let options = Options {
+        start: Start::Formed(formation.clone()),
+        founding_ttl_s: ttl.as_secs() as i64,
+        autopilot: None,
+        ..founder(dir.path())
+    };
+    for life in 0..2 {
+        let (token, formation) = (&token, &formation);
+        with(options.clone(), |member, _| async move {
+            member.begin_forming(formation, [7; 16]).await;
+            Timer::after(3 * ttl).await;
+            assert!(has_token(&member, token).await, "in life {life} it has ended");
+        });
+    }
+    with(options, |member, _| async move {
+        // A person has one board only, and says so.
+        let refused = |given| Err(Error::OutOfRange { name: "size", given, least: 1, most: 3 });
+        assert_eq!(member.change_cluster_settings(of(4)).await.map(drop), refused(4));
+        assert_eq!(member.change_cluster_settings(of(2)).await.map(drop), Ok(()));
+        assert_eq!(put(&member, "a", "1").await, Err(MISSING));
+        assert_eq!(member.change_cluster_settings(of(1)).await.map(drop), Ok(()));
+        assert!(put(&member, "a", "1").await.is_ok());
+        assert_eq!(member.change_cluster_settings(of(1)).await.map(drop), Err(Error::Founded));
+        let begun = Instant::now();
+        while has_token(&member, &token).await {
+            assert!(begun.elapsed() < 10 * ttl, "it does not end");
+            Timer::after(ttl / 10).await;
+        }
     });
 }
 

@@ -47,6 +47,14 @@ fn all_members_are_asked() {
         let hashes: Vec<_> = hashes.lines().map(hash).collect();
         assert!(hashes.len() == 3 && hashes.iter().all(|hash| hash == &hashes[0]), "{hashes:?}");
     }
+    if !is_etcd() {
+        // Members that were named to each other have no keys that a new board could trust.
+        let (status, output, errors) = run(&cluster, &["invite"]);
+        assert!(
+            status != 0 && output.is_empty() && errors.contains("solder member add"),
+            "{status} {errors}"
+        );
+    }
     // The leader is found among the endpoints.
     let follower = cluster.follower();
     let (from, to) = {

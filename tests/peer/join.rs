@@ -102,7 +102,18 @@ fn pass(pin: Option<Bytes>) -> Pass {
 }
 
 async fn join(url: &PeerUrl, pass: &Pass) -> Result<JoinAnswer, JoinError> {
-    Joiner::new().expect("a thread").join(url, pass, &any_request(), PATIENCE).await
+    ask(url, pass, &any_request(), PATIENCE).await
+}
+
+async fn ask(
+    url: &PeerUrl,
+    pass: &Pass,
+    request: &JoinRequest,
+    timeout: Duration,
+) -> Result<JoinAnswer, JoinError> {
+    let joiner = Joiner::new().expect("a thread");
+    let reached = joiner.reach(url).await?;
+    joiner.join(reached, pass, request, timeout).await
 }
 
 fn open(executor: &Rc<LocalExecutor<'static>>, homes: &Homes, limits: Limits) -> (Board, Rc<Desk>) {
@@ -130,10 +141,9 @@ fn a_board_is_let_in() {
         let request = request(two.public_key());
         let desk = desk(welcome(&homes, &request));
         one.peers.set_reception(desk.clone());
-        let joiner = Joiner::new().expect("a thread");
         // A URL that is older than the authority has no pin.
         for pin in [Some(homes.pin()), None] {
-            let answer = joiner.join(&one.url, &pass(pin), &request, PATIENCE).await;
+            let answer = ask(&one.url, &pass(pin), &request, PATIENCE).await;
             assert_eq!(answer, Ok(desk.answer.clone()));
         }
         assert_eq!(*desk.requests.borrow(), [request.clone(), request]);
@@ -423,8 +433,7 @@ fn what_joiners_say_is_bounded() {
         raw.send(JoinFrame::Request(large.clone())).await;
         assert!(raw.next().await.is_none(), "cut");
         // And who would say so much is told before it is sent.
-        let joiner = Joiner::new().expect("a thread");
-        let told = joiner.join(&one.url, &pass(None), &large, PATIENCE).await.expect_err("too much");
+        let told = ask(&one.url, &pass(None), &large, PATIENCE).await.expect_err("too much");
         assert!(told.to_string().contains("16384 are allowed"), "{told}");
         assert!(desk.requests.borrow().is_empty());
         assert_eq!(one.peers.figures().len(), 0);
@@ -452,8 +461,7 @@ fn slow_joiners_are_cut() {
         desk.takes.set(PATIENCE);
         let told = join(&one.url, &pass(None)).await;
         assert!(matches!(&told, Ok(JoinAnswer::Later { why }) if why.contains("in time")), "{told:?}");
-        let late =
-            Joiner::new().expect("a thread").join(&one.url, &pass(None), &any_request(), quick / 2).await;
+        let late = ask(&one.url, &pass(None), &any_request(), quick / 2).await;
         assert!(
             matches!(&late, Err(JoinError::Unreachable(text)) if text.contains("no answer in")),
             "{late:?}"

@@ -12,6 +12,7 @@ use solder::{
 
 use super::{
     Micros,
+    boards::Board,
     clients::Asker,
     judges::{
         Verdict,
@@ -21,10 +22,10 @@ use super::{
     world::World,
 };
 
-/// Whoever was heard of by now is reached.
+/// Whoever was heard of by now is reached. Learners that have all are asked seldom (`Board::seldom`), and get that much longer.
 const HEARD_WITHIN: Micros = 2 * SECOND;
 
-/// How old what a leader knows can be: a message that took long, a pause, and what counts as heard.
+/// How old what a leader knows of voters can be: a message that took long, a pause, and what counts as heard.
 pub(super) const BLIND_MAX: Micros = 12 * SECOND;
 
 const LOOK_EVERY: Micros = SECOND;
@@ -43,16 +44,17 @@ impl Pilot {
         self.heard.insert(from, now);
     }
 
-    fn reaches(&self, id: NodeId, now: Micros) -> bool {
-        self.heard.get(&id).is_some_and(|at| now - at <= HEARD_WITHIN)
+    fn reaches(&self, id: NodeId, now: Micros, within: Micros) -> bool {
+        self.heard.get(&id).is_some_and(|at| now - at <= within)
     }
 }
 
-fn sightings(node: &Node, pilot: &Pilot, now: Micros) -> Vec<Sighting> {
+fn sightings(node: &Node, pilot: &Pilot, now: Micros, seldom: Micros) -> Vec<Sighting> {
     let members = node.membership();
     let sighting = |id| {
         let is_me = id == node.id();
-        let is_reached = is_me || pilot.reaches(id, now);
+        let within = if members.voters.contains(&id) { HEARD_WITHIN } else { HEARD_WITHIN + seldom };
+        let is_reached = is_me || pilot.reaches(id, now, within);
         Sighting {
             id,
             is_voter: members.voters.contains(&id),
@@ -75,31 +77,43 @@ impl World {
             voters_max: knobs.voters_max,
             replace_after: Duration::from_micros(knobs.replace_after),
             steady: Duration::from_secs(2),
+            blind: Duration::from_secs(4),
             bugs,
         };
-        let Some(running) = self.boards.get_mut(&id).and_then(|board| board.running.as_mut()) else {
-            return Ok(());
-        };
+        let Some(board) = self.boards.get_mut(&id) else { return Ok(()) };
+        let seldom = board.seldom();
+        let Some(running) = board.running.as_mut() else { return Ok(()) };
         let (node, pilot) = (running.replica.node(), &mut running.pilot);
         let term = (node.role() == Role::Leader).then(|| node.term());
         if pilot.term != term {
-            (pilot.term, pilot.looked_at, pilot.autopilot) = (term, None, Autopilot::default());
+            (pilot.term, pilot.looked_at) = (term, None);
+            pilot.autopilot.begin_reign();
         }
         if term.is_none() || pilot.looked_at.is_some_and(|at| now - at < LOOK_EVERY) {
             return Ok(());
         }
         pilot.looked_at = Some(now);
-        let seen = sightings(node, pilot, now);
+        let seen = sightings(node, pilot, now, seldom);
         let members = node.membership().clone();
         let Advice { step, .. } = pilot.autopilot.look(Duration::from_micros(now), &settings, id, &seen);
         match step {
-            Some((step, why)) => self.take_step(id, &members, step, why),
+            Some((step, why)) => {
+                let blind = if matches!(step, Step::Promote(_)) { BLIND_MAX + seldom } else { BLIND_MAX };
+                self.take_step(id, &members, step, why, blind)
+            }
             None => Ok(()),
         }
     }
 
-    fn take_step(&mut self, leader: NodeId, members: &Membership, step: Step, why: String) -> Verdict {
-        let since = self.now.saturating_sub(BLIND_MAX);
+    fn take_step(
+        &mut self,
+        leader: NodeId,
+        members: &Membership,
+        step: Step,
+        why: String,
+        blind: Micros,
+    ) -> Verdict {
+        let since = self.now.saturating_sub(blind);
         let links = &self.links;
         let was_there =
             |id| id == leader || links.get(&(leader, id)).is_some_and(|linked_at| *linked_at >= since);
@@ -116,7 +130,7 @@ impl World {
 
     /// Whom this board could talk to at this moment, both ways.
     fn note_links(&mut self, id: NodeId) {
-        let is_up = |board: &super::boards::Board| board.running.is_some() && board.paused_until <= self.now;
+        let is_up = |board: &Board| board.running.is_some() && board.paused_until <= self.now;
         let others = self.boards.values().filter(|board| board.id != id && is_up(board));
         let linked = others
             .map(|board| board.id)

@@ -187,7 +187,7 @@ impl Chance {
     /// Of members and of others; nobody is 0, whose row is the cluster's.
     fn about_members(&mut self) -> Command {
         let member = NodeId(self.rng.u64(..5));
-        match self.rng.u8(..7) {
+        match self.rng.u8(..8) {
             0 | 1 => Command::Publish {
                 member,
                 name: self.texts(1).concat(),
@@ -211,6 +211,11 @@ impl Chance {
                 learners_max: self.rng.bool().then(|| self.rng.u32(..100)),
                 forming: self.rng.bool().then(|| self.rng.u32(..5)),
             }),
+            6 => Command::Amend {
+                members: vec![member, NodeId(self.rng.u64(..5))],
+                since_s: self.rng.bool().then(|| self.rng.u64(..900)),
+                board: self.rng.bool().then(|| self.texts(1).concat().into_bytes().into()),
+            },
             _ => Command::UpdateCluster(ClusterChange::default()),
         }
     }

@@ -237,6 +237,15 @@ impl Model {
                 self.members.insert(NodeId(0), row.encode());
                 Outcome::ClusterChanged { revision }
             }
+            Command::Amend { members, since_s, board } => {
+                for id in members {
+                    let Ok(mut row) = self.member_row(*id) else { continue };
+                    row.since_s = if row.since_s == 0 { since_s.unwrap_or_default() } else { row.since_s };
+                    row.board = board.clone().unwrap_or(row.board);
+                    self.members.insert(*id, row.encode());
+                }
+                Outcome::ClusterChanged { revision }
+            }
             Command::UpdateCluster(ClusterChange { timeouts_ms, level }) => {
                 let mut row = self.cluster_row();
                 (row.heartbeat_ms, row.election_ms) =
@@ -269,7 +278,7 @@ impl Model {
             Command::Alarm(_) | Command::LeaseCheckpoint { .. } => false,
             // About members: etcd's applierV3Corrupt lets them through, too.
             Command::Publish { .. } | Command::UpdateMember { .. } | Command::UpdateCluster(_) => false,
-            Command::Identify { .. } | Command::Autopilot(_) => false,
+            Command::Identify { .. } | Command::Autopilot(_) | Command::Amend { .. } => false,
             _ => true,
         };
         let puts = match command {

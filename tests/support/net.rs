@@ -129,6 +129,12 @@ impl Net {
         fs::write(folder.join("resolv.conf"), "").expect("root may");
     }
 
+    /// A second card, whose maker gave the same address to others, too. Nothing is behind it.
+    pub fn add_card(&self, member: usize, mac: &str) {
+        let cards = format!("link add name card0 address {mac} type veth peer name card1");
+        self.at(member, &cards).expect("root may");
+    }
+
     /// Does something where the member is, in a thread of its own.
     pub fn at_home<T: Send>(&self, member: usize, work: impl FnOnce() -> T + Send) -> T {
         let space = self.space_of(member);

@@ -7,20 +7,13 @@
 //! {"errorCode":100,"message":"Key not found","cause":"/T/8e9e","index":3}
 //! ```
 
-use super::{Registry, Token};
+use super::{Node, Registry, Token};
 use crate::rpc;
 
 #[derive(Clone, Copy)]
 pub(super) enum Action {
     Get,
     Create,
-}
-
-/// A value below a token.
-pub(super) struct Node<'r> {
-    pub(super) name: &'r str,
-    pub(super) value: &'r str,
-    pub(super) index: u64,
 }
 
 pub(super) fn event(action: Action, token: &Token, node: &Node<'_>) -> Vec<u8> {

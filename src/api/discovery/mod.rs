@@ -19,8 +19,10 @@
 //! Here you will not find: who is in a cluster and who came too late. Boards see that by their place.
 
 mod document;
+mod makers;
 mod place;
 mod poll;
+mod register;
 mod registry;
 mod tokens;
 mod trouble;
@@ -30,7 +32,7 @@ use std::time::Duration;
 use self::{
     document::Action,
     poll::Wanted,
-    registry::{Registry, register},
+    register::register,
     trouble::{Fault, Kind, Trouble},
 };
 use super::{
@@ -44,8 +46,12 @@ use crate::{
 };
 
 pub(super) use self::{
-    place::{Place, Token, find},
-    tokens::Makers,
+    makers::Makers,
+    place::{Place, find},
+};
+pub use self::{
+    place::Token,
+    registry::{Gathering, Node, Registry},
 };
 
 /// Who waits is answered with nothing after this time, as by the public service, and asks again.

@@ -29,7 +29,7 @@ pub(in crate::api) enum Place {
 
 /// 32 hexadecimal digits, which name what is to become a cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::api) struct Token(String);
+pub struct Token(String);
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +58,7 @@ pub(super) fn is_id(name: &str) -> bool {
 }
 
 impl Token {
-    pub(super) fn new(drawn: [u8; 16]) -> Token {
+    pub fn new(drawn: [u8; 16]) -> Token {
         Token(drawn.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -72,19 +72,19 @@ impl Token {
     }
 
     /// All that is below it.
-    pub(super) fn keys(&self) -> KeyRange {
+    pub fn keys(&self) -> KeyRange {
         KeyRange::prefix(self.root().as_bytes())
     }
 
-    pub(super) fn members(&self) -> KeyRange {
+    pub fn members(&self) -> KeyRange {
         KeyRange::prefix(format!("{}members/", self.root()).as_bytes())
     }
 
-    pub(super) fn size(&self) -> Bytes {
+    pub fn size(&self) -> Bytes {
         format!("{}{SIZE}", self.root()).into_bytes().into()
     }
 
-    pub(super) fn member(&self, id: &str) -> Bytes {
+    pub fn member(&self, id: &str) -> Bytes {
         format!("{}members/{id}", self.root()).into_bytes().into()
     }
 

@@ -4,8 +4,8 @@
 use futures_lite::future;
 
 use super::{
-    Api, Fault, Registry, Token,
-    document::{self, Action, Node},
+    Api, Fault, Node, Registry, Token,
+    document::{self, Action},
     reply,
 };
 use crate::{

@@ -1,31 +1,35 @@
-//! What the store holds of a token, and how a member gets into it.
+//! What the store holds of a token, and what is to hold when a member gets into it. Without I/O, so that it can be tried in every
+//! order of things (`tests/founding`).
 
 use super::{
-    Api, Fault, Kind, Token, Trouble,
-    document::Node,
+    Kind, Token, Trouble,
     place::{SIZE, is_id},
 };
 use crate::{
     store::Record,
     types::{
-        Command, Compare, CompareResult, CompareValue, KeyRange, LeaseId, Outcome, PutRequest, RangeRequest,
-        Revision, TxnOp, TxnRequest, limits,
+        Compare, CompareResult, CompareValue, KeyRange, LeaseId, PutRequest, Revision, TxnOp, TxnRequest,
+        limits,
     },
 };
-
-/// More than a token can have. Keys can be put by other doors, too, and a token is read whole.
-const ROWS_MAX: i64 = 64;
 
 /// The index of the size; members follow.
 const SIZE_INDEX: u64 = 1;
 
 /// A token as it stood at a revision.
-pub(super) struct Registry {
+pub struct Registry {
     size: String,
     lease: LeaseId,
     /// In the order in which they came.
     members: Vec<Member>,
     revision: Revision,
+}
+
+/// One that is being read, row by row.
+#[derive(Default)]
+pub struct Gathering {
+    size: Option<(String, LeaseId)>,
+    members: Vec<Member>,
 }
 
 struct Member {
@@ -34,94 +38,77 @@ struct Member {
     value: String,
 }
 
-impl Registry {
-    /// Linearizable. Refused if there is no such token (any more).
-    pub(super) async fn read(api: &Api, token: &Token) -> Result<Registry, Fault> {
-        let request = RangeRequest { range: token.keys(), limit: ROWS_MAX, ..RangeRequest::default() };
-        let mut reader = api.member.range(request, false).await?;
-        let revision = reader.revision();
-        let (mut size, mut members) = (None, Vec::new());
-        loop {
-            let slice = reader.next().await?;
-            for row in slice.rows.iter() {
-                if row.key == &token.size()[..] {
-                    size = Some((text(row.value), row.lease));
-                } else {
-                    members.extend(member(token, &row));
-                }
-            }
-            if slice.end.is_some() {
-                break;
-            }
+/// A value below a token.
+pub struct Node<'r> {
+    pub name: &'r str,
+    pub value: &'r str,
+    pub index: u64,
+}
+
+impl Gathering {
+    /// A row from below the token, as the store has it.
+    pub fn add(&mut self, token: &Token, row: &Record<'_>) {
+        let value = String::from_utf8_lossy(row.value).into_owned();
+        if row.key == &token.size()[..] {
+            self.size = Some((value, row.lease));
+        } else if let Some(id) = token.id_of(row.key) {
+            self.members.push(Member { created: row.create, id: id.to_owned(), value });
         }
-        members.sort_by_key(|member: &Member| member.created);
-        let Some((size, lease)) = size else { return Err(Trouble::no_key(token, SIZE, 0).into()) };
-        Ok(Registry { size, lease, members, revision })
     }
 
+    /// All rows of `revision` were there. `None`: there is no such token (any more).
+    pub fn done(self, revision: Revision) -> Option<Registry> {
+        let Gathering { size, mut members } = self;
+        members.sort_by_key(|member| member.created);
+        let (size, lease) = size?;
+        Some(Registry { size, lease, members, revision })
+    }
+}
+
+impl Registry {
     /// That of what came last.
-    pub(super) fn index(&self) -> u64 {
+    pub fn index(&self) -> u64 {
         SIZE_INDEX + self.members.len() as u64
     }
 
-    pub(super) fn members(&self) -> impl Iterator<Item = Node<'_>> {
+    /// In the order in which they came.
+    pub fn members(&self) -> impl Iterator<Item = Node<'_>> {
         let members = self.members.iter().zip(SIZE_INDEX + 1..);
         members.map(|(Member { id, value, .. }, index)| Node { name: id, value, index })
     }
 
-    pub(super) fn node(&self, name: &str) -> Option<Node<'_>> {
+    pub fn node(&self, name: &str) -> Option<Node<'_>> {
         match name {
             SIZE => Some(Node { name: SIZE, value: &self.size, index: SIZE_INDEX }),
             name => self.members().find(|node| node.name == name),
         }
     }
 
-    fn members_max(&self) -> usize {
-        self.size.parse::<u8>().unwrap_or(0).min(limits::DISCOVERY_SIZE_MAX) as usize
-            + limits::DISCOVERY_LATE_MAX
+    /// As many as it takes have registered, and some more who came late.
+    pub fn is_full(&self) -> bool {
+        let size = self.size.parse::<u8>().unwrap_or(0).min(limits::DISCOVERY_SIZE_MAX);
+        self.members.len() >= size as usize + limits::DISCOVERY_LATE_MAX
     }
-}
 
-fn text(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
-}
-
-fn member(token: &Token, row: &Record<'_>) -> Option<Member> {
-    let id = token.id_of(row.key)?.to_owned();
-    Some(Member { created: row.create, id, value: text(row.value) })
-}
-
-/// Adds a member. Its place in the order follows from who was there before, so it is added only if nobody came meanwhile; if
-/// somebody did, it is tried again, which has an end: a token takes few.
-pub(super) async fn register<'m>(
-    api: &Api,
-    token: &Token,
-    id: &'m str,
-    value: &'m str,
-) -> Result<Node<'m>, Fault> {
-    check(id, value)?;
-    loop {
-        let registry = Registry::read(api, token).await?;
-        let index = registry.index();
-        if registry.node(id).is_some() {
-            return Err(Kind::Exists.because(format!("/{token}/{id}")).at(index).into());
-        }
-        if registry.members.len() >= registry.members_max() {
-            let cause = format!(
-                "{} members have registered for a cluster of {}: make a new token",
-                registry.members.len(),
-                registry.size
-            );
-            return Err(Kind::ReadOnly.because(cause).at(index).into());
-        }
-        if add(api, token, id, value, &registry).await? {
-            return Ok(Node { name: id, value, index: index + 1 });
-        }
+    /// What adds a member whose place follows from this registry: it holds only if nobody has come since, and if the token is there
+    /// still.
+    pub fn enlist(&self, token: &Token, id: &str, value: &str) -> TxnRequest {
+        let compare =
+            |range, result, revision| Compare { range, result, value: CompareValue::Create(revision) };
+        let there = compare(KeyRange::single(token.size()), CompareResult::Greater, Revision(0));
+        let none_newer = compare(token.members(), CompareResult::Less, self.revision.next());
+        let put = PutRequest {
+            key: token.member(id),
+            value: value.as_bytes().into(),
+            lease: self.lease,
+            ..PutRequest::default()
+        };
+        TxnRequest { compare: vec![there, none_newer], success: vec![TxnOp::Put(put)], failure: Vec::new() }
     }
 }
 
 /// One that cannot be understood would spoil the token for all, for it can never be taken back.
-fn check(id: &str, value: &str) -> Result<(), Trouble> {
+pub(super) fn check(id: &str, value: &str) -> Result<(), Trouble> {
     if id.is_empty() || id == SIZE {
         return Err(Kind::ReadOnly.because("a token stays as it was made"));
     }
@@ -138,25 +125,6 @@ fn check(id: &str, value: &str) -> Result<(), Trouble> {
         return Err(Kind::Field.because(cause));
     }
     Ok(())
-}
-
-/// False: something has happened since the registry was read.
-async fn add(api: &Api, token: &Token, id: &str, value: &str, seen: &Registry) -> Result<bool, Fault> {
-    let compare = |range, result, revision| Compare { range, result, value: CompareValue::Create(revision) };
-    let there = compare(KeyRange::single(token.size()), CompareResult::Greater, Revision(0));
-    let none_newer = compare(token.members(), CompareResult::Less, seen.revision.next());
-    let put = PutRequest {
-        key: token.member(id),
-        value: value.as_bytes().into(),
-        lease: seen.lease,
-        ..PutRequest::default()
-    };
-    let txn =
-        TxnRequest { compare: vec![there, none_newer], success: vec![TxnOp::Put(put)], failure: Vec::new() };
-    match api.propose(Command::Txn(txn)).await?.outcome {
-        Outcome::Txn(txn) => Ok(txn.succeeded),
-        outcome => panic!("a txn led to {outcome:?}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! `/new`: makes a token, and answers with its URL and nothing else. Refusals are a line of text.
 
-use smol::lock::Semaphore;
-
 use super::{FORM_BYTES_MAX, Token};
 use crate::{
     api::{
@@ -19,18 +17,6 @@ use crate::{
 
 /// The public service's.
 const SIZE_DEFAULT: u8 = 3;
-
-/// Tokens that are being made at one time. They are counted before, so that the bound can be passed by as many.
-const AT_ONCE: usize = 16;
-
-/// Room for those who make tokens.
-pub(in crate::api) struct Makers(Semaphore);
-
-impl Default for Makers {
-    fn default() -> Makers {
-        Makers(Semaphore::new(AT_ONCE))
-    }
-}
 
 pub(super) async fn handle(api: &Api, exchange: &mut Exchange<'_>) -> Result<(), Closed> {
     if !matches!(exchange.method(), "GET" | "POST") {
@@ -59,9 +45,12 @@ async fn make(api: &Api, exchange: &mut Exchange<'_>) -> Result<String, Fault> {
         return Err(Refusal::from(Error::IsLearner).into());
     }
     let size = size(exchange).await?;
-    let _place = api.makers.0.try_acquire().ok_or(Refusal::TOKENS_AT_ONCE)?;
+    let _place = api.makers.place().ok_or(Refusal::TOKENS_AT_ONCE)?;
     if count(api).await? >= options.tokens_max {
         return Err(Refusal::too_many_tokens(options.tokens_max).into());
+    }
+    if !exchange.is_from_here() {
+        api.makers.may(exchange.peer()).map_err(Refusal::too_many_tokens_of_stranger)?;
     }
     let token = Token::new(member::draw());
     let ttl_s = limits::DISCOVERY_TTL_S;

@@ -33,6 +33,8 @@ pub(super) struct Pilot {
     /// The first voters are found: nobody uses the cluster yet.
     is_founding: bool,
     whys: Vec<(NodeId, String)>,
+    /// Different boards of equal hardware, whose rows say so no more once that is in the log.
+    distinct: Vec<NodeId>,
     /// This board voted when it was looked at last.
     was_voter: bool,
     /// Why it is to be a learner.
@@ -51,19 +53,25 @@ impl Pilot {
             looked_at: None,
             is_founding: false,
             whys: Vec::new(),
+            distinct: Vec::new(),
             was_voter,
             demoted_because: String::new(),
             has_heard: false,
         }
     }
 
+    fn is_due(&self, now: Instant) -> bool {
+        self.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_EVERY)
+    }
+
     /// A leader begins anew in each term.
     fn leads_in(&mut self, term: Option<Term>) {
         if self.term != term {
             self.term = term;
-            self.autopilot = Autopilot::default();
+            self.autopilot.begin_reign();
             self.looked_at = None;
             self.whys.clear();
+            self.distinct.clear();
         }
     }
 }
@@ -74,14 +82,31 @@ impl Core {
         self.tell_own_role();
         let term = self.leader_term();
         self.pilot.leads_in(term);
-        let is_on = term.is_some() && self.roll.cluster.voters_max > 0;
-        if !is_on {
-            self.pilot.whys.clear();
+        match self.chooses_voters() {
+            true if self.pilot.is_due(now) => self.look_at_members(now),
+            true => {}
+            false => self.pilot.whys.clear(),
         }
-        let looked_at = self.pilot.looked_at;
-        if is_on && looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_EVERY) {
-            self.look_at_members(now);
-        }
+    }
+
+    /// This member leads a cluster that chooses its voters by itself.
+    fn chooses_voters(&self) -> bool {
+        self.is_leader() && self.roll.cluster.voters_max > 0
+    }
+
+    /// Is it time to be told who is connected? Who chooses voters hears who answers, and knows better.
+    pub(in crate::member) fn wants_links(&self) -> bool {
+        !self.chooses_voters() && self.has_others() && self.pilot.is_due(Instant::now())
+    }
+
+    /// Who has been here for how long is remembered by every member: it may be the next to lead.
+    pub(in crate::member) fn note_links(&mut self, connected: &[NodeId]) {
+        let now = Instant::now();
+        let node = self.replica.node();
+        let is_reached = |id| id == node.id() || node.leader() == Some(id) || connected.contains(&id);
+        let members: Vec<_> = node.membership().members().map(|id| (id, is_reached(id))).collect();
+        self.pilot.looked_at = Some(now);
+        self.pilot.autopilot.notice(now.saturating_duration_since(self.pilot.begun), members);
     }
 
     fn look_at_members(&mut self, now: Instant) {
@@ -91,8 +116,9 @@ impl Core {
         let sightings = self.sightings();
         let settings = self.autopilot_settings();
         let since = now.saturating_duration_since(self.pilot.begun);
-        let Advice { step, whys } = self.pilot.autopilot.look(since, &settings, me, &sightings);
+        let Advice { step, whys, distinct } = self.pilot.autopilot.look(since, &settings, me, &sightings);
         self.pilot.whys = whys;
+        self.note_distinct(distinct);
         match step {
             Some((step, why)) => self.propose_step(step, why),
             None if self.roll.cluster.forming == 0 && self.are_all_there(&sightings) => {
@@ -100,6 +126,18 @@ impl Core {
             }
             None => {}
         }
+    }
+
+    fn note_distinct(&mut self, distinct: Vec<NodeId>) {
+        if !distinct.is_empty() && distinct != self.pilot.distinct {
+            let ids: Vec<String> = distinct.iter().map(NodeId::to_string).collect();
+            log::warn!(
+                "members {} have one serial number or network address, and are different boards: should one lose its data, its old \
+                 member has to be removed by hand",
+                ids.join(" and ")
+            );
+        }
+        self.pilot.distinct = distinct;
     }
 
     fn sightings(&self) -> Vec<Sighting> {
@@ -133,6 +171,7 @@ impl Core {
             voters_max: row.voters_max as usize,
             replace_after: Duration::from_secs(replace_after_s.into()),
             steady: if self.pilot.is_founding { Duration::ZERO } else { STEADY },
+            blind: self.options.election * 2,
             bugs: self.options.bugs,
         }
     }
@@ -208,6 +247,10 @@ impl Core {
         }
         if let Some(change) = self.founding() {
             return Some(Command::Autopilot(change));
+        }
+        if !self.pilot.distinct.is_empty() {
+            let members = self.pilot.distinct.clone();
+            return Some(Command::Amend { members, since_s: None, board: Some(Bytes::default()) });
         }
         let forming = self.roll.cluster.forming;
         let is_formed = forming > 0 && self.members_count() >= forming;

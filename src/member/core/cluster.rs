@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   this member's name, client URLs, level   --> Publish        whenever the roll says something else
+//!   since when it votes, of a founder        --> Amend          if the roll does not say
 //!   leader: the time-outs, if there are none --> UpdateCluster  the first board's; later boards take them over
 //!   leader: what all members know            --> UpdateCluster  the level, raised once all have published it
 //!   leader: what a founder brings, and its end -> Autopilot     once alone, and once all that found it are in
@@ -9,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::types::{ClusterChange, Command};
+use crate::types::{ClusterChange, Command, MemberRow};
 
 use super::Core;
 use crate::member::{
@@ -53,7 +54,20 @@ impl Core {
         let incarnation = self.incarnation;
         let is_known = (&row.name, &row.client_urls) == (&name, &client_urls)
             && (row.level, row.incarnation) == (level, incarnation);
-        (!is_known).then_some(Command::Publish { member: me, name, client_urls, level, incarnation })
+        if !is_known {
+            return Some(Command::Publish { member: me, name, client_urls, level, incarnation });
+        }
+        self.own_date(&row)
+    }
+
+    /// Who founded its cluster has voted since then, if nobody has said anything else of it. People ask where the cluster chooses
+    /// its voters.
+    fn own_date(&self, row: &MemberRow) -> Option<Command> {
+        let me = self.replica.node().id();
+        let is_asked = self.roll.cluster.voters_max > 0 && row.since_s == 0;
+        let is_founder = self.founded_s > 0 && self.replica.node().membership().voters.contains(&me);
+        let command = Command::Amend { members: vec![me], since_s: Some(self.founded_s), board: None };
+        Some(command).filter(|command| is_asked && is_founder && self.is_known_to_all(command))
     }
 
     fn cluster_news(&self) -> Option<Command> {

@@ -36,6 +36,7 @@ use super::{
     advice::Advice,
     compactor::Compactor,
     digests::Digests,
+    directory::Identity,
     engine::{Ask, Failure},
     inbox::{AppliedReport, Report},
     leases::Leases,
@@ -107,6 +108,8 @@ pub(super) struct Core {
     probed: bool,
     /// Of this board's data.
     incarnation: u64,
+    /// See `Identity`.
+    founded_s: u64,
     durable_told: Index,
     /// Of the report that is being handled.
     pin: Option<Rc<Pin>>,
@@ -162,7 +165,7 @@ impl Core {
         store: &Store,
         roll: Roll,
         leases: Leases,
-        incarnation: u64,
+        identity: &Identity,
         options: &Options,
     ) -> Core {
         let usage = store.usage();
@@ -187,7 +190,8 @@ impl Core {
             level_told: 0,
             #[cfg(feature = "testing")]
             probed: false,
-            incarnation,
+            incarnation: identity.incarnation,
+            founded_s: identity.founded_s,
             figures,
             quota,
             alarms: store.alarms().collect(),
@@ -593,6 +597,7 @@ pub(super) fn what_is(command: &Command) -> &'static str {
         Command::UpdateCluster(_) => "cluster update",
         Command::Identify { .. } => "identifying of a member",
         Command::Autopilot(_) => "autopilot",
+        Command::Amend { .. } => "amendment of members",
         #[cfg(feature = "testing")]
         Command::Probe => "probe",
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    peer::{PeerEvent, PeerUrl, Refusal, Roster},
+    peer::{PeerEvent, PeerUrl, Refusal, RollCall, Roster},
     replica::{Event, PeerMessage},
     types::{NodeId, Revision},
 };
@@ -38,19 +38,25 @@ impl Core {
 
     /// Most reasons pass: of a member that is sure that this board is none, that it goes on is a waste.
     fn refused_by(&mut self, by: NodeId, reason: Refusal) -> Result<(), Failure> {
-        let me = self.replica.node().id();
         match reason {
             Refusal::Removed => {
-                let why = format!(
-                    "member {me} was removed from the cluster, as member {by} says: to bring this board back, clear its data \
-                     directory, add it with `solder member add` and start it with --initial-cluster-state existing"
-                );
-                self.leaving.get_or_insert_with(|| (Instant::now(), Failure(why)));
+                self.is_removed_by(by);
                 Ok(())
             }
             Refusal::WipedDisk => Err(self.is_another(by)),
             _ => Ok(()),
         }
+    }
+
+    /// By the list of a member, who is sure of it.
+    pub(in crate::member) fn is_removed_by(&mut self, by: NodeId) {
+        let me = self.replica.node().id();
+        let why = format!(
+            "member {me} was removed from the cluster, as member {by} says: to bring this board back, clear its whole data directory, \
+             tls/ in it too, and start it with a URL that `solder invite` prints, or add it with `solder member add` and start it with \
+             --initial-cluster-state existing"
+        );
+        self.leaving.get_or_insert_with(|| (Instant::now(), Failure(why)));
     }
 
     /// A board that founded its cluster alone, was joined by others, lost its disk, and is started as at first: it founds a cluster
@@ -99,6 +105,13 @@ impl Core {
     /// A member was found elsewhere than its row says. False: that was known.
     pub(in crate::member) fn heard_of(&mut self, id: NodeId, url: PeerUrl) -> bool {
         let is_news = self.roll.heard_of(id, url);
+        self.roster_is_old |= is_news;
+        is_news
+    }
+
+    /// The same of all, for a board that knows none. False: that was known.
+    pub(in crate::member) fn heard_of_all(&mut self, told: RollCall, url: PeerUrl) -> bool {
+        let is_news = self.roll.heard_of_all(told, url);
         self.roster_is_old |= is_news;
         is_news
     }

@@ -34,7 +34,7 @@ fn who_is_alone_by_the_log_alone_does_not_answer_alone() {
     assert!(replica.node().membership().members().eq([identity.member]), "the log knows nobody else");
     let row = |id: NodeId| (id, MemberRow::default().encode());
     let both = [row(identity.member), row(NodeId(1))];
-    let mut core = Core::new(replica, &store, Roll::new(&both), leases, identity.incarnation, &options);
+    let mut core = Core::new(replica, &store, Roll::new(&both), leases, &identity, &options);
     assert!(core.is_leader());
     assert!(!core.answers_alone(), "the removal is not applied");
     core.roll.update(&both[..1]);

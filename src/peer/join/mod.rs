@@ -34,7 +34,7 @@ use crate::types::{Bytes, ClusterId, NodeId};
 use super::RollCall;
 
 pub(super) use self::member::Joining;
-pub use self::newcomer::Joiner;
+pub use self::newcomer::{Joiner, Reached};
 
 /// What a join URL holds.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,8 +1,13 @@
 //! The side that wants in.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
 
-use async_io::Timer;
+use async_io::{Async, Timer};
 use futures_lite::{
     future::{self, or},
     io::AsyncWriteExt,
@@ -24,13 +29,29 @@ use crate::peer::{
     trust,
 };
 
-/// Until there is a connection that can be trusted with the question. Another host of the URL may be there.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Until somebody is there, the look-up of a name included. Another host of the URL may be.
+const REACH_MAX: Duration = Duration::from_secs(3);
+
+/// Until there is a connection that can be trusted with the question.
+const SECURE_MAX: Duration = Duration::from_secs(5);
 
 /// Joins. It is needed for a few moments only, and costs a thread.
 pub struct Joiner {
     thread: Thread,
     lookups: Arc<Semaphore>,
+}
+
+/// Somebody who is there. Nothing was said yet.
+pub struct Reached {
+    url: PeerUrl,
+    socket: Async<TcpStream>,
+}
+
+impl Reached {
+    /// This board's address, as it is seen from there.
+    pub fn seen_as(&self) -> Option<IpAddr> {
+        self.socket.get_ref().local_addr().ok().map(|address| address.ip().to_canonical())
+    }
 }
 
 impl Joiner {
@@ -40,32 +61,48 @@ impl Joiner {
         Ok(Joiner { thread, lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) })
     }
 
-    /// Asks the member at `url`, once. A member may take as long as `limits::JOIN_TIMEOUT`: `timeout` should not be less.
+    /// Connects, in a few seconds or not at all.
+    pub async fn reach(&self, url: &PeerUrl) -> Result<Reached, JoinError> {
+        if !url.is_tls {
+            return Err(JoinError::Refused(format!(
+                "{url}: joining needs https://: use a URL that `solder invite` has printed"
+            )));
+        }
+        let reached = dial::reach(&self.lookups, SECURE_MAX, url);
+        match in_time(REACH_MAX, reached).await {
+            Ok(socket) => Ok(Reached { url: url.clone(), socket }),
+            Err(error) => Err(JoinError::Unreachable(format!("{url}: {error}"))),
+        }
+    }
+
+    /// Asks whom it has reached, once. A member may take as long as `limits::JOIN_TIMEOUT`: `timeout` should not be less.
     pub async fn join(
         &self,
-        url: &PeerUrl,
+        reached: Reached,
         pass: &Pass,
         request: &JoinRequest,
         timeout: Duration,
     ) -> Result<JoinAnswer, JoinError> {
+        let Reached { url, socket } = reached;
         let late = async {
             Timer::after(timeout).await;
             Err(JoinError::Unreachable(format!("{url}: no answer in {timeout:?}")))
         };
-        or(Attempt { url, pass }.run(self, request, timeout), late).await
+        or(Attempt { url: &url, pass }.run(self, socket, request), late).await
     }
 
-    async fn connect(&self, url: &PeerUrl, config: ClientConfig, silence: Duration) -> io::Result<Stream> {
-        let connected = async {
-            let socket = dial::reach(&self.lookups, silence, url).await?;
-            Ok(Stream::Tls(Box::new(self.thread.connect(socket, Arc::new(config)).await?)))
-        };
-        let late = async {
-            Timer::after(CONNECT_MAX).await;
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection in {CONNECT_MAX:?}")))
-        };
-        or(connected, late).await
+    async fn secure(&self, socket: Async<TcpStream>, config: ClientConfig) -> io::Result<Stream> {
+        let secured = async { self.thread.connect(socket, Arc::new(config)).await };
+        Ok(Stream::Tls(Box::new(in_time(SECURE_MAX, secured).await?)))
     }
+}
+
+async fn in_time<T>(most: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::after(most).await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection in {most:?}")))
+    };
+    or(work, late).await
 }
 
 /// What is asked where, for the messages.
@@ -78,18 +115,11 @@ impl Attempt<'_> {
     async fn run(
         &self,
         joiner: &Joiner,
+        socket: Async<TcpStream>,
         request: &JoinRequest,
-        silence: Duration,
     ) -> Result<JoinAnswer, JoinError> {
-        let url = self.url;
-        if !url.is_tls {
-            return Err(JoinError::Refused(format!(
-                "{url}: joining needs https://: use a URL that `solder invite` has printed"
-            )));
-        }
         let config = trust::of_newcomer(self.pass.pin.clone());
-        let mut stream =
-            joiner.connect(url, config, silence).await.map_err(|error| self.not_connected(&error))?;
+        let mut stream = joiner.secure(socket, config).await.map_err(|error| self.not_connected(&error))?;
         self.greet(&mut stream).await?;
         if let Some(answer) = self.prove(&mut stream).await? {
             return Ok(answer);

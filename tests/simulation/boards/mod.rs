@@ -122,6 +122,11 @@ impl Board {
         self.timing.tick + self.timing.tick * self.slow_clock / 100
     }
 
+    /// How long a learner that has all hears nothing of this board, should it lead.
+    pub(super) fn seldom(&self) -> Micros {
+        self.tick() * u64::from(self.timing.election_ticks / 2)
+    }
+
     /// Everything that a fault had taken away is there again.
     pub(super) fn recover(&mut self, now: Micros) {
         self.paused_until = self.paused_until.min(now);
