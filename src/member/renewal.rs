@@ -106,13 +106,16 @@ impl Member {
     async fn tell_key(&self) -> Result<(), Error> {
         let me = self.id();
         let Some(key) = self.engine.own_key() else { return Ok(()) };
-        let is_known = |row: &MemberRow| row.key == key;
-        if self.engine.look(|core| core.roll.row(me).is_none_or(is_known)) {
-            return Ok(());
-        }
+        let listed = self.engine.look(|core| core.roll.row(me).map(|row| row.key.clone()));
+        let Some(old) = listed.filter(|listed| *listed != key) else { return Ok(()) };
         self.engine.propose(&identify(self, key.clone())).await?;
         let hash: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        log::info!("this board has a new key, and the old one is nobody's from now on: SHA-256 {hash}");
+        match old.is_empty() {
+            true => log::info!("this board is known by its key from now on: SHA-256 {hash}"),
+            false => log::info!(
+                "this board has a new key, and the old one is nobody's from now on: SHA-256 {hash}"
+            ),
+        }
         Ok(())
     }
 }
