@@ -29,7 +29,7 @@ const DEFAULT_LISTEN_PEER: &str = "http://127.0.0.1:2380";
 const DEFAULT_ADVERTISED_PEER: &str = "http://localhost:2380";
 
 /// Where boards that join by themselves listen for each other.
-const LISTEN_PEERS: &str = "https://0.0.0.0:2380";
+const LISTEN_PEERS: &str = "https://[::]:2380";
 
 pub(super) fn settings(
     written: &Written,
@@ -232,6 +232,7 @@ fn reach(
             .collect::<Result<_, _>>()
             .map_err(ConfigError)?,
         hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts),
+        is_announced: discovery.is_some_and(JoinUrl::is_for_neighbours),
     })
 }
 
