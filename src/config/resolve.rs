@@ -53,9 +53,10 @@ pub(super) fn settings(
     if discovery.is_some() {
         check_discovery(reading, peer_tls.is_some())?;
     }
-    let listened = listen_peer.iter().filter(|_| discovery.is_none());
-    let all = listened.chain(initial_cluster.values().flatten());
-    if let Some(url) = all.filter(|url| url.starts_with("https:")).find(|_| peer_tls.is_none()) {
+    // With a URL to join by, keys are made.
+    let mut all =
+        listen_peer.iter().chain(initial_cluster.values().flatten()).filter(|_| discovery.is_none());
+    if let Some(url) = all.find(|url| url.starts_with("https:") && peer_tls.is_none()) {
         return Err(ConfigError(format!(
             "{url} needs --peer-cert-file, --peer-key-file and --peer-trusted-ca-file: peers prove to each other who they are"
         )));

@@ -222,7 +222,10 @@ impl Member {
         let row = row.unwrap_or_default();
         let key = self.engine.trust.borrow().as_ref().map(BoardTls::key_hash).unwrap_or_default();
         if row.key != key {
-            let board = self.engine.options.hardware.mark(self.reach()?.port());
+            let board = match row.key.is_empty() {
+                true => self.engine.options.hardware.mark(self.reach()?.port()),
+                false => row.board.clone(),
+            };
             self.engine.propose(&Command::Identify { member: me, key, board }).await?;
         }
         if !is_open || !row.peer_urls.iter().all(|url| url.starts_with("https:")) {

@@ -84,7 +84,7 @@ use crate::types::{AlarmKind, ClusterId, NodeId, Outcome, Revision, Term};
 
 use self::{engine::Engine, pins::Pin};
 
-pub use crate::peer::PeerFigures;
+pub use crate::peer::{AuthorityCopy, PeerFigures};
 
 #[cfg(feature = "testing")]
 pub use self::open::open_on;

@@ -60,11 +60,12 @@ fn by_keys(
     let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     let has_data = member::has_data(&settings.data_dir);
     BoardTls::settle(&folder)?;
-    match has_data {
+    let places = match has_data {
         true if folder.exists() => Origin::of_member(&folder, &options.hardware)?,
-        true => {}
-        false => Origin::of_blank(&folder, &options.hardware)?,
-    }
+        true => Vec::new(),
+        false => Origin::of_blank(&folder, &options.hardware).map(|()| Vec::new())?,
+    };
+    options.reach.iter_mut().for_each(|reach| reach.hints.extend(places.iter().cloned()));
     let mut trust = BoardTls::open(&folder)?;
     let read = |tls: &Option<BoardTls>| match tls {
         Some(tls) => Founding::read(&folder, tls, &options.hardware, reach.port()),
