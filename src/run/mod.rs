@@ -20,6 +20,7 @@ mod waiting;
 mod watchdog;
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     rc::Rc,
     time::{Duration, Instant},
@@ -91,7 +92,7 @@ struct Doors {
 
 impl Doors {
     fn bind(settings: &Settings) -> Result<Doors, String> {
-        let bind = |addresses: &[std::net::SocketAddr]| {
+        let bind = |addresses: &[SocketAddr]| {
             addresses
                 .iter()
                 .map(|address| Listener::bind(&address.to_string()))
@@ -164,18 +165,21 @@ async fn until_ready(member: &Member) {
 /// Tells the local network that there is a member here, if it asks, and if it is to be told.
 async fn speak(member: Member, settings: Settings, is_first_start: bool) {
     let Some(url) = settings.discovery.as_ref().filter(|url| JoinUrl::is_for_neighbours(url)) else { return };
+    let (port, name) = (settings.reach.as_ref().map_or(0, Reach::port), member.name());
+    let announcing = mdns::announce(&name, port, address_of_neighbour);
     if is_first_start && url.way == Way::Here {
-        tell_of_others().await;
+        future::zip(announcing, tell_of_others(port)).await.0
+    } else {
+        announcing.await
     }
-    let port = settings.reach.as_ref().map_or(0, Reach::port);
-    mdns::announce(&member.name(), port, address_of_neighbour).await
 }
 
 /// Who begins a cluster beside another may have wanted to join that one.
-async fn tell_of_others() {
+async fn tell_of_others(port: u16) {
     let Some(from) = address_of_neighbour() else { return };
     let found = mdns::browse(from).await.unwrap_or_default();
-    let others: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let is_other = |place: &&SocketAddr| **place != SocketAddr::from((from, port));
+    let others: Vec<String> = found.iter().filter(is_other).map(ToString::to_string).collect();
     if !others.is_empty() {
         log::warn!(
             "this board begins alone; members of a cluster are in this network, at {}: to join them clear its whole data directory and \
