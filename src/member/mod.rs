@@ -102,7 +102,7 @@ pub use self::{
     members::is_peer_url,
     open::{Claim, OpenError, Opened, claim, open, tls_dir},
     options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
-    place::{address_outward, address_towards, places_by_name},
+    place::{address_of_neighbour, address_outward, address_towards, can_be_told, places_by_name},
     pulse::Pulse,
     range::RangeReader,
     renewal::RenewalError,

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 
 use crate::{
     peer::{BoardTls, NextKey},
-    types::{Bytes, Command, Error, step},
+    types::{Bytes, Command, Error, MemberRow, step},
 };
 
 use super::{Member, engine::Engine};
@@ -120,13 +120,14 @@ impl Member {
     }
 }
 
-/// Nothing else is to change.
+/// Nothing else is to change, nor a mark that was found to be another board's, too, to come back.
 fn identify(member: &Member, key: Bytes) -> Command {
     let me = member.id();
-    let known = member.engine.look(|core| core.roll.row(me).map(|row| row.board.clone()));
+    let has_key = |row: &&MemberRow| !row.key.is_empty();
+    let known = member.engine.look(|core| core.roll.row(me).filter(has_key).map(|row| row.board.clone()));
     let options = &member.engine.options;
     let mark = || options.reach.as_ref().map(|reach| options.hardware.mark(reach.port()));
-    let board = known.filter(|board| !board.is_empty()).or_else(mark).unwrap_or_default();
+    let board = known.or_else(mark).unwrap_or_default();
     Command::Identify { member: me, key, board }
 }
 
