@@ -18,7 +18,7 @@ use std::{fs, io, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{file, turn::Board};
-use crate::{member::Hardware, types::Bytes};
+use crate::{member::Hardware, peer::PeerUrl, types::Bytes};
 
 const FILE: &str = "origin.toml";
 
@@ -48,8 +48,8 @@ impl Origin {
         Ok(())
     }
 
-    /// For a member: says so if its data has come from another board.
-    pub fn of_member(folder: &Path, hardware: &Hardware) -> Result<(), String> {
+    /// For a member: says so if its data has come from another board. Where those were who registered with it.
+    pub fn of_member(folder: &Path, hardware: &Hardware) -> Result<Vec<PeerUrl>, String> {
         let (kept, here) = (Origin::read(folder)?, mark(hardware));
         if kept.is_of_another(&here) {
             log::warn!(
@@ -57,10 +57,12 @@ impl Origin {
                  stop one of the two now and clear its whole data directory: one member must not be two boards"
             );
         }
-        if here.is_empty() || kept.board == here {
-            return Ok(());
+        let places =
+            kept.others.iter().flat_map(|value| Board::of_value(String::new(), value).urls).collect();
+        if !here.is_empty() && kept.board != here {
+            Origin { board: here, ..kept }.keep(folder)?;
         }
-        Origin { board: here, ..kept }.keep(folder)
+        Ok(places)
     }
 
     /// Beside a key that is made, or is this board's.
@@ -171,8 +173,9 @@ mod tests {
         origin.note(folder, TOKEN, &[&other]).expect("room");
         let again = Origin::open(folder, &Hardware::called("here")).expect("it is good");
         assert!(again == origin && again.has_registered(TOKEN) && !again.has_registered("4567"));
-        assert_eq!(again.others(TOKEN), [Board { id: String::new(), ..other }]);
+        assert_eq!(again.others(TOKEN), [Board { id: String::new(), ..other.clone() }]);
         assert!(again.others("4567").is_empty());
+        assert_eq!(Origin::of_member(folder, &Hardware::called("here")), Ok(other.urls.clone()));
         fs::write(folder.join(FILE), "board = 1").expect("room");
         assert!(Origin::of_blank(folder, &Hardware::called("here")).expect_err("damaged").contains(FILE));
     }

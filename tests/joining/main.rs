@@ -16,6 +16,8 @@
 //!   renewal   boards renew their keys
 //!   restored  a lost cluster, from a snapshot and its authority
 //!   nearby    members found by multicast DNS
+//!   networks  several at one board; IPv6 alone
+//!   waiting   what a board says until it is let in
 //!   etcds     real etcd members, which begin by a token of the same service
 //!   scale     what a cluster costs by its size; by hand
 //!                 |
@@ -38,6 +40,7 @@ mod judge;
 mod losses;
 mod moves;
 mod nearby;
+mod networks;
 mod refused;
 mod renewal;
 mod restored;
@@ -48,6 +51,7 @@ pub mod support;
 mod together;
 mod uses;
 mod voters;
+mod waiting;
 mod writer;
 
 use std::{env, ops::Range, process::ExitCode};
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
         refused::SCENES,
         invited::SCENES,
         nearby::SCENES,
+        networks::SCENES,
+        waiting::SCENES,
         founder::SCENES,
         again::SCENES,
         doors::SCENES,
