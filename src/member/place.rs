@@ -37,10 +37,10 @@ pub fn can_be_told(address: &IpAddr) -> bool {
 
 /// The address that most others would see: where the default route begins, else the first that is no loopback.
 pub fn address_outward() -> Option<IpAddr> {
-    let by_default = [ANYBODY_V4, ANYBODY_V6].into_iter().filter_map(address_towards);
+    let mut by_default = [ANYBODY_V4, ANYBODY_V6].into_iter().filter_map(address_towards);
     let neighbourly = || by_neighbours().map(IpAddr::V4);
     let last = || of_cards_v6().first().copied().map(IpAddr::V6);
-    by_default.filter(|address| !address.is_loopback()).next().or_else(neighbourly).or_else(last)
+    by_default.find(|address| !address.is_loopback()).or_else(neighbourly).or_else(last)
 }
 
 /// The same of IPv4 alone, for who asks neighbours.

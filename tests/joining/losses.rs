@@ -277,8 +277,8 @@ fn let_in_and_off(house: &mut House, url: &str) -> u64 {
     house.wait_for_word(1, "serving clients at");
     house.boards[1].kill();
     let own = id_of(house, 0);
-    let others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
-    others.filter(|id| *id != own).next().expect("it was let in")
+    let mut others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
+    others.find(|id| *id != own).expect("it was let in")
 }
 
 /// It has moved since, so that nobody finds it; and it knows nobody.
