@@ -37,15 +37,15 @@ impl Roll {
 
     /// All rows are these now.
     pub(super) fn update(&mut self, rows: &[(NodeId, Bytes)]) {
-        let (coming, mut hints) = (mem::take(&mut self.coming), mem::take(&mut self.hints));
-        let told = mem::take(&mut self.told);
+        let (mut hints, told) = (mem::take(&mut self.hints), mem::take(&mut self.told));
         let before = mem::replace(self, Roll::new(rows));
+        let coming = before.coming.iter().filter(|(id, _)| !self.rows.contains_key(id));
+        self.coming = coming.map(|(id, row)| (*id, row.clone())).collect();
         // Who has told where it is need not be guessed at.
         hints.retain(|id, _| {
-            before.row(*id).map(|row| &row.peer_urls) == self.row(*id).map(|row| &row.peer_urls)
+            before.newest(*id).map(|row| &row.peer_urls) == self.newest(*id).map(|row| &row.peer_urls)
         });
         (self.hints, self.told) = (hints, told);
-        self.coming = coming.into_iter().filter(|(id, _)| !self.rows.contains_key(id)).collect();
     }
 
     pub(super) fn appended(&mut self, entry: &Entry) {
@@ -59,9 +59,10 @@ impl Roll {
         }
     }
 
-    /// False: that was known.
+    /// After a power cut the log may have brought who the members are, and no leader yet that anything of it is committed. False:
+    /// that was known.
     pub(super) fn heard_of(&mut self, id: NodeId, url: PeerUrl) -> bool {
-        self.rows.contains_key(&id) && self.hints.insert(id, url.clone()) != Some(url)
+        self.newest(id).is_some() && self.hints.insert(id, url.clone()) != Some(url)
     }
 
     /// False: that was known.
@@ -187,6 +188,7 @@ fn urls(row: &MemberRow) -> Vec<PeerUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{EntryId, ProposalId};
 
     #[test]
     fn who_has_no_leader_calls_whom_it_found() {
@@ -234,6 +236,28 @@ mod tests {
         );
         let known = roll.roster(&Membership::of_voters([NodeId(1)]), me, None);
         assert_eq!(known.members.len(), 1, "the list of members is there");
+    }
+
+    #[test]
+    fn who_is_about_to_be_a_member_is_called_where_it_was_found() {
+        let url = |host: &str| PeerUrl::parse(&format!("https://{host}:1")).expect("a URL");
+        let at = |host: &str| {
+            MemberRow { peer_urls: vec![url(host).to_string()], ..MemberRow::default() }.encode()
+        };
+        let mut roll = Roll::new(&[(NodeId(1), at("me"))]);
+        assert!(!roll.heard_of(NodeId(2), url("is")), "nobody has heard of such a member");
+        let change = MembershipChange::AddLearner(NodeId(2));
+        let payload = Payload::Membership { id: ProposalId::default(), change, info: at("was") };
+        roll.appended(&Entry { id: EntryId::default(), payload });
+        let two = Membership::of_voters([1, 2].map(NodeId));
+        let called = |roll: &Roll| roll.roster(&two, NodeId(1), None).members.remove(0).urls;
+        assert!(roll.heard_of(NodeId(2), url("is")));
+        assert_eq!(called(&roll), [url("was"), url("is")]);
+        // That it was added is applied, which says nothing new of where it is; what it says itself does.
+        roll.update(&[(NodeId(1), at("me")), (NodeId(2), at("was"))]);
+        assert_eq!(called(&roll), [url("was"), url("is")]);
+        roll.update(&[(NodeId(1), at("me")), (NodeId(2), at("now"))]);
+        assert_eq!(called(&roll), [url("now")]);
     }
 
     #[test]
