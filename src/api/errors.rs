@@ -226,6 +226,8 @@ fn code_of(error: &Error) -> Code {
         | Error::NotLeader
         | Error::MemberExists
         | Error::PeerUrlExists
+        | Error::NameTaken
+        | Error::KnownByKeys
         | Error::TooManyLearners
         | Error::MemberRemoved(_)
         | Error::NotLearner

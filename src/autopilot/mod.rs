@@ -10,6 +10,7 @@
 //! - A voter that was away for long makes room first, then another is promoted: with one voter less a majority needs fewer,
 //!   and a promotion that turns out badly does no harm then.
 //! - Nothing is done that a majority of the voters could not agree to, or after which those that are reached would be none.
+//! - Who votes has the authority's key, from before it does: else the loss of who has it could end joining for ever.
 //! - Nothing is done twice to and fro: a board has to be fit for a while before it votes, one that comes back is a learner like
 //!   others, and where the number is right and all are there, nothing happens.
 //!
@@ -58,6 +59,8 @@ pub struct Sighting {
     pub is_reached: bool,
     /// It has nearly all that the leader has.
     pub is_caught_up: bool,
+    /// It has the key that voters let boards in with, or nobody could give it one.
+    pub has_key: bool,
 }
 
 /// One change of the members.
@@ -85,6 +88,8 @@ pub struct Advice {
     pub step: Option<(Step, String)>,
     /// In the order of their ids.
     pub whys: Vec<(NodeId, String)>,
+    /// Who may vote soon, and has to have the key before. The first is wanted first.
+    pub keyless: Vec<NodeId>,
     /// Members that are different boards, and say of their hardware what others say of theirs: that is to count no more.
     pub distinct: Vec<NodeId>,
 }
@@ -96,6 +101,7 @@ struct Member {
     is_voter: bool,
     is_replica: bool,
     is_caught_up: bool,
+    has_key: bool,
     /// `None`: it is reached.
     unreached_for: Option<Duration>,
     /// Reached and caught up without a break; `None`: it is not.

@@ -44,6 +44,21 @@ impl<'a> Plan<'a> {
         self.learners().filter(|member| self.is_fit(member))
     }
 
+    /// It can vote now.
+    fn ready(&self) -> impl Iterator<Item = &'a Member> {
+        self.fit().filter(|member| member.has_key)
+    }
+
+    /// Of those that would be promoted by now, or one soon, who has no key yet. Nobody where nobody is to be promoted.
+    pub(super) fn keyless(&self) -> Vec<NodeId> {
+        let voters = self.voters().count();
+        let wanted = self.wanted().saturating_sub(voters).max(usize::from(self.dead().next().is_some()));
+        let mut fit: Vec<&Member> = self.fit().collect();
+        fit.sort_by_key(|member| (Reverse(member.steady_for), member.id));
+        let missing = wanted.min(2).saturating_sub(self.ready().count());
+        fit.iter().filter(|member| !member.has_key).take(missing).map(|member| member.id).collect()
+    }
+
     fn dead(&self) -> impl Iterator<Item = &'a Member> {
         self.voters().filter(|member| self.is_dead(member))
     }
@@ -124,11 +139,12 @@ impl<'a> Plan<'a> {
 
     fn of_odd(&self, voters: usize) -> Option<Step> {
         if let Some(dead) = self.longest_dead() {
-            let is_replaced = self.fit().next().is_some();
+            let is_replaced = self.ready().next().is_some();
             return is_replaced.then_some(Step::Demote(dead));
         }
         let all_there = self.reached() == voters;
-        let grows = self.wanted() > voters && all_there;
+        // Two at a time, and the second may not be long in coming.
+        let grows = self.wanted() > voters && all_there && self.ready().count() >= 2;
         if grows { self.best().map(Step::Promote) } else { None }
     }
 
@@ -138,7 +154,7 @@ impl<'a> Plan<'a> {
 
     /// The learner that has been fit for longest; of equals, the one with the smallest id.
     fn best(&self) -> Option<NodeId> {
-        self.fit().max_by_key(|member| (member.steady_for, Reverse(member.id))).map(|member| member.id)
+        self.ready().max_by_key(|member| (member.steady_for, Reverse(member.id))).map(|member| member.id)
     }
 
     /// The voter that is missed least, never this one: who has been away for longest, else who came last.

@@ -18,7 +18,7 @@ fn settings(voters_max: usize) -> Settings {
 }
 
 /// A cluster as words: `1 2 -3 | 4 5~ 6r -7`: voters, then learners; `-`: not reached, `~`: catching up, `r`: a replica.
-/// `=b` behind one: its board.
+/// `=b` behind one: its board. `k`: it has no key.
 fn cluster(text: &str) -> Vec<Sighting> {
     let (voters, learners) = text.split_once('|').unwrap_or((text, ""));
     let voters = voters.split_whitespace().map(|word| sighting(word, true));
@@ -39,6 +39,7 @@ fn sighting(word: &str, is_voter: bool) -> Sighting {
         board: Bytes::from(board),
         is_reached,
         is_caught_up: is_reached && !word.ends_with('~'),
+        has_key: !word.ends_with('k'),
     }
 }
 
@@ -444,4 +445,22 @@ fn rests(world: &mut World) {
     let is_one_gone = world.members.iter().any(|member| member.is_voter && !member.is_reached);
     assert!(!is_one_gone || fit == 0, "{:?}", world.members);
     assert!(is_one_gone || fit < 2 || voters + 2 > world.settings.voters_max, "{:?}", world.members);
+}
+
+/// Two at a time, and none before both have it; who has it goes before who was there first.
+#[test]
+fn who_has_no_key_does_not_vote() {
+    let keyless = |text: &str, minutes: u32| {
+        let mut world = World::new(settings(5), text);
+        assert_eq!(world.first(minutes * MINUTE), None, "{text}");
+        world.look().keyless.iter().map(|id| id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(keyless("1 | 2k 3k 4k", 5), [2, 3]);
+    assert_eq!(keyless("1 | 2k 3 4k", 5), [2]);
+    assert_eq!(keyless("1 2 | 3k", 5), [3]);
+    assert_eq!(keyless("1 2 3 | 4k", 5), [0; 0], "one more is not wanted");
+    assert_eq!(keyless("1 2 3 | 4k 5~ 6r", 5), [0; 0], "they will not vote");
+    assert_eq!(keyless("1 2 -3 | 4k", 30), [4], "it is to take the place of 3");
+    tells(5, "1 2 3 | 4k 5 6", "+5@5 +6@5");
+    tells(3, "1 | 2k 3 4", "+3@5 +4@5");
 }

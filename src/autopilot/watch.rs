@@ -72,7 +72,12 @@ impl Autopilot {
         let is_distinct =
             |member: &&Sighting| !member.board.is_empty() && self.reign.seen[&member.id].is_distinct;
         let distinct = members.iter().filter(is_distinct).map(|member| member.id);
-        Advice { step: plan.step(), whys: whys.collect(), distinct: distinct.collect() }
+        Advice {
+            step: plan.step(),
+            whys: whys.collect(),
+            keyless: plan.keyless(),
+            distinct: distinct.collect(),
+        }
     }
 
     fn member(
@@ -98,6 +103,7 @@ impl Autopilot {
             is_voter: sighting.is_voter,
             is_replica: sighting.is_replica,
             is_caught_up: sighting.is_caught_up,
+            has_key: sighting.has_key,
             unreached_for: time(seen.unreached_since),
             steady_for: time(seen.steady_since),
             role_for: now.saturating_sub(seen.role_since),

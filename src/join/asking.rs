@@ -36,6 +36,9 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Members that tell of other members, who tell of others: enough for a cluster, and bounded.
 const ASKED_MAX: usize = 64;
 
+/// They send boards to each other, and none can make a certificate.
+const NO_KEY: &str = "no voter that is reached has the authority's key";
+
 /// Where a member may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -84,6 +87,10 @@ pub(super) struct Nobody {
     pub(super) troubles: Vec<String>,
     /// What the first said of this board who does not trust it. That may be anybody's word, or a member's that is behind.
     pub(super) distrust: Option<String>,
+    /// One has sent this board on to others.
+    is_sent_on: bool,
+    /// One has not, and may let it in later.
+    may_later: bool,
 }
 
 type Connecting<'a> = LocalBoxFuture<'a, (Place, Result<Reached, JoinError>)>;
@@ -164,8 +171,12 @@ impl Asking<'_> {
             Ok(JoinAnswer::Elsewhere { urls }) => {
                 let urls = urls.iter().filter_map(|url| PeerUrl::parse(url).ok());
                 ahead.extend(urls.map(Place::told));
+                nobody.is_sent_on = true;
             }
-            Ok(JoinAnswer::Later { why }) => nobody.troubles.push(format!("{url}: {why}")),
+            Ok(JoinAnswer::Later { why }) => {
+                nobody.may_later = true;
+                nobody.troubles.push(format!("{url}: {why}"));
+            }
             Err(error) => nobody.note(place, &error),
         }
         None
@@ -205,7 +216,9 @@ impl Nobody {
 
     /// All that was in the way, in one line. Empty: there was nobody to ask.
     pub(super) fn explain(self) -> String {
-        self.troubles.into_iter().chain(self.distrust).collect::<Vec<_>>().join("; ")
+        let is_in_circles = self.is_sent_on && !self.may_later;
+        let keyless = is_in_circles.then(|| NO_KEY.to_owned());
+        self.troubles.into_iter().chain(self.distrust).chain(keyless).collect::<Vec<_>>().join("; ")
     }
 }
 

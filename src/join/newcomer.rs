@@ -328,7 +328,7 @@ impl Joining<'_> {
             Asked::Welcome(welcome) => enter(*welcome, tls).map(Round::Done),
             Asked::Refused(why) => Err(why),
             // As long as somebody may still answer otherwise, one who does not trust this board is no reason to give up.
-            Asked::Nobody(Nobody { troubles, distrust: Some(why) }) if troubles.is_empty() => Err(why),
+            Asked::Nobody(Nobody { troubles, distrust: Some(why), .. }) if troubles.is_empty() => Err(why),
             Asked::Nobody(nobody) => {
                 let why = nobody.explain();
                 let why = if why.is_empty() { "no member of it is known yet".to_owned() } else { why };

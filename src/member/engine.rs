@@ -190,6 +190,11 @@ impl Engine {
         act(peers.as_ref().ok_or("this member has no peers, or is stopping")?)
     }
 
+    /// Can this board let others in?
+    pub(super) fn has_authority_key(&self) -> bool {
+        self.trust.borrow().as_ref().is_some_and(BoardTls::has_authority_key)
+    }
+
     pub(super) fn tls_dir(&self) -> PathBuf {
         self.dir.tls()
     }

@@ -14,7 +14,7 @@ use crate::{
     types::{AutopilotChange, ClusterRow, Command, Error, LeaseId},
 };
 
-use super::{Formation, Member, Role, core::Core, tokens::Token};
+use super::{Formation, Member, core::Core, tokens::Token};
 
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -55,7 +55,7 @@ impl Member {
             let lease = LeaseId(fastrand::i64(1..));
             self.engine.propose(&Command::LeaseGrant { id: lease, ttl_s }).await?;
             let secret = format!("{:032x}", u128::from_be_bytes(secret));
-            let token = Token { secret, role: Role::Auto, uses: 0, used: 0 };
+            let token = Token { secret, ..Token::default() };
             self.keep_token(&formation.token, &token, lease).await?;
         }
         self.engine.propose(&Command::Autopilot(forming(formation.size))).await?;

@@ -115,6 +115,7 @@ impl Member {
     /// Makes a URL that lets boards in.
     pub async fn invite(&self, wanted: Invitation) -> Result<Invited, InviteError> {
         self.open_to_others().await?;
+        self.check_authority().await?;
         if self.tokens().await?.len() >= TOKENS_MAX {
             return Err(InviteError::Refused(format!(
                 "there are {TOKENS_MAX} invitations: end some with `solder invite --revoke ID`"
@@ -132,7 +133,8 @@ impl Member {
         };
         let id = format!("{:016x}", u128::from_be_bytes(draw()) >> 64);
         let secret = format!("{:032x}", u128::from_be_bytes(draw()));
-        let token = Token { secret: secret.clone(), role: wanted.role, uses: wanted.uses, used: 0 };
+        let (role, uses) = (wanted.role, wanted.uses);
+        let token = Token { secret: secret.clone(), role, uses, ..Token::default() };
         self.keep_token(&id, &token, lease).await?;
         let path = format!("/join/{id}#{secret}.{}", self.pin()?);
         let url = format!("https://{}{path}", self.hosts().join(","));
@@ -157,6 +159,34 @@ impl Member {
     /// Nobody is let in by it any more. False: there is none.
     pub async fn revoke_invitation(&self, id: &str) -> Result<bool, Error> {
         self.drop_token(id).await
+    }
+
+    /// A URL that would let nobody in is not printed.
+    async fn check_authority(&self) -> Result<(), InviteError> {
+        if self.engine.has_authority_key() {
+            return Ok(());
+        }
+        let mut told = Err("no answer in time".to_owned());
+        let asking = async {
+            told = match self.lacks_authority_key() {
+                true => self.fetch_authority_key(None).await,
+                false => self.ask_for_own_certificate().await,
+            };
+        };
+        within(self.engine.request_timeout(), asking).await;
+        told.map_err(|trouble| {
+            InviteError::Refused(format!(
+                "no voter that is reached has the key of the cluster's authority, so nobody could come in by a URL: {trouble}; if it is \
+                 lost for good, --force-new-cluster on one board makes a new cluster of its data, which others can join"
+            ))
+        })
+    }
+
+    /// Of no use but to see that a voter can: learners are never told the key.
+    async fn ask_for_own_certificate(&self) -> Result<(), String> {
+        let key = self.engine.trust.borrow().as_ref().map(BoardTls::public_key);
+        let key = key.ok_or("this board has no keys")?;
+        self.engine.with_peers(|peers| Ok(peers.ask_certificate(key)))?.await.map(drop)
     }
 
     /// This board first; then voters, who can let somebody in by themselves.

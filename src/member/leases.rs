@@ -188,6 +188,8 @@ impl Member {
             Question::Roles => {
                 Ok(self.engine.look(|core| core.whys()).map_or(Reply::NotLeading, Reply::Roles))
             }
+            // It has it, or asks for it by itself.
+            Question::Authority => Ok(Reply::Authority(self.engine.has_authority_key())),
         }
     }
 

@@ -171,6 +171,9 @@ impl Member {
             return Err(Error::IsLearner);
         }
         self.settled().await?;
+        if self.engine.look(|core| core.roll.goes_by_keys()) {
+            return Err(Error::KnownByKeys);
+        }
         let (taken, learners) = self.engine.look(|core| {
             let learners = core.replica.node().membership().learners.len();
             (core.roll.has_peer_url(&peer_urls, None), learners)

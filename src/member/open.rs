@@ -89,6 +89,8 @@ pub enum OpenError {
         path: PathBuf,
         what: &'static str,
     },
+    /// This board's own.
+    Keys(String),
 }
 
 impl fmt::Display for OpenError {
@@ -141,6 +143,7 @@ impl fmt::Display for OpenError {
                 "the members have agreed on entries of level {settled}, and this build knows none above level {known}: \
                  install the build that the other members run"
             ),
+            Self::Keys(text) => f.write_str(text),
             Self::NoStore { path, what } => write!(f, "{}: {what}", path.display()),
         }
     }
@@ -197,6 +200,13 @@ impl Claim {
     /// Where this board's keys are, if it has any.
     pub fn tls_dir(&self) -> PathBuf {
         self.0.tls()
+    }
+
+    /// Does what `--force-new-cluster` asks for, if it does, or ends what was begun of that: `open` does, too, and this board's keys
+    /// are others after it. Blocks. Somebody lives there.
+    pub fn refound(&self, options: &Options) -> Result<(), OpenError> {
+        let identity = self.0.identity(|| founder(options))?;
+        refound(options, &self.0, identity).map(drop)
     }
 
     /// Reads everything. Blocks.
@@ -381,10 +391,15 @@ fn formed(options: &Options, formation: &Formation) -> (Membership, Vec<(NodeId,
     (Membership::of_voters([id]), vec![(NodeId(0), cluster.encode()), (id, me.encode())])
 }
 
-/// Alone, and to be joined by URLs that are there already. Its key it tells by itself.
-pub(super) fn of_authority(options: &Options, id: NodeId) -> (Membership, Vec<(NodeId, Bytes)>) {
+/// Alone, and to be joined by URLs that are there already, of that cluster. Its key it tells by itself.
+pub(super) fn of_authority(
+    options: &Options,
+    id: NodeId,
+    of: ClusterId,
+) -> (Membership, Vec<(NodeId, Bytes)>) {
     let me = MemberRow { peer_urls: options.peer_urls.clone(), ..MemberRow::default() };
-    let rows = vec![(NodeId(0), looked_after(options).encode()), (id, me.encode())];
+    let cluster = ClusterRow { follows: of.0, ..looked_after(options) };
+    let rows = vec![(NodeId(0), cluster.encode()), (id, me.encode())];
     (Membership::of_voters([id]), rows)
 }
 
@@ -481,6 +496,7 @@ impl Opened {
         // The engine is polled first.
         let clerk = future::or(questions::clerk(member.clone()), digests::checker(member.clone()));
         let tellers = future::or(authority::keeper(member.clone()), mover::mover(member.clone()));
+        let tellers = future::or(tellers, authority::giver(member.clone()));
         let tellers = future::or(tellers, forming::keeper(member.clone()));
         (member, future::or(engine::run(engine), future::or(clerk, tellers)))
     }

@@ -1,4 +1,5 @@
-//! What only the leader knows, asked from any member: how long leases have left.
+//! What only the leader knows, asked from any member: how long leases have left. And what it asks of who is about to vote
+//! (`authority`).
 //!
 //! ```text
 //!   door at a follower -- Question --> leader's desk -- clerk: a task for each, as the leader's own doors would do it
@@ -117,7 +118,7 @@ impl Engine {
         leader.expect("waited for")
     }
 
-    async fn ask_of(&self, to: NodeId, question: Question) -> Option<Reply> {
+    pub(super) async fn ask_of(&self, to: NodeId, question: Question) -> Option<Reply> {
         let slot = Slot::new();
         let number = self.desk.borrow_mut().expect_reply(slot.clone());
         let _asked = Asked { desk: &self.desk, number };
@@ -128,8 +129,9 @@ impl Engine {
             Timer::after(AGAIN_AFTER).await;
             None
         };
+        let leader = self.look(|core| core.replica.node().leader());
         let changed = async {
-            self.until(|core| core.replica.node().leader() != Some(to)).await;
+            self.until(|core| core.replica.node().leader() != leader).await;
             None
         };
         or(reply, or(changed, late)).await.filter(|reply| *reply != Reply::NotLeading)
@@ -206,7 +208,10 @@ async fn next(engine: &Engine) -> (NodeId, u64, Question) {
 
 async fn answer(member: Member, to: NodeId, number: u64, question: Question) {
     let begun = Instant::now();
-    let reply = member.answer_as_leader(question).await.unwrap_or(Reply::NotLeading);
+    let reply = match question {
+        Question::Authority => Reply::Authority(member.takes_authority_key(to).await),
+        question => member.answer_as_leader(question).await.unwrap_or(Reply::NotLeading),
+    };
     member.engine.desk.borrow_mut().at_work -= 1;
     if begun.elapsed() < member.engine.request_timeout() {
         let from = member.engine.identity.member;

@@ -105,11 +105,11 @@ impl From<Error> for No {
 
 impl Member {
     async fn admit(&self, token: &str, request: &JoinRequest) -> JoinAnswer {
-        if !self.engine.trust.borrow().as_ref().is_some_and(BoardTls::has_authority_key) {
+        if !self.engine.has_authority_key() {
             return self.elsewhere();
         }
         match self.take_in(token, request).await {
-            Ok((id, name)) => self.welcome(id, name, request),
+            Ok((id, name)) => self.welcome(id, name, request).await,
             Err(No::Refused(why)) => {
                 log::warn!("a board that asked to join as {:?} was refused: {why}", request.name);
                 JoinAnswer::Refused { why }
@@ -142,7 +142,8 @@ impl Member {
                 false => Ok((id, row.name)),
             };
         }
-        let name = self.free_name(request, &key).map_err(No::Refused)?;
+        self.check_level(request).map_err(No::Refused)?;
+        self.free_name(request, &key).ok_or_else(|| No::Refused(taken(request)))?;
         self.check_room()?;
         let (role, id) = match self.use_token(token, &hex(&key), self.new_id(&request.peer_urls)).await {
             Ok(used) => used,
@@ -161,18 +162,51 @@ impl Member {
             )));
         }
         let row = MemberRow {
-            name: name.clone(),
             peer_urls: request.peer_urls.clone(),
-            key,
+            key: key.clone(),
             board: request.board.clone(),
             is_replica: role == Role::Replica,
             since_s: self.since_s(),
             ..MemberRow::default()
         };
         self.settled().await?;
-        self.change_members(MembershipChange::AddLearner(id), row.encode()).await?;
+        let entered = self.enter(id, row, request).await;
+        if let Err(No::Refused(_)) = &entered
+            && let Err(error) = self.give_back(token, &hex(&key), id).await
+        {
+            log::warn!("a use of the token {token} is counted, and nobody came in by it: {error}");
+        }
+        let name = entered?;
         log::info!("{name} comes in as member {id}, from {}", request.peer_urls.join(","));
         Ok((id, name))
+    }
+
+    /// Under the first of its names that the leader has nothing against, who knows of those that come in in this moment.
+    async fn enter(&self, id: NodeId, row: MemberRow, request: &JoinRequest) -> Result<String, No> {
+        for name in names(request, &row.key) {
+            if self.is_taken(&name, request) {
+                continue;
+            }
+            let row = MemberRow { name: name.clone(), ..row.clone() };
+            match self.change_members(MembershipChange::AddLearner(id), row.encode()).await {
+                Err(Error::NameTaken) => {}
+                changed => return changed.map(|()| name).map_err(No::from),
+            }
+        }
+        Err(No::Refused(taken(request)))
+    }
+
+    /// One that the others' entries would stop is better not a member.
+    fn check_level(&self, request: &JoinRequest) -> Result<(), String> {
+        let level = self.cluster_level();
+        match request.level >= level {
+            true => Ok(()),
+            false => Err(format!(
+                "the members have agreed on entries of level {level}, and this board's build knows none above level {}: install the \
+                 newer build on this board",
+                request.level
+            )),
+        }
     }
 
     fn known_by_key(&self, key: &Bytes) -> Option<(NodeId, MemberRow)> {
@@ -183,29 +217,23 @@ impl Member {
         })
     }
 
-    /// A name that was not chosen is never refused; and a board that comes back without its data has its own again.
-    fn free_name(&self, request: &JoinRequest, key: &Bytes) -> Result<String, String> {
+    /// A name that was not chosen is never refused.
+    fn free_name(&self, request: &JoinRequest, key: &Bytes) -> Option<String> {
+        names(request, key).into_iter().find(|name| !self.is_taken(name, request))
+    }
+
+    /// A board that comes back without its data has its own again.
+    fn is_taken(&self, name: &str, request: &JoinRequest) -> bool {
         let reached: Vec<NodeId> =
             self.peer_figures().iter().filter(|peer| peer.is_active).map(|peer| peer.id).collect();
         let me = self.id();
         self.engine.look(|core| {
-            let membership = core.replica.node().membership();
-            let is_taken = |name: &str| {
-                membership.members().any(|id| {
-                    core.roll.newest(id).is_some_and(|row| {
-                        let is_same = !row.board.is_empty() && row.board == request.board;
-                        row.name == name && !(is_same && id != me && !reached.contains(&id))
-                    })
+            core.replica.node().membership().members().any(|id| {
+                core.roll.newest(id).is_some_and(|row| {
+                    let is_same = !row.board.is_empty() && row.board == request.board;
+                    row.name == name && !(is_same && id != me && !reached.contains(&id))
                 })
-            };
-            let mut names = names(request, key).into_iter();
-            let taken = || {
-                format!(
-                    "a member is called {:?} already: give this board another --name, or none",
-                    request.name
-                )
-            };
-            names.find(|name| !is_taken(name)).ok_or_else(taken)
+            })
         })
     }
 
@@ -215,16 +243,24 @@ impl Member {
         if learners >= self.learners_max() { Err(Error::TooManyLearners) } else { Ok(()) }
     }
 
-    fn welcome(&self, member: NodeId, name: String, request: &JoinRequest) -> JoinAnswer {
-        let trust = self.engine.trust.borrow();
-        let made = trust.as_ref().map(|tls| (tls.ca(), tls.certify(&request.public_key, member)));
-        match made {
-            Some((Some(ca), Ok(certificate))) => {
+    /// Signing takes a slow board a moment in which others wait, and the keys are on its disk.
+    async fn welcome(&self, member: NodeId, name: String, request: &JoinRequest) -> JoinAnswer {
+        let (dir, public_key) = (self.engine.tls_dir(), request.public_key.clone());
+        let made = smol::unblock(move || {
+            let tls = BoardTls::open(&dir).map_err(No::Later)?;
+            let Some((tls, ca)) = tls.and_then(|tls| tls.ca().map(|ca| (tls, ca))) else {
+                return Err(No::Later("this member cannot make certificates yet".into()));
+            };
+            let certificate = tls.certify(&public_key, member).map_err(No::Refused)?;
+            Ok((ca, certificate))
+        });
+        match made.await {
+            Ok((ca, certificate)) => {
                 let cluster = self.engine.identity.cluster;
                 JoinAnswer::Welcome { cluster, member, name, ca, certificate, roll: self.roll_call() }
             }
-            Some((_, Err(why))) => JoinAnswer::Refused { why },
-            _ => JoinAnswer::Later { why: "this member cannot make certificates yet".into() },
+            Err(No::Refused(why)) => JoinAnswer::Refused { why },
+            Err(No::Later(why)) => JoinAnswer::Later { why },
         }
     }
 
@@ -240,6 +276,10 @@ impl Member {
             }
         })
     }
+}
+
+fn taken(request: &JoinRequest) -> String {
+    format!("a member is called {:?} already: give this board another --name, or none", request.name)
 }
 
 fn key_hash(request: &JoinRequest) -> Bytes {

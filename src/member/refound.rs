@@ -6,6 +6,7 @@
 //!   all that the log has is applied, committed or not; the database takes it
 //!   database: cluster NEW, this member its only voter, all others removed
 //!   the log is removed, and begun anew behind the database
+//!   tls/: an authority of its own, where boards go by keys and this one does not have the old one's
 //!   member.toml: cluster_id = NEW
 //! ```
 //!
@@ -14,6 +15,7 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use crate::{
+    peer::BoardTls,
     snapshot,
     store::{Applying, Backend, Lmdb, Store},
     types::{ClusterId, Entry, EntryId, Index, Membership, NodeId, Payload},
@@ -24,6 +26,7 @@ use super::{
     OpenError, Options,
     directory::{DataDir, Identity, draw, io_error, sync_directory},
     open::open_log,
+    roll::Roll,
 };
 
 /// Begins it, if it is asked for and there is anybody else in the cluster; or ends what was begun.
@@ -44,11 +47,17 @@ pub(super) fn refound(options: &Options, dir: &DataDir, identity: Identity) -> R
         store.refound(cluster, identity.member)?;
     }
     make_log(options, dir, (cluster, identity.member), &store)?;
+    let goes_by_keys = found_authority(dir, &store, identity.member)?;
     log::warn!(
         "--force-new-cluster: this board is the only member of the new cluster {cluster}, at index {}, revision {}; boards of \
-         the old one are to join it with empty data directories: `solder member add`",
+         the old one are to join it with empty data directories: {}",
         store.applied().index,
-        store.revision()
+        store.revision(),
+        if goes_by_keys {
+            "with a URL of `solder invite`; URLs of before let nobody in"
+        } else {
+            "`solder member add`"
+        }
     );
     dir.keep(Identity { cluster, becomes: None, ..identity })
 }
@@ -59,6 +68,7 @@ fn begin(options: &Options, dir: &DataDir, identity: Identity) -> Result<Option<
     let entries = read_log(options, dir, &identity, &store)?;
     if is_alone(store.membership(), &entries, identity.member) {
         log::info!("--force-new-cluster has nothing to do: this board is the only member of its cluster");
+        found_authority(dir, &store, identity.member)?;
         return Ok(None);
     }
     let last = entries.last().map_or(store.applied(), |entry| entry.id);
@@ -71,6 +81,22 @@ fn begin(options: &Options, dir: &DataDir, identity: Identity) -> Result<Option<
         store.revision()
     );
     dir.keep(Identity { becomes: Some(ClusterId(draw())), ..identity }).map(Some)
+}
+
+/// Where boards go by keys. Losing the boards that had the authority's must not end joining.
+fn found_authority(dir: &DataDir, store: &Store, me: NodeId) -> Result<bool, OpenError> {
+    let roll = Roll::new(&store.members()?);
+    if roll.row(me).is_none_or(|row| row.key.is_empty()) {
+        return Ok(false);
+    }
+    let Some(mut tls) = BoardTls::open(&dir.tls()).map_err(OpenError::Keys)? else { return Ok(false) };
+    if !tls.has_authority_key() {
+        log::warn!(
+            "--force-new-cluster: this board does not have the key of the old cluster's authority: a new authority is made"
+        );
+    }
+    tls.found_anew().map_err(OpenError::Keys)?;
+    Ok(true)
 }
 
 fn is_alone(members: &Membership, entries: &[Entry], me: NodeId) -> bool {

@@ -42,12 +42,12 @@ pub fn restore(snapshot: &Path, options: &Options, how: Restoring<'_>) -> Result
     let (identity, (membership, members)) = match how.authority {
         None => (founder(options), founding(options)),
         // Those of the old cluster must not take it for theirs: what would be made of the settings may be the same.
-        Some(_) => {
+        Some(authority) => {
             let (cluster, member) = (ClusterId(draw()), NodeId(draw()));
             let name = options.name.clone();
             let identity =
                 Identity { cluster, member, name, incarnation: draw(), becomes: None, founded_s: now_s() };
-            (identity, of_authority(options, member))
+            (identity, of_authority(options, member, authority.cluster()))
         }
     };
     let restore = RestoreOptions {

@@ -108,6 +108,11 @@ impl Roll {
         }
     }
 
+    /// Do members know each other by keys?
+    pub(super) fn goes_by_keys(&self) -> bool {
+        self.rows.values().any(|row| !row.key.is_empty())
+    }
+
     /// Is one of these the peer URL of a member, other than `except`?
     pub(super) fn has_peer_url(&self, urls: &[String], except: Option<NodeId>) -> bool {
         self.rows

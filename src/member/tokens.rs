@@ -1,20 +1,22 @@
 //! Tokens: what a board without data proves that it knows, to be let in.
 //!
 //! ```text
-//!   /_solder/join/ID            {"secret":"..","role":"auto","uses":0,"used":2}    held by a lease: that is its age
+//!   /_solder/join/ID            {"secret":"..","role":"auto","uses":0,"used":2,"cluster":".."}
+//!                               held by a lease: that is its age
 //!   /_solder/joined/ID/KEY      as which member the board of that key used it, held by the same lease
 //! ```
 //!
 //! They are ordinary keys, so that every member knows them and one transaction counts their uses. Whoever may write keys may
-//! change the members, too: there is nothing to hide from who can read these.
+//! change the members, too: there is nothing to hide from who can read these. Those of another cluster, which came with its
+//! data, count for none: one URL must not lead into two.
 //!
 //! Here you will not find: who is let in (`reception`), URLs (`invitations`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Bytes, Command, Compare, CompareResult, CompareValue, Error, KeyRange, LeaseId, NodeId, Outcome,
-    PutRequest, RangeRequest, Revision, TxnOp, TxnRequest,
+    Bytes, ClusterId, Command, Compare, CompareResult, CompareValue, DeleteRangeRequest, Error, KeyRange,
+    LeaseId, NodeId, Outcome, PutRequest, RangeRequest, Revision, TxnOp, TxnRequest,
 };
 
 use super::Member;
@@ -40,7 +42,7 @@ pub enum Role {
 }
 
 /// One token, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Token {
     /// 32 hexadecimal digits.
     pub(super) secret: String,
@@ -48,6 +50,9 @@ pub(super) struct Token {
     /// How many boards it is for; 0: any number.
     pub(super) uses: u32,
     pub(super) used: u32,
+    /// Whose it is, once it is kept.
+    #[serde(default)]
+    pub(super) cluster: String,
 }
 
 /// And where it stands.
@@ -88,6 +93,7 @@ impl Member {
     pub(super) async fn keep_token(&self, id: &str, token: &Token, lease: LeaseId) -> Result<(), Error> {
         let key = token_key(id);
         let absent = compare(&key, CompareValue::Create(Revision(0)));
+        let token = Token { cluster: self.engine.identity.cluster.to_string(), ..token.clone() };
         self.change(vec![absent], vec![put(key, token.encode(), lease)]).await.map(drop)
     }
 
@@ -109,13 +115,19 @@ impl Member {
             // What somebody else has written there is no token.
             tokens.extend(slice.rows.iter().filter_map(|row| {
                 let id = str::from_utf8(row.key.strip_prefix(TOKENS.as_bytes())?).ok()?.to_owned();
-                let token = serde_json::from_slice(row.value).ok()?;
+                let token = serde_json::from_slice(row.value).ok().filter(|token| self.is_ours(token))?;
                 Some(Kept { id, token, lease: row.lease, modified: row.rev.main })
             }));
             if slice.end.is_some() {
                 return Ok(tokens);
             }
         }
+    }
+
+    /// Or of the cluster that this one follows.
+    fn is_ours(&self, token: &Token) -> bool {
+        let follows = self.engine.look(|core| core.roll.cluster.follows);
+        [self.engine.identity.cluster, ClusterId(follows)].iter().any(|id| id.to_string() == token.cluster)
     }
 
     /// Its lease goes with it, and what was counted. False: there was none.
@@ -130,7 +142,7 @@ impl Member {
         }
         let ranges =
             [KeyRange::single(token_key(id).as_bytes()), KeyRange::prefix(used_key(id, "").as_bytes())];
-        let delete = |range| TxnOp::DeleteRange(crate::types::DeleteRangeRequest { range, prev_kv: false });
+        let delete = |range| TxnOp::DeleteRange(DeleteRangeRequest { range, prev_kv: false });
         self.change(Vec::new(), ranges.map(delete).into()).await?;
         Ok(true)
     }
@@ -167,6 +179,30 @@ impl Member {
             }
         }
         Err(NoUse::Failed(Error::TooManyRequests))
+    }
+
+    /// What was counted for this key is not, so that who was refused has used nothing. (Should the same board ask another member
+    /// in this moment, and be let in by what was counted, that one is not counted.)
+    pub(super) async fn give_back(&self, token: &str, key_hash: &str, id: NodeId) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let Some(kept) = self.token(token).await? else { return Ok(()) };
+            let used = used_key(token, key_hash);
+            if self.used_as(&used).await? != Some(id) {
+                return Ok(());
+            }
+            let key = token_key(token);
+            let unchanged = compare(&key, CompareValue::Mod(kept.modified));
+            let fewer = Token { used: kept.token.used.saturating_sub(1), ..kept.token };
+            let range = KeyRange::single(used.as_bytes());
+            let forget = TxnOp::DeleteRange(DeleteRangeRequest { range, prev_kv: false });
+            match self.change(vec![unchanged], vec![put(key, fewer.encode(), kept.lease), forget]).await {
+                Ok(false) => {}
+                // It ended in this moment, and all that was counted with it.
+                Ok(true) | Err(Error::LeaseNotFound) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::TooManyRequests)
     }
 
     async fn used_as(&self, key: &str) -> Result<Option<NodeId>, Error> {
@@ -232,7 +268,7 @@ mod tests {
     #[test]
     fn boards_that_use_it_at_one_moment() {
         with(|member, executor| async move {
-            let token = Token { secret: "0".repeat(32), role: Role::Replica, uses: 2, used: 0 };
+            let token = Token { secret: "0".repeat(32), role: Role::Replica, uses: 2, ..Token::default() };
             member.keep_token("t", &token, LeaseId::NONE).await.expect("it is kept");
             let uses = (1..=8).map(|board| {
                 let member = member.clone();
@@ -251,7 +287,16 @@ mod tests {
             let (_, first) = let_in[0];
             let again = member.use_token("t", &first.0.to_string(), NodeId(99)).await;
             assert_eq!(again.ok(), Some((Role::Replica, first)));
-            assert_eq!(member.token("t").await.expect("it reads").expect("it is there").token.used, 2);
+            let used = async || member.token("t").await.expect("it reads").expect("it is there").token.used;
+            assert_eq!(used().await, 2);
+            // Who was refused after all gives its use back, once, and only its own.
+            let key = first.0.to_string();
+            for id in [NodeId(99), first, first] {
+                member.give_back("t", &key, id).await.expect("it is written");
+            }
+            assert_eq!(used().await, 1);
+            let other = member.use_token("t", "other", NodeId(50)).await;
+            assert_eq!(other.ok(), Some((Role::Replica, NodeId(50))));
             let unknown = member.use_token("u", "1", NodeId(1)).await;
             assert!(matches!(unknown, Err(NoUse::Unknown)), "{unknown:?}");
         });
@@ -259,8 +304,10 @@ mod tests {
 
     #[test]
     fn a_token_as_it_is_kept() {
-        let token = Token { secret: "00ff".repeat(8), role: Role::Auto, uses: 3, used: 1 };
-        let text = br#"{"secret":"00ff00ff00ff00ff00ff00ff00ff00ff","role":"auto","uses":3,"used":1}"#;
+        let token =
+            Token { secret: "00ff".repeat(8), role: Role::Auto, uses: 3, used: 1, cluster: "c".into() };
+        let text =
+            br#"{"secret":"00ff00ff00ff00ff00ff00ff00ff00ff","role":"auto","uses":3,"used":1,"cluster":"c"}"#;
         assert_eq!(token.encode()[..], text[..]);
         assert_eq!(token.secret().map(|secret| secret[1]), Some(0xff));
         assert_eq!(serde_json::from_slice::<Token>(text).ok(), Some(token));

@@ -6,15 +6,15 @@
 //!   asked   | greeting, or why not | frame: AuthorityKey |        both close
 //! ```
 //!
-//! It is told to who has shown the very key that the list of members has for it, and votes by that list; so never to a
-//! learner, a guest, or over plain TCP. What is told is worth nothing before it is checked against ca.crt
+//! It is told to who has shown the very key that the list of members has for it, and votes by that list, or is about to: that
+//! the leader says, to its own list only, of one or two at a time. So never to any other learner, a guest, or over plain TCP. What is told is worth nothing before it is checked against ca.crt
 //! (`BoardTls::keep_authority_key`).
 
 use std::{path::PathBuf, rc::Rc};
 
 use futures_lite::io::AsyncWriteExt;
 
-use crate::types::Bytes;
+use crate::types::{Bytes, NodeId};
 
 use super::{
     BoardTls, Frame, Greeting, PeerUrl, Purpose, accept, dial,
@@ -26,9 +26,9 @@ use super::{
     voters,
 };
 
-/// Of one voter after the other. Errors: one line for each URL that was tried.
-pub(super) async fn ask(shared: Rc<Shared>) -> Result<Bytes, String> {
-    voters::ask(&shared, "the authority's key", ask_at).await
+/// Of one voter after the other, or of this one. Errors: one line for each URL that was tried.
+pub(super) async fn ask(shared: Rc<Shared>, only: Option<NodeId>) -> Result<Bytes, String> {
+    voters::ask(&shared, only, "the authority's key", ask_at).await
 }
 
 async fn ask_at(shared: &Shared, peer: &Peer, url: &PeerUrl) -> Result<Bytes, String> {
@@ -57,7 +57,10 @@ pub(super) async fn answer(shared: &Shared, mut stream: Stream, theirs: &Greetin
         (None, Some(key)) => {
             let told = Frame::AuthorityKey(AuthorityKey(key)).encode(&mut bytes, AUTHORITY_BYTES_MAX);
             assert!(told.is_ok(), "a key has a few hundred bytes: {told:?}");
-            log::info!("member {} is told the key of the cluster's authority: it votes", theirs.from);
+            log::info!(
+                "member {} is told the key of the cluster's authority: it votes, or is about to",
+                theirs.from
+            );
         }
         (verdict, _) => {
             shared.counts.refused.add(1);

@@ -28,7 +28,7 @@ use super::{
 pub(super) async fn ask(shared: Rc<Shared>, public_key: Bytes) -> Result<Bytes, String> {
     let ask_at =
         async |shared: &Shared, peer: &Peer, url: &PeerUrl| ask_at(shared, peer, url, &public_key).await;
-    voters::ask(&shared, "the authority's word about a new key", ask_at).await
+    voters::ask(&shared, None, "the authority's word about a new key", ask_at).await
 }
 
 async fn ask_at(shared: &Shared, peer: &Peer, url: &PeerUrl, public_key: &Bytes) -> Result<Bytes, String> {

@@ -191,7 +191,7 @@ pub(super) async fn connect(
     let reached = reach(&shared.lookups, shared.limits.silence_timeout, url).await;
     let socket = reached.map_err(link)?;
     let mut stream = shared.connect(socket, url).await.map_err(link)?;
-    if !peer.is_key(stream.shown()) {
+    if !shared.is_key_of(peer.id, &stream) {
         let other = shared.member_with(stream.shown());
         accept::leave(stream).await;
         return Err(match other {

@@ -201,12 +201,13 @@ impl Refusal {
                 caller.to, called.from
             ),
             Refusal::Removed => format!(
-                "member {} was removed from the cluster: to have it back, stop it, remove its data directory, and add it with \
-                 `solder member add`",
+                "member {} was removed from the cluster: to have it back, stop it, clear its whole data directory, and start it with \
+                 a URL of `solder invite`; or, where members were named to each other, add it with `solder member add`",
                 caller.from
             ),
             Refusal::NotMember => format!(
-                "member {} is not in the cluster's list of members: add it with `solder member add`",
+                "member {} is not in the cluster's list of members: let it in with a URL of `solder invite`; or, where members \
+                 were named to each other, add it with `solder member add`",
                 caller.from
             ),
             Refusal::SameMember => format!(
@@ -219,9 +220,9 @@ impl Refusal {
             }
             Refusal::WipedDisk => format!(
                 "member {} has already been bootstrapped, with other data than this board has: what it voted for is lost \
-                 with its disk, so it must not come back under its old id: remove it with `solder member remove {}`, add the \
-                 board with `solder member add`, and start it in an empty data directory with --initial-cluster-state \
-                 existing",
+                 with its disk, so it must not come back under its old id: remove it with `solder member remove {}`, clear \
+                 its whole data directory and start it with a URL of `solder invite`; or, where members were named to each other, \
+                 add it with `solder member add`, and start it with --initial-cluster-state existing",
                 caller.from, caller.from
             ),
             Refusal::WrongKey => format!(

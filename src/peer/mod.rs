@@ -148,7 +148,7 @@ pub struct MemberAddress {
     /// SHA-256 of its public key. Who has not shown that very key is not this member, on whatever connection. Empty: files
     /// or nothing say who it is.
     pub key: Bytes,
-    /// It may have the authority's key.
+    /// It may have the authority's key: it votes, or, as a leader says, is about to.
     pub votes: bool,
     /// It is to fill this board, and perhaps cannot call it: the connection for that is kept, too.
     pub fills: bool,

@@ -81,7 +81,15 @@ impl Peers {
 
     /// Of the other voters in turn: what `BoardTls::keep_authority_key` wants. Errors: what each says.
     pub fn ask_authority_key(&self) -> impl Future<Output = Result<Bytes, String>> + use<> {
-        authority::ask(self.shared.clone())
+        authority::ask(self.shared.clone(), None)
+    }
+
+    /// The same of one voter, who leads and has said that this board is to have it.
+    pub fn ask_authority_key_of(
+        &self,
+        leader: NodeId,
+    ) -> impl Future<Output = Result<Bytes, String>> + use<> {
+        authority::ask(self.shared.clone(), Some(leader))
     }
 
     /// Of the voters in turn: what `BoardTls::renew` wants for this public key. Errors: what each says.

@@ -164,9 +164,10 @@ impl Shared {
         peer.map(|peer| Listed { has_key: peer.has_key(), votes: peer.votes.get() })
     }
 
-    /// By the list of members, or, of who is not in it, by its certificate.
-    fn is_key_of(&self, id: NodeId, stream: &Stream) -> bool {
-        match self.peer(id).filter(|peer| !peer.is_guest.get()) {
+    /// By the list of members; of whom it has no key for, by its certificate, where boards go by their keys.
+    pub(super) fn is_key_of(&self, id: NodeId, stream: &Stream) -> bool {
+        let listed = self.peer(id).filter(|peer| !peer.is_guest.get() && peer.has_key());
+        match listed {
             Some(member) => member.is_key(stream.shown()),
             None => self.board().is_none() || stream.is_of(id),
         }

@@ -5,16 +5,19 @@ use std::rc::Rc;
 use async_io::Timer;
 use futures_lite::future::or;
 
+use crate::types::NodeId;
+
 use super::{PeerUrl, peer::Peer, shared::Shared};
 
-/// Errors: one line for each URL that was tried. `what`: what nobody could tell.
+/// Errors: one line for each URL that was tried. `only`: this one and no other. `what`: what nobody could tell.
 pub(super) async fn ask<T>(
     shared: &Rc<Shared>,
+    only: Option<NodeId>,
     what: &str,
     ask_at: impl AsyncFn(&Shared, &Peer, &PeerUrl) -> Result<T, String>,
 ) -> Result<T, String> {
-    let peers: Vec<Rc<Peer>> =
-        shared.peers.borrow().values().filter(|peer| peer.votes.get()).cloned().collect();
+    let is_asked = |peer: &&Rc<Peer>| peer.votes.get() && only.is_none_or(|id| peer.id == id);
+    let peers: Vec<Rc<Peer>> = shared.peers.borrow().values().filter(is_asked).cloned().collect();
     let mut troubles = Vec::new();
     for peer in peers {
         let urls = peer.urls.borrow().clone();

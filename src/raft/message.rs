@@ -106,6 +106,10 @@ pub enum Refusal {
     MembershipBusy,
     LastVoter,
     NoSpace,
+    /// This and what follows: by what the cluster knows of its members beside Raft. Of level 2.
+    NameTaken,
+    PeerUrlExists,
+    TooManyLearners,
 }
 
 /// An entry takes far more memory than the three bytes that it may be on the wire: so many and no more are read.
@@ -149,6 +153,9 @@ impl From<Refusal> for Error {
             Refusal::MembershipBusy => Error::MembershipBusy,
             Refusal::LastVoter => Error::NotEnoughStartedMembers,
             Refusal::NoSpace => Error::NoSpace,
+            Refusal::NameTaken => Error::NameTaken,
+            Refusal::PeerUrlExists => Error::PeerUrlExists,
+            Refusal::TooManyLearners => Error::TooManyLearners,
         }
     }
 }

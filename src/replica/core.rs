@@ -104,7 +104,7 @@ impl Replica {
         self.dispatch(event, &mut effects);
         if self.node.leader() != self.led_by {
             self.led_by = self.node.leader();
-            self.place();
+            self.place(&mut effects);
             self.ask_again();
         }
         loop {
@@ -172,7 +172,7 @@ impl Replica {
         self.now_tick += 1;
         self.node.tick();
         self.waiting.expire(self.now_tick, effects);
-        self.place();
+        self.place(effects);
         self.reads.retain(|id| self.waiting.has(id));
         self.reads.tick();
         self.ask_again();
@@ -220,11 +220,16 @@ impl Replica {
     }
 
     /// Somebody leads who did not, or it is time to try again.
-    fn place(&mut self) {
+    fn place(&mut self, effects: &mut Vec<Effect>) {
         self.unplaced.retain(|id| self.waiting.has(id));
         if self.node.takes_proposals() {
             let term = self.node.term();
             for (id, proposal) in self.unplaced.release() {
+                // Whom a leader adds, who runs this judges when it is asked: it is to ask again.
+                if self.node.role() == Role::Leader && proposal.adds() {
+                    self.waiting.answer(id, Answer::Refused(Error::MembershipBusy), effects);
+                    continue;
+                }
                 // Under another name: a leader takes none twice.
                 if let Some(id) = self.waiting.rename(id, term) {
                     self.put_forward(id, proposal);

@@ -1,5 +1,5 @@
-//! What members ask of the leader beside Raft: what it alone knows and keeps in no log. Asked and answered by who runs the
-//! replica, which only carries it.
+//! What members ask of the leader beside Raft: what it alone knows and keeps in no log; and what it asks of them. Asked and
+//! answered by who runs the replica, which only carries it.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub enum Question {
     Leases,
     /// Why each member is what it is. Of level 2.
     Roles,
+    /// Of the leader to a learner: fetch the authority's key from here, for you are about to vote. Of level 2.
+    Authority,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,4 +30,6 @@ pub enum Reply {
     Leases(Vec<LeaseId>),
     /// In order of the ids, a sentence for people about each.
     Roles(Vec<(NodeId, String)>),
+    /// Does who was asked have it now?
+    Authority(bool),
 }

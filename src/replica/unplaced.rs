@@ -15,6 +15,12 @@ pub(super) enum Proposal {
 }
 
 impl Proposal {
+    /// Is somebody to be a member?
+    pub(super) fn adds(&self) -> bool {
+        use MembershipChange::{AddLearner, AddVoter};
+        matches!(self, Proposal::Change(AddVoter(_) | AddLearner(_), _))
+    }
+
     fn bytes(&self) -> u64 {
         let (Proposal::Command(data) | Proposal::Change(_, data)) = self;
         data.len() as u64

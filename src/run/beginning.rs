@@ -66,6 +66,10 @@ fn by_keys(
         false => Origin::of_blank(&folder, &options.hardware).map(|()| Vec::new())?,
     };
     options.reach.iter_mut().for_each(|reach| reach.hints.extend(places.iter().cloned()));
+    if has_data {
+        claim.refound(&options).map_err(|error| error.to_string())?;
+        options.force_new_cluster = false;
+    }
     let mut trust = BoardTls::open(&folder)?;
     let read = |tls: &Option<BoardTls>| match tls {
         Some(tls) => Founding::read(&folder, tls, &options.hardware, reach.port()),

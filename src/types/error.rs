@@ -41,6 +41,10 @@ pub enum Error {
     MemberNotFound,
     MemberExists,
     PeerUrlExists,
+    /// Another member is called so.
+    NameTaken,
+    /// The members know each other by keys, and an id alone would be anybody's.
+    KnownByKeys,
     TooManyLearners,
     /// Somebody whose vote may be needed is not connected.
     UnhealthyCluster,
@@ -116,6 +120,11 @@ impl fmt::Display for Error {
             Self::MemberNotFound => f.write_str("etcdserver: member not found"),
             Self::MemberExists => f.write_str("etcdserver: member ID already exist"),
             Self::PeerUrlExists => f.write_str("etcdserver: Peer URLs already exists"),
+            Self::NameTaken => f.write_str("etcdserver: another member has that name already"),
+            Self::KnownByKeys => f.write_str(
+                "the members of this cluster know each other by keys, which a board has to bring along: let it in with a URL of \
+                 `solder invite`",
+            ),
             Self::TooManyLearners => f.write_str("etcdserver: too many learner members in cluster"),
             Self::UnhealthyCluster => f.write_str("etcdserver: unhealthy cluster"),
             Self::MemberRemoved(id) => {

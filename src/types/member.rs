@@ -71,6 +71,8 @@ pub struct ClusterRow {
     pub learners_max: u32,
     /// The cluster is being founded by so many boards together, and takes no writes before they are in. 0: it is founded.
     pub forming: u32,
+    /// The cluster whose authority and tokens this one has taken over, from a snapshot. 0: none.
+    pub follows: u64,
 }
 
 impl MemberRow {
@@ -120,7 +122,8 @@ impl ClusterRow {
     }
 
     pub fn encode(&self) -> Bytes {
-        let is_first = [self.voters_max, self.replace_after_s, self.learners_max, self.forming] == [0; 4];
+        let settings = [self.voters_max, self.replace_after_s, self.learners_max, self.forming];
+        let is_first = settings == [0; 4] && self.follows == 0;
         match is_first {
             true => encode(FIRST, &(self.heartbeat_ms, self.election_ms, self.level)),
             false => encode(WITH_AUTOPILOT, self),
@@ -195,7 +198,8 @@ mod tests {
         assert_eq!(cluster.encode()[..], [1, 1, 2, 3]);
         assert_eq!(ClusterRow::decode(&[1, 1, 2, 3]), Ok(cluster.clone()));
         let led = ClusterRow { voters_max: 5, replace_after_s: 6, learners_max: 7, forming: 8, ..cluster };
-        assert_eq!(led.encode()[..], [2, 1, 2, 3, 5, 6, 7, 8]);
+        let led = ClusterRow { follows: 9, ..led };
+        assert_eq!(led.encode()[..], [2, 1, 2, 3, 5, 6, 7, 8, 9]);
         assert_eq!(ClusterRow::decode(&led.encode()), Ok(led));
         assert_eq!(ClusterRow::decode(&[]), Err(DecodeError::Empty));
         assert_eq!(ClusterRow::decode(&[3, 0, 0, 0]), Err(DecodeError::Version(3)));

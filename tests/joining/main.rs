@@ -12,6 +12,7 @@
 //!   refused   URLs that do not let a board in, or not yet
 //!   distrust  URLs of which some hosts are of another cluster
 //!   uses      what a token counts; newcomers that ask again, or say what cannot be
+//!   admission several that ask at one moment; who can let in once boards are lost
 //!   doors     the inviting board: asked by several at once, its port taken
 //!   renewal   boards renew their keys
 //!   restored  a lost cluster, from a snapshot and its authority
@@ -28,6 +29,7 @@
 //! It needs root, and `ip`: where there is neither, it says so and tests nothing. `SEED=..` repeats what is done (not what
 //! comes of it), `ROUNDS=..` is for long runs.
 
+mod admission;
 mod again;
 mod crowd;
 mod distrust;
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         waiting::SCENES,
         founder::SCENES,
         again::SCENES,
+        admission::SCENES,
         doors::SCENES,
         uses::SCENES,
         distrust::SCENES,

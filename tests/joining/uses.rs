@@ -99,6 +99,7 @@ struct Newcomer {
     name: String,
     peer_url: String,
     board: Bytes,
+    level: u32,
 }
 
 impl Newcomer {
@@ -112,6 +113,7 @@ impl Newcomer {
             name: "new".to_owned(),
             peer_url: format!("https://{address}"),
             board: Bytes::default(),
+            level: 2,
         }
     }
 
@@ -125,7 +127,7 @@ impl Newcomer {
             peer_urls: vec![self.peer_url.clone()],
             client_urls: Vec::new(),
             board: self.board.clone(),
-            level: 2,
+            level: self.level,
         };
         let joined = house.net.at_home(1, || {
             let joiner = Joiner::new().expect("a thread");
@@ -193,6 +195,7 @@ fn what_a_newcomer_says_is_not_believed() {
         (at("http://10.77.0.2:2380", again()), "are no peer URLs"),
         (at("https://10.77.0.2:2380/x", again()), "are no peer URLs"),
         (at("", again()), "are no peer URLs"),
+        (Newcomer { level: 1, ..again() }, "install the newer build on this board"),
     ] {
         let answer = bad.asks(&house);
         let JoinAnswer::Refused { why } = &answer else { panic!("{answer:?}") };

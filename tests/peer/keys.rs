@@ -128,9 +128,14 @@ fn refusals_count_only_from_the_member_itself() {
         knows(&one, vec![homes.address(&impostor, true)]);
         until("it was reached", || one.figures(2).dials_failed > 3).await;
         assert_eq!(one.refusals(), []);
+        let failed = one.figures(2).dials_failed;
         knows(&one, vec![MemberAddress { key: Bytes::new(), ..homes.address(&impostor, true) }]);
-        until("without a key in the list any member's counts", || one.refusals() == [(2, Refusal::Removed)])
+        until("without a key in the list its certificate tells", || one.figures(2).dials_failed > failed + 2)
             .await;
+        assert_eq!(one.refusals(), [], "it is for member 9");
+        let key = homes.member("9").key_hash();
+        knows(&one, vec![MemberAddress { key, ..homes.address(&impostor, true) }]);
+        until("it is the member's own word", || one.refusals() == [(2, Refusal::Removed)]).await;
     });
 }
 
@@ -196,6 +201,12 @@ fn without_a_key_in_the_list_a_certificate_will_do() {
         two.keeps(&[&one]);
         one.reaches(&two).await;
         two.reaches(&one).await;
+        // One for that member; for another it will not do, whoever calls.
+        let mut third = RawTls::dial(&one.url, Some(&homes.path("2"))).await;
+        one.keeps(&[&two, &homes.start(&executor, 3)]);
+        assert_eq!(verdict(&mut third, greeting(3, 1)).await, Some(Refusal::WrongKey));
+        let mut second = RawTls::dial(&one.url, Some(&homes.path("2"))).await;
+        assert_eq!(verdict(&mut second, greeting(2, 1)).await, None);
     });
 }
 

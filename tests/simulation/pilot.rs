@@ -62,6 +62,7 @@ fn sightings(node: &Node, pilot: &Pilot, now: Micros, seldom: Micros) -> Vec<Sig
             board: Bytes::new(),
             is_reached,
             is_caught_up: is_me || is_reached && node.keeps_up(id),
+            has_key: true,
         }
     };
     members.members().map(sighting).collect()

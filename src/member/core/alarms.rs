@@ -105,7 +105,8 @@ impl Core {
             ),
             AlarmKind::Corrupt => format!(
                 "{alarm}: it does not hold what the others hold, and writes are refused. `solder member remove {member}` lifts \
-                 it; clear that board's data directory, and add it again with `solder member add`"
+                 it; clear that board's whole data directory, and {}",
+                self.way_back()
             ),
         }
     }

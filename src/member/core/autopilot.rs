@@ -1,7 +1,10 @@
 //! Autopilot at work: the leader looks at the members once a second and proposes the one change that is due; and the cluster
 //! takes no writes while the boards that found it are not all there.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use crate::{
     autopilot::{self, Advice, Autopilot, STEADY, Sighting, Step},
@@ -22,6 +25,9 @@ pub(in crate::member) const REPLACE_AFTER_S: u32 = 600;
 /// The level that brought it.
 pub(in crate::member) const LEVEL: u32 = 2;
 
+/// A learner that could not be given the authority's key for so long votes without it: that it is there counts for more.
+const KEY_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What this member knows of it.
 #[derive(Debug)]
 pub(super) struct Pilot {
@@ -33,6 +39,14 @@ pub(super) struct Pilot {
     /// The first voters are found: nobody uses the cluster yet.
     is_founding: bool,
     whys: Vec<(NodeId, String)>,
+    /// This board can give others the authority's key.
+    gives_key: bool,
+    /// Who has it, as this board was told.
+    has_key: BTreeSet<NodeId>,
+    /// Who is to have it before it votes.
+    keyless: Vec<NodeId>,
+    /// Since when, in this term.
+    keyless_since: BTreeMap<NodeId, Instant>,
     /// Different boards of equal hardware, whose rows say so no more once that is in the log.
     distinct: Vec<NodeId>,
     /// This board voted when it was looked at last.
@@ -53,6 +67,10 @@ impl Pilot {
             looked_at: None,
             is_founding: false,
             whys: Vec::new(),
+            gives_key: false,
+            has_key: BTreeSet::new(),
+            keyless: Vec::new(),
+            keyless_since: BTreeMap::new(),
             distinct: Vec::new(),
             was_voter,
             demoted_because: String::new(),
@@ -71,6 +89,8 @@ impl Pilot {
             self.autopilot.begin_reign();
             self.looked_at = None;
             self.whys.clear();
+            self.keyless.clear();
+            self.keyless_since.clear();
             self.distinct.clear();
         }
     }
@@ -85,7 +105,10 @@ impl Core {
         match self.chooses_voters() {
             true if self.pilot.is_due(now) => self.look_at_members(now),
             true => {}
-            false => self.pilot.whys.clear(),
+            false => {
+                self.pilot.whys.clear();
+                self.note_keyless(Vec::new(), now);
+            }
         }
     }
 
@@ -113,11 +136,13 @@ impl Core {
         self.pilot.looked_at = Some(now);
         self.pilot.is_founding |= self.roll.cluster.forming > 0;
         let me = self.replica.node().id();
-        let sightings = self.sightings();
+        let sightings = self.sightings(now);
         let settings = self.autopilot_settings();
         let since = now.saturating_duration_since(self.pilot.begun);
-        let Advice { step, whys, distinct } = self.pilot.autopilot.look(since, &settings, me, &sightings);
+        let Advice { step, whys, keyless, distinct } =
+            self.pilot.autopilot.look(since, &settings, me, &sightings);
         self.pilot.whys = whys;
+        self.note_keyless(keyless, now);
         self.note_distinct(distinct);
         match step {
             Some((step, why)) => self.propose_step(step, why),
@@ -126,6 +151,49 @@ impl Core {
             }
             None => {}
         }
+    }
+
+    fn note_keyless(&mut self, keyless: Vec<NodeId>, now: Instant) {
+        let pilot = &mut self.pilot;
+        if keyless == pilot.keyless {
+            return;
+        }
+        keyless.iter().for_each(|id| {
+            pilot.keyless_since.entry(*id).or_insert(now);
+        });
+        pilot.keyless = keyless;
+        // Peers are told who may be given the key.
+        self.roster_is_old = true;
+    }
+
+    /// Whom this member, which leads, is to give the authority's key.
+    pub(in crate::member) fn keyless(&self) -> &[NodeId] {
+        if self.is_leader() { &self.pilot.keyless } else { &[] }
+    }
+
+    /// What that came to.
+    pub(in crate::member) fn note_key(&mut self, id: NodeId, has_key: bool) {
+        if has_key {
+            self.pilot.has_key.insert(id);
+            self.pilot.keyless.retain(|keyless| *keyless != id);
+            self.roster_is_old = true;
+            // Nothing else is waited for.
+            self.pilot.looked_at = None;
+        } else if let Some(place) = self.pilot.keyless.iter().position(|keyless| *keyless == id) {
+            let id = self.pilot.keyless.remove(place);
+            self.pilot.keyless.push(id);
+        }
+    }
+
+    pub(in crate::member) fn set_gives_key(&mut self, gives_key: bool) {
+        self.pilot.gives_key = gives_key;
+    }
+
+    /// It has it, or it is no use to wait for that.
+    fn has_key(&self, id: NodeId, now: Instant) -> bool {
+        let pilot = &self.pilot;
+        let is_late = |since: &Instant| now.saturating_duration_since(*since) >= KEY_PATIENCE;
+        !pilot.gives_key || pilot.has_key.contains(&id) || pilot.keyless_since.get(&id).is_some_and(is_late)
     }
 
     fn note_distinct(&mut self, distinct: Vec<NodeId>) {
@@ -140,7 +208,7 @@ impl Core {
         self.pilot.distinct = distinct;
     }
 
-    fn sightings(&self) -> Vec<Sighting> {
+    fn sightings(&self, now: Instant) -> Vec<Sighting> {
         let node = self.replica.node();
         let membership = node.membership();
         let sighting = |id| {
@@ -155,6 +223,7 @@ impl Core {
                 is_reached,
                 is_caught_up: is_me
                     || is_reached && row.is_some_and(MemberRow::has_served) && node.keeps_up(id),
+                has_key: self.has_key(id, now),
             }
         };
         membership.members().map(sighting).collect()
@@ -253,13 +322,18 @@ impl Core {
             return Some(Command::Amend { members, since_s: None, board: Some(Bytes::default()) });
         }
         let forming = self.roll.cluster.forming;
-        let is_formed = forming > 0 && self.members_count() >= forming;
+        let is_formed = forming > 0 && self.boards_count() >= forming;
         is_formed
             .then(|| Command::Autopilot(AutopilotChange { forming: Some(0), ..AutopilotChange::default() }))
     }
 
-    fn members_count(&self) -> u32 {
-        self.replica.node().membership().members().count() as u32
+    /// That have served: who was let in may never come, or come again as another.
+    fn boards_count(&self) -> u32 {
+        let members = self.replica.node().membership().members();
+        let rows = members.filter_map(|id| self.roll.row(id)).filter(|row| row.has_served());
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            rows.map(|row| &row.board).partition(|board| !board.is_empty());
+        (known.into_iter().collect::<BTreeSet<_>>().len() + unknown.len()) as u32
     }
 
     /// How many are missing of how many that found the cluster. `None`: it is founded.
@@ -268,7 +342,7 @@ impl Core {
             Some(change) => change.forming.unwrap_or(0),
             None => self.roll.cluster.forming,
         };
-        (size > 0).then(|| (size.saturating_sub(self.members_count()), size))
+        (size > 0).then(|| (size.saturating_sub(self.boards_count()), size))
     }
 
     pub(in crate::member) fn knows_cluster(&self) -> bool {

@@ -63,8 +63,8 @@ impl Core {
         let me = self.replica.node().id();
         log::error!(
             "this member does not hold what a majority of the others holds ({of}): it answers nobody any more (CORRUPT). To \
-             repair it: `solder member remove {me}` at another member, stop this one, clear its data directory, add it with \
-             `solder member add`, and start it with --initial-cluster-state existing"
+             repair it: `solder member remove {me}` at another member, stop this one, clear its whole data directory, and {}",
+            self.way_back()
         );
         self.fall_silent();
         self.raise_corrupt(me);

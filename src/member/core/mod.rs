@@ -3,6 +3,7 @@
 //!
 //! Here you will not find: tasks, wakers, threads. `upkeep` has what nobody asked for.
 
+mod admission;
 mod alarms;
 pub(super) mod autopilot;
 mod cluster;
@@ -14,7 +15,7 @@ mod tests;
 mod upkeep;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     mem,
     rc::Rc,
     time::{Duration, Instant},
@@ -97,6 +98,8 @@ pub(super) struct Core {
     store_room: bool,
     members: Membership,
     pub(super) roll: Roll,
+    /// Whose process has ended, and not been heard of since.
+    gone: BTreeSet<NodeId>,
     /// Peers are to be told who the members are.
     roster_is_old: bool,
     options: Options,
@@ -184,6 +187,7 @@ impl Core {
         Core {
             members: replica.node().membership().clone(),
             roll,
+            gone: BTreeSet::new(),
             roster_is_old: true,
             options: options.clone(),
             cluster_told_at: None,
@@ -331,6 +335,11 @@ impl Core {
                 self.feed(Event::Read { request });
             }
             Ask::ChangeMembers { .. } if !self.store_room => self.hold_back(ask),
+            Ask::ChangeMembers { change, info, slot, .. }
+                if let Some(reason) = self.misfit(change, &info) =>
+            {
+                slot.put(Err(reason.into()));
+            }
             Ask::ChangeMembers { change, info, slot, asked_at } => {
                 let request = self.wait(Waiter::Proposal { what: "change of the members", slot, asked_at });
                 self.feed(Event::ChangeMembers { request, change, info });

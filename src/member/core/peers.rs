@@ -25,9 +25,18 @@ impl Core {
                 PeerEvent::Received(PeerMessage::Digest { from, of, hash, .. }) => {
                     self.hear_digest(of, from, hash);
                 }
-                PeerEvent::Received(message) => self.feed(Event::Received(message)),
-                PeerEvent::Met(id) => self.feed(Event::PeerMet(id)),
-                PeerEvent::Lost(id) => self.feed(Event::PeerLost(id)),
+                PeerEvent::Received(message) => match self.turned_away(&message) {
+                    Some(answer) => self.to_peers.push(answer),
+                    None => self.feed(Event::Received(message)),
+                },
+                PeerEvent::Met(id) => {
+                    self.gone.remove(&id);
+                    self.feed(Event::PeerMet(id));
+                }
+                PeerEvent::Lost(id) => {
+                    self.gone.insert(id);
+                    self.feed(Event::PeerLost(id));
+                }
                 PeerEvent::Refused { by, reason } => self.refused_by(by, reason)?,
                 PeerEvent::Disowned { by, is_led } => self.disowned_by(by, is_led)?,
             }
@@ -52,9 +61,9 @@ impl Core {
     pub(in crate::member) fn is_removed_by(&mut self, by: NodeId) {
         let me = self.replica.node().id();
         let why = format!(
-            "member {me} was removed from the cluster, as member {by} says: to bring this board back, clear its whole data directory, \
-             tls/ in it too, and start it with a URL that `solder invite` prints, or add it with `solder member add` and start it with \
-             --initial-cluster-state existing"
+            "member {me} was removed from the cluster, as member {by} says: to bring this board back, clear its whole data \
+             directory, tls/ in it too, and {}",
+            self.way_back()
         );
         self.leaving.get_or_insert_with(|| (Instant::now(), Failure(why)));
     }
@@ -89,9 +98,17 @@ impl Core {
         Failure(format!(
             "member {me} has already been bootstrapped, with other data than this board has, as member {by} says: what it voted \
              for is lost with its disk, so it must not come back under its old id; remove it with `solder member remove {me}`, \
-             add the board with `solder member add`, clear its data directory and start it with --initial-cluster-state \
-             existing"
+             clear its whole data directory, tls/ in it too, and {}",
+            self.way_back()
         ))
+    }
+
+    /// What a board without data is to do to come in.
+    pub(super) fn way_back(&self) -> &'static str {
+        match self.roll.goes_by_keys() {
+            true => "start it with a URL that `solder invite` prints",
+            false => "add it with `solder member add` and start it with --initial-cluster-state existing",
+        }
     }
 
     /// A member that was removed goes, but not before who asked it for that has its answer.
@@ -120,7 +137,9 @@ impl Core {
     pub(in crate::member) fn roster(&mut self) -> Option<Roster> {
         mem::take(&mut self.roster_is_old).then(|| {
             let node = self.replica.node();
-            self.roll.roster(node.membership(), node.id(), node.leader())
+            let mut roster = self.roll.roster(node.membership(), node.id(), node.leader());
+            roster.members.iter_mut().for_each(|member| member.votes |= self.keyless().contains(&member.id));
+            roster
         })
     }
 }

@@ -194,6 +194,15 @@ impl BoardTls {
         Ok(())
     }
 
+    /// The same where another board founded, and nobody is left who could let others in: what that authority has signed counts no
+    /// more. What was cut off is gone on with by doing it again.
+    pub fn found_anew(&mut self) -> Result<(), String> {
+        if !self.has_authority_key() {
+            self.forget()?;
+        }
+        self.found()
+    }
+
     /// A certificate (DER) for who holds the private part of this key, as this member. It takes the authority's key.
     pub fn certify(&self, public_key: &[u8], member: NodeId) -> Result<Bytes, String> {
         self.sign(public_key, Some(member)).map(Bytes::from)
@@ -269,4 +278,51 @@ pub(super) fn key_hash(public_key: &[u8]) -> KeyHash {
 
 fn hash(bytes: &[u8]) -> Bytes {
     Bytes::from(&key_hash(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Wherever it is cut off, doing it again leaves an authority and a certificate of it; and only then is it another.
+    #[test]
+    fn an_authority_is_founded_anew() {
+        let dir = tempfile::TempDir::new().expect("room");
+        let [one, two] = ["1", "2"].map(|name| dir.path().join(name));
+        let mut founder = BoardTls::make(&one).expect("room");
+        founder.found().expect("room");
+        let mut board = BoardTls::make(&two).expect("room");
+        let certificate = founder.certify(&board.public_key(), NodeId(2)).expect("it founded");
+        board.keep(&founder.ca().expect("it founded"), &certificate).expect("it fits");
+        let key = board.key_hash();
+        let after = |removed: &[&str]| {
+            let files = [MEMBER_CERTIFICATE, CA_CERTIFICATE, CA_KEY];
+            let before = files.map(|name| fs::read(two.join(name)).ok());
+            removed.iter().for_each(|name| fs::remove_file(two.join(name)).expect("it is there"));
+            let mut board = BoardTls::open(&two).expect("each step fits").expect("it has a key");
+            board.found_anew().expect("room");
+            let board = BoardTls::open(&two).expect("it fits").expect("it has a key");
+            assert!(board.has_certificate() && board.has_authority_key() && board.key_hash() == key);
+            for (name, before) in files.iter().zip(before) {
+                before.into_iter().for_each(|bytes| fs::write(two.join(name), bytes).expect("room"));
+            }
+            board.pin()
+        };
+        let of_old = founder.pin();
+        assert_ne!(after(&[]), of_old);
+        fs::remove_file(two.join(CA_KEY)).expect("of the new one");
+        let mut board = BoardTls::open(&two).expect("it fits").expect("it has a key");
+        board.found_anew().expect("room");
+        let new = board.pin();
+        assert!(new != of_old && after(&[]) == new, "what is there stays");
+        // The steps of the way there.
+        assert_eq!(after(&[MEMBER_CERTIFICATE]), new);
+        assert_ne!(after(&[MEMBER_CERTIFICATE, CA_KEY]), new);
+        fs::remove_dir_all(&two).expect("it is there");
+        let mut blank = BoardTls::make(&two).expect("room");
+        blank.found_anew().expect("room");
+        assert!(blank.has_authority_key() && blank.has_certificate());
+    }
 }
