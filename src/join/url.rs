@@ -77,6 +77,14 @@ impl JoinUrl {
         }
     }
 
+    /// Of the authority of its cluster, where it names one.
+    pub fn pin(&self) -> Option<&Bytes> {
+        match &self.way {
+            Way::Members { pin, .. } | Way::Neighbours { pin } => Some(pin),
+            Way::Service { .. } | Way::Here => None,
+        }
+    }
+
     /// Peer URLs at which a member may be found: hints, for a board that has found nobody else.
     pub fn member_hosts(&self) -> Vec<PeerUrl> {
         match &self.way {

@@ -201,7 +201,8 @@ impl Member {
             let mut names = names(request, key).into_iter();
             let taken = || {
                 format!(
-                    "a member is called {:?} already: give this board another --name, or none",
+                    "a member is called {:?} already: give this board another --name, or none, or `solder member remove ID` first if that \
+                     board is gone",
                     request.name
                 )
             };
