@@ -11,6 +11,7 @@
 //!   again     boards that come back with their keys and without their data
 //!   refused   URLs that do not let a board in, or not yet
 //!   distrust  URLs of which some hosts are of another cluster
+//!   hosts     any host of a discovery URL; strangers who use its token; URLs for who is a member elsewhere
 //!   uses      what a token counts; newcomers that ask again, or say what cannot be
 //!   doors     the inviting board: asked by several at once, its port taken
 //!   renewal   boards renew their keys
@@ -32,6 +33,7 @@ mod distrust;
 mod doors;
 mod etcds;
 mod founder;
+mod hosts;
 mod house;
 mod invited;
 mod judge;
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         invited::SCENES,
         nearby::SCENES,
         founder::SCENES,
+        hosts::SCENES,
         again::SCENES,
         doors::SCENES,
         uses::SCENES,
