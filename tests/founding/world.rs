@@ -146,7 +146,6 @@ impl World {
     fn something_goes_wrong(&mut self) {
         let place = self.rng.usize(..self.boards.len());
         match self.rng.u32(..24) {
-            20.. => self.stranger_registers(),
             0..11 => self.crash(place),
             11 => {
                 self.crash(place);
@@ -163,12 +162,13 @@ impl World {
                 self.service.underway.clear();
                 self.report.restarts += 1;
             }
-            _ if !self.ends => {}
-            _ => {
+            19 if !self.ends => {}
+            19 => {
                 self.service.end();
                 self.has_ended = true;
                 self.report.ended += 1;
             }
+            _ => self.stranger_registers(),
         }
     }
 
