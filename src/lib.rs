@@ -18,6 +18,7 @@ pub mod rpc;
 pub mod run;
 pub mod snapshot;
 pub mod store;
+pub mod system;
 pub mod types;
 pub mod wal;
 pub mod watch;

@@ -183,7 +183,7 @@ fn discovery_alone() {
     let plain = alone(&[], "");
     assert!(plain.discovery_alone && plain.discovery_public);
     assert_eq!(plain.data_dir, Path::new("/srv/solder-discovery"));
-    assert_eq!(plain.listen_client, ["0.0.0.0:2379".parse().expect("an address")]);
+    assert_eq!(plain.listen_client, ["[::]:2379".parse().expect("an address")]);
     assert_eq!(plain.advertise_client_urls, ["http://board:2379"]);
     assert_eq!(plain.listen_peer, [""; 0]);
     assert_eq!(plain.auto_compaction, Some(AutoCompaction::Periodic(Duration::from_secs(3600))));

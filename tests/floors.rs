@@ -13,7 +13,7 @@ use std::{
 
 /// From the ground up. Those on one floor do not look at each other.
 const FLOORS: [&[&str]; 10] = [
-    &["types", "logging"],
+    &["types", "logging", "system"],
     &["raft", "lease", "watch", "rpc", "autopilot"],
     &["wal", "store"],
     &["replica", "snapshot"],

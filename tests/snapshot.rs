@@ -262,6 +262,25 @@ fn what_is_restored_is_what_was_saved() {
     assert_eq!(seen(&other.store), seen(&board.store));
 }
 
+/// Boards with certificates of the authority that is taken over would be let in as members that a list has not heard of.
+#[test]
+fn with_the_authority_who_belonged_to_the_old_cluster_is_kept_out() {
+    let mut board = told();
+    let change = MembershipChange::AddLearner(NodeId(5));
+    board.payload(Payload::Membership { id: ProposalId::default(), change, info: Bytes::new() });
+    let change = MembershipChange::Remove(NodeId(5));
+    board.payload(Payload::Membership { id: ProposalId::default(), change, info: Bytes::new() });
+    let scene = Scene::new(&file_of(&board.store));
+    let of = |cluster| RestoreOptions { only_of: Some(ClusterId(cluster)), ..options(9) };
+    let error = scene.restore(&of(0xc5)).expect_err("of another cluster").to_string();
+    assert!(error.contains("is of cluster c1, and the authority of cluster c5"), "{error}");
+    assert!(scene.nothing_is_left());
+    scene.restore(&of(0xc1)).expect("it is whole");
+    let store = Board::lmdb(&scene.data().join("db")).store;
+    let removed = [NodeId(1), NodeId(5), NodeId(1 << 63)].into();
+    assert_eq!(*store.membership(), Membership { removed, ..Membership::of_voters([NodeId(9)]) });
+}
+
 /// What log and store of a restored directory say fits together, and another cluster's member is refused.
 #[test]
 fn the_restored_log_begins_where_the_store_ends() {

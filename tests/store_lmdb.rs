@@ -5,7 +5,7 @@ mod runner;
 #[path = "runner/small_disk.rs"]
 mod small_disk;
 
-use std::{path::Path, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use small_disk::small_disk;
 use solder::{store::*, types::*};
@@ -376,4 +376,24 @@ fn an_entry_of_many_pages_is_flushed_whole() {
     board.flush().expect("room");
     let now = board.backend.usage().expect("usage").used_bytes;
     assert!(now < used_bytes / 100, "{now} bytes of {used_bytes} are in use still");
+}
+
+/// Values may be secrets. Older builds left the directory to others to read.
+#[test]
+fn nobody_else_reads_the_database() {
+    let scratch = dir();
+    let path = scratch.path().join("db");
+    let data = path.join("data.mdb");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mut board = Board::open(&path, &ROOMY);
+    assert_eq!((mode(&path), mode(&data)), (0o700, 0o600));
+    assert!(matches!(board.put("key", "value"), Outcome::Put(_)));
+    board.flush().expect("room");
+    board.backend.make_copy().expect("room");
+    assert_eq!(mode(&path.join("data.mdb.copy")), 0o600, "it takes the file's place");
+    drop(board);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    drop(Board::open(&path, &ROOMY));
+    assert_eq!((mode(&path), mode(&data)), (0o700, 0o600));
 }

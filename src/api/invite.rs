@@ -29,6 +29,7 @@ pub(super) async fn invite(api: &Api, request: rpc::InviteRequest) -> Result<rpc
         url: invited.url,
         id: invited.id,
         ttl: invited.ttl_s,
+        near_url: invited.near_url.unwrap_or_default(),
     })
 }
 

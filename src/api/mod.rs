@@ -35,11 +35,12 @@ mod process;
 mod query;
 mod routes;
 mod size;
+mod waiting;
 mod watch;
 
 use std::time::Duration;
 
-pub use self::{discovery::Options as DiscoveryOptions, monitor::Monitor};
+pub use self::{discovery::Options as DiscoveryOptions, monitor::Monitor, waiting::Waiting};
 
 use self::{
     answer::{Answer, refuse},

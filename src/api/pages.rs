@@ -66,13 +66,15 @@ async fn health(api: &Api, query: &Query, exchange: &mut Exchange<'_>) -> Result
             let head = Head { status: status::OK, content_type: "text/plain; charset=utf-8", headers: &[] };
             exchange.reply(head, br#"{"health":"true","reason":""}"#).await
         }
-        Some(reason) => {
-            let mut body = br#"{"health":"false","reason":"#.to_vec();
-            rpc::text(&mut body, &reason);
-            body.extend_from_slice(b"}\n");
-            exchange.reply(text_head(status::UNAVAILABLE), &body).await
-        }
+        Some(reason) => unhealthy(exchange, &reason).await,
     }
+}
+
+pub(super) async fn unhealthy(exchange: &mut Exchange<'_>, reason: &str) -> Result<(), Closed> {
+    let mut body = br#"{"health":"false","reason":"#.to_vec();
+    rpc::text(&mut body, reason);
+    body.extend_from_slice(b"}\n");
+    exchange.reply(text_head(status::UNAVAILABLE), &body).await
 }
 
 async fn sickness(api: &Api, excluded: &[&str], serializable: bool) -> Option<String> {

@@ -196,6 +196,15 @@ fn who_comes_back_is_a_learner_like_others() {
     assert_eq!(world.why(3), "learner: as many vote as may (3)");
 }
 
+/// What the last leader saw of one that is away may be wrong by now.
+#[test]
+fn who_leads_next_waits_for_as_long_again() {
+    let mut world = World::new(settings(3), "1 2 -3 | 4");
+    assert_eq!(world.story(9 * MINUTE), "");
+    world.autopilot.begin_reign();
+    assert_eq!(world.first(30 * MINUTE), Some((Step::Demote(NodeId(3)), 10 * MINUTE)));
+}
+
 #[test]
 fn who_comes_back_in_time_stays() {
     let mut world = World::new(settings(3), "1 2 -3 | 4");

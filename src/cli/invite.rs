@@ -66,6 +66,12 @@ fn advise(request: &InviteRequest, response: &InviteResponse) {
         ttl => format!("for {}", in_words(ttl)),
     };
     eprintln!("lets in {who} {time}: on each, run\n  solder serve --discovery '{}'", response.url);
+    if !response.near_url.is_empty() {
+        eprintln!(
+            "or, in this board's network, whatever its address is then\n  solder serve --discovery '{}'",
+            response.near_url
+        );
+    }
     if response.ttl == 0 {
         eprintln!(
             "whoever reads this URL, on a lost card or in an image, can join the cluster and read all its data, until\n  solder \

@@ -29,7 +29,7 @@ const DEFAULT_LISTEN_PEER: &str = "http://127.0.0.1:2380";
 const DEFAULT_ADVERTISED_PEER: &str = "http://localhost:2380";
 
 /// Where boards that join by themselves listen for each other.
-const LISTEN_PEERS: &str = "https://0.0.0.0:2380";
+const LISTEN_PEERS: &str = "https://[::]:2380";
 
 pub(super) fn settings(
     written: &Written,
@@ -60,9 +60,10 @@ pub(super) fn settings(
                 .into(),
         ));
     }
-    let listened = listen_peer.iter().filter(|_| discovery.is_none());
-    let all = listened.chain(initial_cluster.values().flatten());
-    if let Some(url) = all.filter(|url| url.starts_with("https:")).find(|_| peer_tls.is_none()) {
+    // With a URL to join by, keys are made.
+    let mut all =
+        listen_peer.iter().chain(initial_cluster.values().flatten()).filter(|_| discovery.is_none());
+    if let Some(url) = all.find(|url| url.starts_with("https:") && peer_tls.is_none()) {
         return Err(ConfigError(format!(
             "{url} needs --peer-cert-file, --peer-key-file and --peer-trusted-ca-file: peers prove to each other who they are"
         )));
@@ -231,6 +232,7 @@ fn reach(
             .collect::<Result<_, _>>()
             .map_err(ConfigError)?,
         hints: discovery.map_or_else(Vec::new, JoinUrl::member_hosts),
+        is_announced: discovery.is_some_and(JoinUrl::is_for_neighbours),
     })
 }
 

@@ -14,7 +14,7 @@ impl Role {
     /// Where it differs from the table's.
     pub(super) fn default(self, key: &str) -> Option<&'static str> {
         let defaults = [
-            ("listen-client-urls", "http://0.0.0.0:2379"),
+            ("listen-client-urls", "http://[::]:2379"),
             ("listen-peer-urls", ""),
             ("auto-compaction-retention", "1h"),
             ("discovery-public", "true"),

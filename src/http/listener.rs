@@ -9,6 +9,8 @@ use std::{
 use async_io::Async;
 use rustix::net::sockopt;
 
+use crate::system;
+
 /// Connections that wait to be accepted: so many clients may come at the same moment.
 const BACKLOG: i32 = 1024;
 
@@ -19,11 +21,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `http://host:port` or `host:port`; host is a name, an address, or an IPv6 address in brackets. The error is
-    /// one line that says what to do.
+    /// Binds `http://host:port` or `host:port`; host is a name, an address, or an IPv6 address in brackets, of which `[::]` is
+    /// every address, of IPv4 too. The error is one line that says what to do.
     pub fn bind(url: &str) -> Result<Listener, String> {
         let (host, address) = resolve(url)?;
-        let bound = TcpListener::bind(address).and_then(|socket| {
+        let bound = system::listen(address).and_then(|socket| {
             // The standard library asks for a shorter queue than clients of a board that comes back make.
             rustix::net::listen(&socket, BACKLOG)?;
             tune(&socket)?;
@@ -31,6 +33,12 @@ impl Listener {
             Ok(Listener { socket: Async::new(socket)?, address })
         });
         bound.map_err(|error| explain(&host, &error))
+    }
+
+    /// The same once more: who is accepted by one is not by the other.
+    pub fn again(&self) -> io::Result<Listener> {
+        let socket = self.socket.get_ref().try_clone()?;
+        Ok(Listener { socket: Async::new(socket)?, address: self.address })
     }
 
     /// As bound: with the port that the system chose if 0 was asked for.

@@ -77,7 +77,7 @@ async fn accept<H: Handler>(
     loop {
         for _ in 0..ACCEPTED_MAX {
             match listener.socket.accept().await {
-                Ok((socket, from)) => welcome(socket, from.ip(), &shared, &handler, &executor),
+                Ok((socket, from)) => welcome(socket, from.ip().to_canonical(), &shared, &handler, &executor),
                 Err(error) => recover(&listener, &error, &mut told).await,
             }
         }

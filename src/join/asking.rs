@@ -22,7 +22,7 @@ use futures_lite::future::or;
 
 use super::Newcomer;
 use crate::{
-    member::address_outward,
+    member::{address_outward, can_be_told},
     peer::{JoinAnswer, JoinError, JoinRequest, Joiner, LocalBoxFuture, Pass, PeerUrl, Reached},
     types::{Bytes, Command},
 };
@@ -176,7 +176,8 @@ impl Asking<'_> {
     /// For the member that was reached: it is told the address of this board that it sees.
     fn request(&self, reached: &Reached) -> Option<JoinRequest> {
         let newcomer = self.newcomer;
-        let seen = reached.seen_as().filter(|address| !address.is_loopback()).or_else(address_outward);
+        let seen = reached.seen_as().filter(|address| !address.is_loopback() && can_be_told(address));
+        let seen = seen.or_else(address_outward);
         let home = newcomer.reach.is_settled().then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Some(JoinRequest {
             name: newcomer.name.into(),

@@ -1,7 +1,6 @@
 //! From no data to an id. What a discovery service has to do with it stands in `registering`.
 
 use std::{
-    net::{IpAddr, SocketAddr},
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use super::{
 use crate::{
     logging::Rarely,
     mdns,
-    member::{Hardware, Reach, Start, address_outward},
+    member::{Hardware, Reach, Start, address_of_neighbour},
     peer::{BoardTls, JoinAnswer, Joiner, PeerUrl},
     types::{Bytes, MemberRow},
 };
@@ -38,6 +37,8 @@ pub struct Newcomer<'a> {
     pub hardware: &'a Hardware,
     /// Where its keys are.
     pub folder: &'a Path,
+    /// Is told what is waited for, after each attempt.
+    pub waits: &'a dyn Fn(&str),
 }
 
 /// How it begins.
@@ -64,6 +65,7 @@ pub async fn begin(newcomer: Newcomer<'_>, tls: &mut BoardTls) -> Result<Begun, 
             Round::Done(begun) => return Ok(begun),
             Round::Wait(wait, why) => (wait, why),
         };
+        (newcomer.waits)(&why);
         let waited = begun.elapsed();
         if rarely.is_due(wait, waited) {
             log::warn!("waiting to be let into the cluster{}: {why}", so_long(waited));
@@ -129,7 +131,7 @@ impl Joining<'_> {
     }
 
     async fn by_neighbours(&self, pin: &Bytes, tls: &mut BoardTls) -> Result<Round, String> {
-        let Some(IpAddr::V4(from)) = address_outward() else {
+        let Some(from) = address_of_neighbour() else {
             return Ok(Round::Wait(Wait::Network, NO_ADDRESS.into()));
         };
         match mdns::browse(from).await {
@@ -137,13 +139,8 @@ impl Joining<'_> {
                 Ok(Round::Wait(Wait::Members, "nobody in this network answers by mDNS".into()))
             }
             Ok(found) => {
-                let url = |place: SocketAddr| PeerUrl {
-                    is_tls: true,
-                    host: place.ip().to_string(),
-                    port: place.port(),
-                };
                 // Anybody can say that he is a member.
-                let places = found.into_iter().map(url).map(Place::guessed).collect();
+                let places = found.into_iter().map(PeerUrl::at).map(Place::guessed).collect();
                 self.by_members(places, Some(pin), tls).await
             }
             Err(error) => {

@@ -22,7 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{file, turn::Board};
-use crate::{member::Hardware, types::Bytes};
+use crate::{member::Hardware, peer::PeerUrl, types::Bytes};
 
 const FILE: &str = "origin.toml";
 
@@ -54,25 +54,27 @@ impl Origin {
         Ok(())
     }
 
-    /// For a member: says so if its data has come from another board. Whatever is wrong here, it is a member.
-    pub fn of_member(folder: &Path, hardware: &Hardware) {
-        if let Err(why) = Origin::bring(folder, hardware) {
+    /// For a member: says so if its data has come from another board. Where those were who registered with it. Whatever is wrong
+    /// here, it is a member.
+    pub fn of_member(folder: &Path, hardware: &Hardware) -> Vec<PeerUrl> {
+        let kept = Origin::read(folder).unwrap_or_else(|why| {
             log::warn!("whether this board's data has come from another board is not known: {why}");
-        }
-    }
-
-    fn bring(folder: &Path, hardware: &Hardware) -> Result<(), String> {
-        let (kept, here) = (Origin::read(folder)?, mark(hardware));
+            Origin::default()
+        });
+        let here = mark(hardware);
         if kept.is_of_another(&here) {
             log::warn!(
                 "this board has the data of a member that ran on another board: if that one still runs, with what this is a copy of, \
                  stop one of the two now and clear its whole data directory: one member must not be two boards"
             );
         }
-        if here.is_empty() || kept.board == here {
-            return Ok(());
+        let places =
+            kept.others.iter().flat_map(|value| Board::of_value(String::new(), value).urls).collect();
+        if !here.is_empty() && kept.board != here {
+            let noted = Origin { board: here, ..kept }.keep(folder);
+            noted.unwrap_or_else(|why| log::warn!("that this is the board of its data is not noted: {why}"));
         }
-        Origin { board: here, ..kept }.keep(folder)
+        places
     }
 
     /// Beside a key that is made, or is this board's.
@@ -243,8 +245,9 @@ mod tests {
         origin.note(folder, TOKEN, &[&other]).expect("room");
         let again = Origin::open(folder, &Hardware::called("here")).expect("it is good");
         assert!(again == origin && again.has_registered(TOKEN) && !again.has_registered("4567"));
-        assert_eq!(again.others(TOKEN), [Board { id: String::new(), ..other }]);
+        assert_eq!(again.others(TOKEN), [Board { id: String::new(), ..other.clone() }]);
         assert!(again.others("4567").is_empty());
+        assert_eq!(Origin::of_member(folder, &Hardware::called("here")), other.urls);
         fs::write(folder.join(FILE), "board = 1").expect("room");
         assert!(Origin::of_blank(folder, &Hardware::called("here")).expect_err("damaged").contains(FILE));
     }

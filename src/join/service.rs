@@ -78,9 +78,7 @@ impl<'a> Service<'a> {
         let size = self.size().await?;
         let answer = self.ask("GET", "", "").await?;
         let node = self.read(&answer)?;
-        let mut boards: Vec<(u64, Board)> = node.nodes.into_iter().filter_map(board).collect();
-        boards.sort_by_key(|(index, _)| *index);
-        Ok(Registered::new(size, boards.into_iter().map(|(_, board)| board), self.secret, self.token))
+        Ok(Registered::new(size, boards(node), self.secret, self.token))
     }
 
     async fn size(&self) -> Result<u32, ServiceError> {
@@ -176,6 +174,13 @@ fn is_ignorant(answer: &PlainAnswer) -> bool {
 
 fn trouble(answer: &PlainAnswer) -> Trouble {
     serde_json::from_slice(&answer.body).unwrap_or_default()
+}
+
+/// In the order in which the service took them, whichever it lists them in: all boards must agree on the first.
+fn boards(token: Node) -> Vec<Board> {
+    let mut boards: Vec<(u64, Board)> = token.nodes.into_iter().filter_map(board).collect();
+    boards.sort_by_key(|(index, _)| *index);
+    boards.into_iter().map(|(_, board)| board).collect()
 }
 
 /// `None`: it is none.
@@ -276,12 +281,11 @@ mod tests {
             {"key":"/T/_config","dir":true,"createdIndex":1},
             {"key":"/T/a","value":"a=https://g:1,a=https://[::1]:1","createdIndex":2,"extra":[1]}]}}"#;
         let answer: Answer = serde_json::from_slice(text).expect("an answer");
-        let mut boards: Vec<_> = answer.node.nodes.into_iter().filter_map(board).collect();
-        boards.sort_by_key(|(index, _)| *index);
-        assert_eq!(boards.iter().map(|(_, board)| board.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!((boards[0].1.urls.len(), &*boards[0].1.name), (2, "a"));
-        assert!(boards[1].1.is_at_one_of(&["https://g:1".into(), "https://h:2".into()]));
-        assert!(!boards[1].1.is_at_one_of(&["https://g:1".into()]));
+        let boards = boards(answer.node);
+        assert_eq!(boards.iter().map(|board| board.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((boards[0].urls.len(), &*boards[0].name), (2, "a"));
+        assert!(boards[1].is_at_one_of(&["https://g:1".into(), "https://h:2".into()]));
+        assert!(!boards[1].is_at_one_of(&["https://g:1".into()]));
     }
 
     #[test]

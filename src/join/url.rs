@@ -85,6 +85,11 @@ impl JoinUrl {
         }
     }
 
+    /// Is a board with this URL to be found by others in its network?
+    pub fn is_for_neighbours(&self) -> bool {
+        matches!(self.way, Way::Neighbours { .. } | Way::Here)
+    }
+
     /// Peer URLs at which a member may be found: hints, for a board that has found nobody else.
     pub fn member_hosts(&self) -> Vec<PeerUrl> {
         match &self.way {

@@ -15,8 +15,12 @@ const BOARD_SERIALS: [&str; 2] =
 const PC_SERIALS: [&str; 1] = ["/sys/class/dmi/id/product_serial"];
 
 /// Networks within a machine, which others have with the same addresses.
-const VIRTUAL: [&str; 8] = ["docker", "br-", "veth", "virbr", "lxc", "tun", "tap", "wg"];
+const VIRTUAL: [&str; 12] =
+    ["docker", "br-", "veth", "virbr", "lxc", "tun", "tap", "wg", "podman", "cni", "flannel", "cali"];
 const NETWORK: &str = "/sys/class/net";
+
+/// What the kernel says of an address that it has drawn: another at the next boot.
+const DRAWN: &str = "1";
 
 /// This board, as it can be told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +71,17 @@ fn serial(path: &Path) -> Option<String> {
     is_serial.then_some(text)
 }
 
+/// Does a network of this name lead to this machine only?
+pub(super) fn is_virtual(network: &str) -> bool {
+    VIRTUAL.iter().any(|kind| network.starts_with(kind))
+}
+
 /// The smallest address of a card: the same at every boot, in whichever order they are found.
 fn card(network: &Path) -> Option<String> {
     let is_real = |card: &fs::DirEntry| {
-        let name = card.file_name();
-        !VIRTUAL.iter().any(|kind| name.to_string_lossy().starts_with(kind))
+        let kind = fs::read_to_string(card.path().join("addr_assign_type"));
+        let is_drawn = kind.is_ok_and(|kind| kind.trim() == DRAWN);
+        !is_drawn && !is_virtual(&card.file_name().to_string_lossy())
     };
     let cards = fs::read_dir(network).ok()?.filter_map(Result::ok).filter(is_real);
     let address = |path: &Path| {
@@ -100,7 +110,11 @@ mod tests {
         assert_eq!(card(dir.path()), None);
         put("docker0", "02:42:00:00:00:01\n");
         assert_eq!(card(dir.path()), None);
+        put("usb0", "00:11:22:33:44:55\n");
+        fs::write(dir.path().join("usb0/addr_assign_type"), "1\n").expect("room");
+        assert_eq!(card(dir.path()), None, "drawn at each boot");
         put("eth1", "02:00:00:00:00:01\n");
+        fs::write(dir.path().join("eth1/addr_assign_type"), "3\n").expect("room");
         assert_eq!(card(dir.path()).as_deref(), Some("02:00:00:00:00:01"));
         put("wlan0", "dc:a6:32:01:02:04\n");
         put("eth0", "dc:a6:32:01:02:03\n");

@@ -15,7 +15,8 @@ use super::{
     core::autopilot,
     drawn::draw,
     engine::within,
-    place::{address_outward, as_host},
+    mover::has_name,
+    place::{address_outward, addresses, as_host},
     tokens::{TOKENS_MAX, Token},
 };
 
@@ -42,6 +43,8 @@ pub struct Invited {
     pub id: String,
     /// As granted.
     pub ttl_s: i64,
+    /// The same without addresses, where this member is found by mDNS.
+    pub near_url: Option<String>,
 }
 
 /// What is known of one, but for its secret.
@@ -80,6 +83,8 @@ pub struct Reach {
     pub until_then: Vec<PeerUrl>,
     /// Where members may be, when they are not where they were.
     pub hints: Vec<PeerUrl>,
+    /// It answers who asks the network for members.
+    pub is_announced: bool,
 }
 
 impl Reach {
@@ -129,8 +134,11 @@ impl Member {
         let secret = format!("{:032x}", u128::from_be_bytes(draw()));
         let token = Token { secret: secret.clone(), role: wanted.role, uses: wanted.uses, used: 0 };
         self.keep_token(&id, &token, lease).await?;
-        let url = format!("https://{}/join/{id}#{secret}.{}", self.hosts().join(","), self.pin()?);
-        Ok(Invited { url, id, ttl_s })
+        let path = format!("/join/{id}#{secret}.{}", self.pin()?);
+        let url = format!("https://{}{path}", self.hosts().join(","));
+        let is_announced = self.engine.options.reach.as_ref().is_some_and(|reach| reach.is_announced);
+        let near_url = is_announced.then(|| format!("mdns://{path}"));
+        Ok(Invited { url, id, ttl_s, near_url })
     }
 
     pub async fn invitations(&self) -> Result<Vec<Invitee>, Error> {
@@ -151,13 +159,43 @@ impl Member {
         self.drop_token(id).await
     }
 
-    /// Voters first: they can let somebody in by themselves.
+    /// This board first; then voters, who can let somebody in by themselves.
     fn hosts(&self) -> Vec<String> {
         let mut infos = self.members_here();
         infos.sort_by_key(|info| (info.id != self.id(), info.is_learner));
-        let urls = infos.iter().filter_map(|info| PeerUrl::parse(info.peer_urls.first()?).ok());
-        let host = |url: PeerUrl| url.to_string().trim_start_matches("https://").to_owned();
-        urls.filter(|url| url.is_tls).map(host).take(HOSTS_MAX).collect()
+        let is_alone = infos.len() == 1;
+        let mut hosts = Vec::new();
+        for info in infos {
+            let urls = match info.id == self.id() {
+                true => self.urls_now(info.peer_urls, is_alone),
+                false => info.peer_urls.into_iter().take(1).collect(),
+            };
+            let urls = urls.iter().filter_map(|url| PeerUrl::parse(url).ok()).filter(|url| url.is_tls);
+            for host in urls.map(|url| url.to_string().trim_start_matches("https://").to_owned()) {
+                if !hosts.contains(&host) {
+                    hosts.push(host);
+                }
+            }
+        }
+        hosts.truncate(HOSTS_MAX);
+        hosts
+    }
+
+    /// Where this board is called, which may be elsewhere than the cluster knows yet. While it is alone nobody knows in which of
+    /// its networks the others will be.
+    fn urls_now(&self, known: Vec<String>, is_alone: bool) -> Vec<String> {
+        let settled = |reach: &Reach| reach.is_settled() || known.iter().any(|url| has_name(url));
+        let Some(reach) = self.engine.options.reach.as_ref().filter(|reach| !settled(reach)) else {
+            return known;
+        };
+        let addresses = match is_alone {
+            true => addresses(),
+            false => self.own_address().into_iter().collect(),
+        };
+        match addresses.is_empty() {
+            true => known,
+            false => addresses.into_iter().flat_map(|address| reach.urls(address)).collect(),
+        }
     }
 
     fn pin(&self) -> Result<String, InviteError> {
@@ -184,7 +222,10 @@ impl Member {
         let row = row.unwrap_or_default();
         let key = self.engine.trust.borrow().as_ref().map(BoardTls::key_hash).unwrap_or_default();
         if row.key != key {
-            let board = self.engine.options.hardware.mark(self.reach()?.port());
+            let board = match row.key.is_empty() {
+                true => self.engine.options.hardware.mark(self.reach()?.port()),
+                false => row.board.clone(),
+            };
             self.engine.propose(&Command::Identify { member: me, key, board }).await?;
         }
         if !is_open || !row.peer_urls.iter().all(|url| url.starts_with("https:")) {

@@ -84,7 +84,7 @@ use crate::types::{AlarmKind, ClusterId, NodeId, Outcome, Revision, Term};
 
 use self::{engine::Engine, pins::Pin};
 
-pub use crate::peer::PeerFigures;
+pub use crate::peer::{AuthorityCopy, PeerFigures};
 
 #[cfg(feature = "testing")]
 pub use self::open::open_on;
@@ -102,7 +102,7 @@ pub use self::{
     members::is_peer_url,
     open::{Claim, OpenError, Opened, claim, open, tls_dir},
     options::{AutoCompaction, Formation, Members, Options, REQUEST_TIMEOUT, Start},
-    place::{address_outward, address_towards, places_by_name},
+    place::{address_of_neighbour, address_outward, address_towards, can_be_told, places_by_name},
     pulse::Pulse,
     range::RangeReader,
     renewal::RenewalError,

@@ -1,9 +1,11 @@
 //! Boards move: a router gives them other addresses. A member is known by its key, and tells the cluster itself where it is.
 //!
 //! ```text
-//!   the way to the others begins at another address     --> UpdateMember, by whoever leads
+//!   the way to the others begins at another address     --> UpdateMember, by whoever leads; what an operator has said since
+//!                                                           stays as it is
 //!   no leader is heard of                               --> the hosts of the URL, the members where they were, and their
-//!                                                           names are asked who they are; who answers is called from then on
+//!                                                           names are asked who they are, and whoever answers by mDNS; who
+//!                                                           is a member, by its key, is called there from then on
 //!     it has just been let in, and knows nobody         --> whom they name is called, too: nobody else may find it
 //!     they say that it was removed                      --> it ends
 //!     and that lasts                                    --> a line now and then
@@ -15,16 +17,18 @@ use std::{
 };
 
 use async_io::Timer;
+use futures_lite::future;
 
 use crate::{
     logging::Rarely,
+    mdns,
     peer::{Asker, PeerUrl, RollCall, Tls},
     types::{Command, NodeId},
 };
 
 use super::{
     Member, Reach,
-    place::{address_outward, address_towards, places_by_name},
+    place::{address_of_neighbour, address_outward, address_towards, places_by_name},
 };
 
 /// Between two looks, which ask the system only.
@@ -50,7 +54,7 @@ struct Silence {
 
 /// Runs as long as the member does.
 pub(super) async fn mover<T>(member: Member) -> T {
-    let mut silence = None::<Silence>;
+    let (mut silence, mut was) = (None::<Silence>, None);
     loop {
         Timer::after(LOOK_EVERY).await;
         let Some(reach) = member.engine.options.reach.clone() else { continue };
@@ -59,7 +63,7 @@ pub(super) async fn mover<T>(member: Member) -> T {
         }
         if member.has_leader() {
             silence = None;
-            member.tell_if_moved(&reach).await;
+            member.tell_if_moved(&reach, &mut was).await;
         } else {
             member.look_around(&reach, silence.get_or_insert_with(Silence::begins)).await;
         }
@@ -78,23 +82,31 @@ impl Member {
         self.engine.trust.borrow().as_ref().is_some_and(|tls| tls.has_certificate())
     }
 
-    async fn tell_if_moved(&self, reach: &Reach) {
+    /// `was`: the URLs that it would have told when it looked last.
+    async fn tell_if_moved(&self, reach: &Reach, was: &mut Option<Vec<String>>) {
         let me = self.id();
         let Some(address) = self.own_address() else { return };
         if reach.is_settled() {
             return;
         }
         let (urls, known) = (reach.urls(address), self.engine.look(|core| core.roll.row(me).cloned()));
-        let Some(known) = known.filter(|row| row.peer_urls != urls) else { return };
+        let Some(known) = known else { return };
+        if !is_to_be_told(was.as_deref(), &urls, &known.peer_urls) {
+            *was = Some(urls);
+            return;
+        }
         let said = urls.join(",");
-        match self.engine.propose(&Command::UpdateMember { member: me, peer_urls: urls }).await {
-            Ok(_) => log::info!("this board has moved from {} to {said}", known.peer_urls.join(",")),
+        match self.engine.propose(&Command::UpdateMember { member: me, peer_urls: urls.clone() }).await {
+            Ok(_) => {
+                log::info!("this board has moved from {} to {said}", known.peer_urls.join(","));
+                *was = Some(urls);
+            }
             Err(error) => log::debug!("that this board is at {said} now could not be told yet: {error}"),
         }
     }
 
     /// As another member sees it.
-    fn own_address(&self) -> Option<IpAddr> {
+    pub(super) fn own_address(&self) -> Option<IpAddr> {
         let me = self.id();
         let others = self.members_here().into_iter().filter(|info| info.id != me);
         let hosts = others.flat_map(|info| info.peer_urls).filter_map(|url| PeerUrl::parse(&url).ok());
@@ -137,8 +149,14 @@ impl Member {
             Ok(asker) => asker,
             Err(why) => return log::warn!("members cannot be searched for: {why}"),
         };
+        // Who is away is waited for; who is near is not to wait for that.
+        let near = async { self.ask_all(&asker, neighbours().await).await };
+        future::zip(self.ask_all(&asker, self.candidates(reach)), near).await;
+    }
+
+    async fn ask_all(&self, asker: &Asker, places: Vec<PeerUrl>) {
         let me = self.id();
-        for url in self.candidates(reach) {
+        for url in places {
             if self.has_leader() {
                 return;
             }
@@ -184,5 +202,50 @@ impl Member {
             found.extend(places_by_name(&info.name, port));
         }
         found
+    }
+}
+
+/// Whoever says in this network that he is a member.
+async fn neighbours() -> Vec<PeerUrl> {
+    let Some(from) = address_of_neighbour() else { return Vec::new() };
+    let found = mdns::browse(from).await.unwrap_or_else(|error| {
+        log::debug!("the local network cannot be asked by mDNS: {error}");
+        Vec::new()
+    });
+    found.into_iter().map(PeerUrl::at).collect()
+}
+
+/// A board that has moved tells it. That the cluster knows something else is no move: an operator has said it. After a start
+/// nothing is known of before, and only names are surely an operator's.
+fn is_to_be_told(was: Option<&[String]>, urls: &[String], known: &[String]) -> bool {
+    let has_moved = match was {
+        Some(was) => was != urls,
+        None => !known.iter().any(|url| has_name(url)),
+    };
+    has_moved && known != urls
+}
+
+/// Is it called by a name, and not by an address?
+pub(super) fn has_name(url: &str) -> bool {
+    PeerUrl::parse(url).is_ok_and(|url| !url.is_loopback() && url.host.parse::<IpAddr>().is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operators_word_stays() {
+        let urls = |host: &str| vec![format!("https://{host}:2380")];
+        let is_told = |was: Option<&str>, now: &str, known: &str| {
+            is_to_be_told(was.map(urls).as_deref(), &urls(now), &urls(known))
+        };
+        assert!(is_told(Some("10.0.0.1"), "10.0.0.2", "10.0.0.1"), "it has moved");
+        assert!(is_told(Some("10.0.0.1"), "10.0.0.2", "kitchen"), "it has moved, whatever was said before");
+        assert!(!is_told(Some("10.0.0.1"), "10.0.0.1", "10.0.0.9"), "somebody has said so");
+        assert!(!is_told(Some("10.0.0.1"), "10.0.0.2", "10.0.0.2"), "it is known");
+        assert!(is_told(None, "10.0.0.2", "10.0.0.1"), "it has moved while it was off");
+        assert!(!is_told(None, "10.0.0.2", "kitchen.local"), "nobody but an operator says names");
+        assert!(is_told(None, "10.0.0.2", "localhost"), "that is a default");
     }
 }

@@ -272,7 +272,8 @@ pub(super) fn check_level(settled: u32) -> Result<(), OpenError> {
 
 /// Who lives in a directory was settled when it was made. What was told since is ignored, as in etcd, and said so.
 fn settle(options: &mut Options, identity: &Identity, row: Option<&MemberRow>) {
-    if options.name != identity.name && options.name != DEFAULT_NAME {
+    let is_chosen = !options.is_default_name && options.name != DEFAULT_NAME;
+    if is_chosen && options.name != identity.name {
         log::warn!("--name={} is ignored: this data directory is of member {}", options.name, identity.name);
     }
     options.name.clone_from(&identity.name);

@@ -24,6 +24,8 @@ pub(super) const DEFAULT_PEER_URL: &str = "http://localhost:2380";
 pub struct Options {
     pub data_dir: PathBuf,
     pub name: String,
+    /// Nobody chose it.
+    pub is_default_name: bool,
     /// Goes into the ids of a new cluster, so that two clusters of boards with equal URLs are told apart.
     pub cluster_token: String,
     pub peer_urls: Vec<String>,
@@ -123,6 +125,7 @@ impl Options {
         Options {
             data_dir: data_dir.into(),
             name: DEFAULT_NAME.into(),
+            is_default_name: false,
             cluster_token: "etcd-cluster".into(),
             peer_urls: vec![DEFAULT_PEER_URL.into()],
             start: Start::Alone,

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 
 use crate::{
     peer::{BoardTls, NextKey},
-    types::{Bytes, Command, Error, step},
+    types::{Bytes, Command, Error, MemberRow, step},
 };
 
 use super::{Member, engine::Engine};
@@ -106,24 +106,28 @@ impl Member {
     async fn tell_key(&self) -> Result<(), Error> {
         let me = self.id();
         let Some(key) = self.engine.own_key() else { return Ok(()) };
-        let is_known = |row: &crate::types::MemberRow| row.key == key;
-        if self.engine.look(|core| core.roll.row(me).is_none_or(is_known)) {
-            return Ok(());
-        }
+        let listed = self.engine.look(|core| core.roll.row(me).map(|row| row.key.clone()));
+        let Some(old) = listed.filter(|listed| *listed != key) else { return Ok(()) };
         self.engine.propose(&identify(self, key.clone())).await?;
         let hash: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        log::info!("this board has a new key, and the old one is nobody's from now on: SHA-256 {hash}");
+        match old.is_empty() {
+            true => log::info!("this board is known by its key from now on: SHA-256 {hash}"),
+            false => log::info!(
+                "this board has a new key, and the old one is nobody's from now on: SHA-256 {hash}"
+            ),
+        }
         Ok(())
     }
 }
 
-/// Nothing else is to change.
+/// Nothing else is to change, nor a mark that was found to be another board's, too, to come back.
 fn identify(member: &Member, key: Bytes) -> Command {
     let me = member.id();
-    let known = member.engine.look(|core| core.roll.row(me).map(|row| row.board.clone()));
+    let has_key = |row: &&MemberRow| !row.key.is_empty();
+    let known = member.engine.look(|core| core.roll.row(me).filter(has_key).map(|row| row.board.clone()));
     let options = &member.engine.options;
     let mark = || options.reach.as_ref().map(|reach| options.hardware.mark(reach.port()));
-    let board = known.filter(|board| !board.is_empty()).or_else(mark).unwrap_or_default();
+    let board = known.or_else(mark).unwrap_or_default();
     Command::Identify { member: me, key, board }
 }
 

@@ -151,6 +151,7 @@ impl Roll {
             is_kept: votes(id) && (votes(me) || leader.is_none() && self.hints.contains_key(&id)),
             key: self.newest(id).map_or_else(Bytes::new, |row| row.key.clone()),
             votes: votes(id),
+            fills: false,
         };
         let is_going = |id: &NodeId| self.rows.contains_key(id);
         let going = membership.removed.iter().copied().filter(is_going);
@@ -175,6 +176,7 @@ fn only_told(id: NodeId, row: &MemberRow) -> MemberAddress {
         is_kept: true,
         key: row.key.clone(),
         votes: false,
+        fills: true,
     }
 }
 
@@ -218,16 +220,19 @@ mod tests {
             members: members.iter().map(|(id, is_learner)| entry(*id, *is_learner)).collect(),
             removed: Default::default(),
         };
-        let mut roll = Roll::default();
+        let (mut roll, me) = (Roll::default(), NodeId(7));
         assert!(roll.heard_of_all(call(&[(1, false), (2, false), (3, true), (7, true)]), url("is")));
         assert!(!roll.heard_of_all(call(&[(1, false), (2, false)]), url("is")), "learners do not count");
-        let blank = roll.roster(&Membership::default(), NodeId(7), None);
-        let called = blank.members.iter().map(|member| (member.id.0, member.urls.clone(), member.is_kept));
+        let blank = roll.roster(&Membership::default(), me, None);
+        let called = blank
+            .members
+            .iter()
+            .map(|member| (member.id.0, member.urls.clone(), member.is_kept && member.fills));
         assert_eq!(
             called.collect::<Vec<_>>(),
             [(1, vec![url("was")], true), (2, vec![url("is"), url("was")], true)]
         );
-        let known = roll.roster(&Membership::of_voters([NodeId(1)]), NodeId(7), None);
+        let known = roll.roster(&Membership::of_voters([NodeId(1)]), me, None);
         assert_eq!(known.members.len(), 1, "the list of members is there");
     }
 

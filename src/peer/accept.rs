@@ -66,7 +66,7 @@ async fn serve(shared: Rc<Shared>, number: u64, socket: Async<TcpStream>, addres
             let text = format!("a connection from {address} did not become a peer's: {error}");
             // Who goes without a word has seen that this is not whom it was looking for.
             match error.kind() {
-                io::ErrorKind::UnexpectedEof => log::debug!("{text}"),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => log::debug!("{text}"),
                 _ => shared.warn(&text),
             }
         }

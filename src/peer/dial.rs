@@ -150,7 +150,7 @@ async fn serve(shared: &Rc<Shared>, peer: &Rc<Peer>, stream: Stream, theirs: Gre
 /// Whether there is a need changes when a message comes, a connection goes, or the list of members changes.
 async fn until_wanted(peer: &Peer, lane: &Lane) {
     let is_wanted = || {
-        let is_kept = peer.is_kept.get() && lane.purpose == Purpose::Urgent;
+        let is_kept = peer.keeps(lane.purpose);
         !lane.is_connected() && (is_kept || !lane.queue.borrow().is_empty()) && !peer.urls.borrow().is_empty()
     };
     while !is_wanted() {

@@ -8,6 +8,7 @@ use std::{
 use async_io::Async;
 
 use super::PeerUrl;
+use crate::system;
 
 /// A bound address.
 pub struct PeerListener {
@@ -39,7 +40,7 @@ fn bind(url: &PeerUrl) -> io::Result<PeerListener> {
     let addresses = (url.host.as_str(), url.port).to_socket_addrs()?;
     // As Go's programs do, a name is bound by its IPv4 address if it has one.
     let address = addresses.min_by_key(SocketAddr::is_ipv6).ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let socket = TcpListener::bind(address)?;
+    let socket = system::listen(address)?;
     let address = socket.local_addr()?;
     Ok(PeerListener { socket: Async::new(socket)?, is_tls: url.is_tls, address })
 }

@@ -150,4 +150,6 @@ pub struct MemberAddress {
     pub key: Bytes,
     /// It may have the authority's key.
     pub votes: bool,
+    /// It is to fill this board, and perhaps cannot call it: the connection for that is kept, too.
+    pub fills: bool,
 }

@@ -46,6 +46,8 @@ pub(super) struct Peer {
     key: RefCell<Bytes>,
     /// By the list of members.
     pub(super) votes: Cell<bool>,
+    /// Its other connection is kept, too.
+    pub(super) fills: Cell<bool>,
     /// In no list of members that this board has seen.
     pub(super) is_guest: Cell<bool>,
     lanes: [Lane; 2],
@@ -85,6 +87,7 @@ impl Peer {
             incarnation: Cell::new(0),
             key: RefCell::default(),
             votes: Cell::new(false),
+            fills: Cell::new(false),
             is_guest: Cell::new(false),
             lanes: Purpose::LANES.map(|purpose| Lane::new(purpose, me < id, queue_bytes_max)),
             dialling: RefCell::default(),
@@ -96,6 +99,11 @@ impl Peer {
             round_trip: Cell::new(None),
             round_trips: RefCell::default(),
         }
+    }
+
+    /// Is there to be a connection whether there is something to send or not?
+    pub(super) fn keeps(&self, purpose: Purpose) -> bool {
+        self.is_kept.get() && (purpose == Purpose::Urgent || self.fills.get())
     }
 
     /// By the list of members, which is right whoever greeted first; 0: it does not know.

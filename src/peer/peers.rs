@@ -146,6 +146,7 @@ impl Peers {
         peer.set_incarnation(member.incarnation);
         peer.set_key(member.key);
         peer.votes.set(member.votes);
+        peer.fills.set(member.fills);
         let has_moved = peer.urls.replace(member.urls) != *peer.urls.borrow();
         if is_new || has_moved {
             warn_of_plain(&peer);
@@ -244,8 +245,7 @@ fn look_after(peer: &Peer) {
         let lane = peer.lane(purpose);
         for connection in lane.connections() {
             let idle = connection.beat();
-            let is_kept =
-                purpose == Purpose::Urgent && peer.is_kept.get() && lane.sends_on(connection.number);
+            let is_kept = peer.keeps(purpose) && lane.sends_on(connection.number);
             // Only who dialled it knows whether it would dial it again.
             if idle >= IDLE_BEATS && connection.is_dialled && !is_kept {
                 connection.end(Bye::Idle);

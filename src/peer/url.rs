@@ -1,6 +1,9 @@
 //! Where a peer is to be found.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// `https://host:port`, or `http://host:port` for plain TCP. A host is a name, an address, or an IPv6 address in brackets;
 /// names are resolved again at each attempt.
@@ -36,6 +39,11 @@ impl PeerUrl {
             return Err(malformed());
         }
         Ok(PeerUrl { is_tls, host: host.to_owned(), port })
+    }
+
+    /// By TLS, at an address.
+    pub fn at(place: SocketAddr) -> PeerUrl {
+        PeerUrl { is_tls: true, host: place.ip().to_string(), port: place.port() }
     }
 
     /// Nobody but this board hears what is said there.

@@ -9,8 +9,7 @@ use crate::types::{
 
 use super::{
     Envelope, Message, Options, Refusal, Refused, Restored, Stage, Ticket, election::Candidacy,
-    leader::Leader, log::Log, meeting::Met, membership::Members, outbox::Outbox, proposals::Noted,
-    writes::Writes,
+    leader::Leader, log::Log, meeting::Met, membership::Members, outbox::Outbox, writes::Writes,
 };
 
 /// No election of any cluster ever gets here: at one a microsecond it takes 146 000 years. A message with a later term is
@@ -247,11 +246,13 @@ impl Node {
         let own_term = self.hard_state.term;
         let result = match &mut self.state {
             State::Leader(_) if is_read => self.take_request(from, id, request),
-            State::Leader(leader) if term == own_term => match leader.proposals.note(id) {
-                Noted::New => self.take_request(from, id, request),
-                Noted::SeenOrTooOld => return,
-                Noted::TooMany => Err(Refusal::TooManyRequests),
-            },
+            State::Leader(leader) if term == own_term => {
+                let members = &self.members;
+                match leader.proposals.note(id, |origin| members.latest().contains(origin)) {
+                    true => self.take_request(from, id, request),
+                    false => return,
+                }
+            }
             _ => return self.refuse(from, id, Refusal::NotLeader, is_read),
         };
         if let Err(reason) = result {

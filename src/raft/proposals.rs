@@ -11,28 +11,23 @@
 //!
 //! Here you will not find: other terms. What was sent in an earlier one is not taken at all (`Node::on_request`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::types::{NodeId, ProposalId};
 
-/// Lives remembered in one term: a member that boots more often under one leader has other troubles. 150 bytes each; one
-/// more is refused with "too many requests".
-const LIVES_MAX: usize = 1024;
+/// Lives of one member that are remembered, 150 bytes each. The oldest makes room: what is late from it would be taken as new,
+/// but a member does not boot eight times while a message of its is under way.
+const LIVES_MAX: usize = 8;
 
 /// Proposals of one life that may overtake each other and still be told apart.
 const WINDOW: u32 = 1024;
 const WORDS: usize = (WINDOW / 64) as usize;
 
+/// Of members only: their number bounds it.
 #[derive(Debug, Default)]
 pub(super) struct Proposals {
-    lives: BTreeMap<(NodeId, u32), Window>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Noted {
-    New,
-    SeenOrTooOld,
-    TooMany,
+    /// In the order in which they were first heard of.
+    lives: BTreeMap<NodeId, VecDeque<(u32, Window)>>,
 }
 
 /// The newest count, and which of the `WINDOW` up to it were seen.
@@ -43,17 +38,21 @@ struct Window {
 }
 
 impl Proposals {
-    pub(super) fn note(&mut self, id: ProposalId) -> Noted {
+    /// Is it new?
+    pub(super) fn note(&mut self, id: ProposalId, is_member: impl Fn(NodeId) -> bool) -> bool {
         let (life, count) = ((id.number >> 32) as u32, id.number as u32);
-        let known = self.lives.len();
-        match self.lives.get_mut(&(id.origin, life)) {
-            Some(window) => window.note(count),
-            None if known >= LIVES_MAX => Noted::TooMany,
-            None => {
-                self.lives.insert((id.origin, life), Window::starting_at(count));
-                Noted::New
-            }
+        if !self.lives.contains_key(&id.origin) {
+            self.lives.retain(|origin, _| is_member(*origin));
         }
+        let lives = self.lives.entry(id.origin).or_default();
+        if let Some((_, window)) = lives.iter_mut().find(|(known, _)| *known == life) {
+            return window.note(count);
+        }
+        if lives.len() == LIVES_MAX {
+            lives.pop_front();
+        }
+        lives.push_back((life, Window::starting_at(count)));
+        true
     }
 }
 
@@ -64,17 +63,18 @@ impl Window {
         window
     }
 
-    fn note(&mut self, count: u32) -> Noted {
+    /// False: seen, or too old to be sure.
+    fn note(&mut self, count: u32) -> bool {
         if count > self.newest {
             // What comes into the window has not been seen.
             let fresh = (count - self.newest).min(WINDOW);
             (0..fresh).for_each(|back| self.set(count - back, false));
             self.newest = count;
         } else if self.newest - count >= WINDOW || self.get(count) {
-            return Noted::SeenOrTooOld;
+            return false;
         }
         self.set(count, true);
-        Noted::New
+        true
     }
 
     fn get(&self, count: u32) -> bool {
@@ -101,10 +101,10 @@ mod tests {
     fn each_is_new_once() {
         let mut proposals = Proposals::default();
         for count in [5, 3, 4, 9, 7, 8 + WINDOW, 10, 9 + WINDOW] {
-            assert_eq!(proposals.note(id(1, count)), Noted::New, "{count}");
-            assert_eq!(proposals.note(id(1, count)), Noted::SeenOrTooOld, "{count} again");
+            assert!(proposals.note(id(1, count), |_| true), "{count}");
+            assert!(!proposals.note(id(1, count), |_| true), "{count} again");
         }
-        assert_eq!(proposals.note(id(1, 6)), Noted::SeenOrTooOld, "never seen, but too old to be sure");
+        assert!(!proposals.note(id(1, 6), |_| true), "never seen, but too old to be sure");
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
         for _ in 0..20_000 {
             newest += if rng.u8(..50) == 0 { rng.u32(..3 * WINDOW) } else { rng.u32(..3) };
             let count = newest - rng.u32(..2 * WINDOW);
-            if proposals.note(id(1, count)) == Noted::New {
+            if proposals.note(id(1, count), |_| true) {
                 assert!(taken.insert(count), "{count} taken twice");
             }
         }
@@ -123,12 +123,25 @@ mod tests {
     }
 
     #[test]
-    fn lives_are_apart_and_bounded() {
+    fn lives_are_apart_and_the_newest_are_remembered() {
         let mut proposals = Proposals::default();
-        for life in 0..LIVES_MAX as u32 {
-            assert_eq!(proposals.note(id(life, 7)), Noted::New);
+        // Nobody is refused because its board has booted often.
+        for life in 0..5_000 {
+            assert!(proposals.note(id(life, 7), |_| true), "{life}");
+            assert!(!proposals.note(id(life, 7), |_| true), "{life} again");
+            let oldest = (life + 1).saturating_sub(LIVES_MAX as u32);
+            assert!(!proposals.note(id(oldest, 7), |_| true), "{oldest} is remembered");
         }
-        assert_eq!(proposals.note(id(LIVES_MAX as u32, 7)), Noted::TooMany);
-        assert_eq!(proposals.note(id(0, 8)), Noted::New);
+        assert_eq!(proposals.lives[&NodeId(1)].len(), LIVES_MAX);
+    }
+
+    #[test]
+    fn who_was_removed_is_forgotten() {
+        let mut proposals = Proposals::default();
+        for origin in 1..=1_000 {
+            let id = ProposalId { origin: NodeId(origin), number: 1 << 32 };
+            assert!(proposals.note(id, |id| id.0 + 3 > origin));
+        }
+        assert_eq!(proposals.lives.len(), 3);
     }
 }

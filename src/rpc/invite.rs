@@ -20,6 +20,8 @@ message! {
         id: String,
         /// As granted, in seconds.
         ttl: i64 = "TTL",
+        /// The same URL for boards that look for members in their network; empty: this member is not found so.
+        near_url: String = "nearURL",
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{bootstrap, options};
+use super::{bootstrap, options, waiting::Waiting};
 use crate::{
     config::Settings,
     join::{self, Begun, Founding, JoinUrl, Newcomer, Origin, Way},
@@ -27,17 +27,21 @@ pub(super) struct Beginning {
 }
 
 /// Blocks, for as long as waiting for others can help. Errors: one line that says what to do.
-pub(super) fn of(settings: &Settings) -> Result<Beginning, String> {
+pub(super) fn of(settings: &Settings, waiting: &Waiting<'_>) -> Result<Beginning, String> {
     let options = options::member(settings);
     match &settings.reach {
-        Some(reach) => by_keys(settings, options, reach),
-        None => by_files(settings, options),
+        Some(reach) => by_keys(settings, options, reach, waiting),
+        None => by_files(settings, options, waiting),
     }
 }
 
 /// Members were named to each other, and trust files or nothing.
-fn by_files(settings: &Settings, mut options: member::Options) -> Result<Beginning, String> {
-    options.start = bootstrap::start(settings, &options)?;
+fn by_files(
+    settings: &Settings,
+    mut options: member::Options,
+    waiting: &Waiting<'_>,
+) -> Result<Beginning, String> {
+    options.start = bootstrap::start(settings, &options, waiting)?;
     let listen = settings.listen_peer.iter().map(|url| PeerUrl::parse(url)).collect::<Result<_, _>>()?;
     let tls = options::peer_tls(settings);
     // A board that is refused leaves nothing behind.
@@ -45,20 +49,26 @@ fn by_files(settings: &Settings, mut options: member::Options) -> Result<Beginni
     Ok(Beginning { claim, options, trust: None, tls, listen, founding: None })
 }
 
-fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> Result<Beginning, String> {
+fn by_keys(
+    settings: &Settings,
+    mut options: member::Options,
+    reach: &Reach,
+    waiting: &Waiting<'_>,
+) -> Result<Beginning, String> {
     let folder = member::tls_dir(&settings.data_dir);
     let url = settings.discovery.as_ref().filter(|url| url.way != Way::Here);
     if url.is_none() && !folder.exists() {
-        return by_files(settings, options);
+        return by_files(settings, options, waiting);
     }
     let claim = member::claim(&settings.data_dir).map_err(|error| error.to_string())?;
     let has_data = member::has_data(&settings.data_dir);
     BoardTls::settle(&folder)?;
-    match has_data {
+    let places = match has_data {
         true if folder.exists() => Origin::of_member(&folder, &options.hardware),
-        true => {}
-        false => Origin::of_blank(&folder, &options.hardware)?,
-    }
+        true => Vec::new(),
+        false => Origin::of_blank(&folder, &options.hardware).map(|()| Vec::new())?,
+    };
+    options.reach.iter_mut().for_each(|reach| reach.hints.extend(places.iter().cloned()));
     let mut trust = BoardTls::open(&folder)?;
     let read = |tls: &Option<BoardTls>| match tls {
         Some(tls) => Founding::read(&folder, tls, &options.hardware, reach.port()),
@@ -67,7 +77,7 @@ fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> 
     let mut founding = read(&trust)?;
     if let Some(url) = url.filter(|_| !has_data && founding.is_none()) {
         let mut tls = BoardTls::make(&folder)?;
-        let begun = join(settings, url, reach, &options, &folder, &mut tls)?;
+        let begun = join((settings, waiting), url, reach, &options, &folder, &mut tls)?;
         (options.name, options.peer_urls, options.start) = (begun.name, begun.peer_urls, begun.start);
         options.reach.iter_mut().for_each(|reach| reach.hints.extend(begun.hints.iter().cloned()));
         trust = Some(tls);
@@ -89,7 +99,7 @@ fn by_keys(settings: &Settings, mut options: member::Options, reach: &Reach) -> 
             );
         }
         drop(claim);
-        return by_files(settings, options);
+        return by_files(settings, options, waiting);
     }
     if has_data && let (Some(url), Some(tls)) = (url, &trust) {
         warn_of_another_cluster(settings, url, tls, &folder);
@@ -115,7 +125,7 @@ fn warn_of_another_cluster(settings: &Settings, url: &JoinUrl, tls: &BoardTls, f
 }
 
 fn join(
-    settings: &Settings,
+    (settings, waiting): (&Settings, &Waiting<'_>),
     url: &JoinUrl,
     reach: &Reach,
     options: &member::Options,
@@ -136,6 +146,7 @@ fn join(
         client_urls: &settings.advertise_client_urls,
         hardware: &options.hardware,
         folder,
+        waits: &|why| waiting.say(why),
     };
-    async_io::block_on(join::begin(newcomer, tls))
+    waiting.during(join::begin(newcomer, tls))
 }

@@ -20,7 +20,7 @@ use crate::{
     peer::{Asker, PeerUrl, RollCall},
 };
 
-use super::options::peer_tls;
+use super::{options::peer_tls, waiting::Waiting};
 
 /// A handshake takes a small board half a second, and the asked may be at its start.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -37,7 +37,7 @@ const UNFIT_PATIENCE: Duration = Duration::from_secs(3);
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// How `options` are to begin, if there is no data. Blocks. Errors: one line that says what to do.
-pub(super) fn start(settings: &Settings, options: &Options) -> Result<Start, String> {
+pub(super) fn start(settings: &Settings, options: &Options, waiting: &Waiting<'_>) -> Result<Start, String> {
     if member::has_data(&settings.data_dir) {
         return Ok(options.start.clone());
     }
@@ -57,7 +57,7 @@ pub(super) fn start(settings: &Settings, options: &Options) -> Result<Start, Str
         ),
         ClusterState::Existing => {
             let asking = Asking::new(settings, others, executor.clone())?;
-            async_io::block_on(executor.run(asking.join(settings, options)))
+            waiting.during(executor.run(asking.join(settings, options, waiting)))
         }
     }
 }
@@ -107,7 +107,12 @@ impl Asking {
         Ok(())
     }
 
-    async fn join(self, settings: &Settings, options: &Options) -> Result<Start, String> {
+    async fn join(
+        self,
+        settings: &Settings,
+        options: &Options,
+        waiting: &Waiting<'_>,
+    ) -> Result<Start, String> {
         let begun = Instant::now();
         let (mut unfit_since, mut told_at) = (None, None::<Instant>);
         loop {
@@ -123,6 +128,7 @@ impl Asking {
                     Err(trouble) => troubles.push(trouble),
                 }
             }
+            waiting.say(&troubles.join("; "));
             if let Some(why) = unfit {
                 if unfit_since.get_or_insert_with(Instant::now).elapsed() >= UNFIT_PATIENCE {
                     return Err(why);

@@ -16,10 +16,10 @@ mod memory;
 pub mod notify;
 mod options;
 mod signals;
+mod waiting;
 mod watchdog;
 
 use std::{
-    net::IpAddr,
     path::PathBuf,
     rc::Rc,
     time::{Duration, Instant},
@@ -33,13 +33,13 @@ use crate::{
     api::{Api, Monitor},
     config::Settings,
     http::{self, Handler, Listener},
-    join::{Founding, Way},
+    join::{Founding, JoinUrl, Way},
     logging, mdns,
-    member::{Member, Reach, address_outward},
+    member::{self, Member, Reach, address_of_neighbour},
     peer::{PeerListener, Peers},
 };
 
-use self::beginning::Beginning;
+use self::{beginning::Beginning, waiting::Waiting};
 
 pub use self::options::member as member_options;
 
@@ -59,7 +59,9 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
     let doors = Doors::bind(settings)?;
     notify::starting(START_TIMEOUT);
     // Before peers are let in: who asks this board meanwhile is told that nobody listens, and need not wait.
-    let Beginning { claim, options, trust, tls, listen, founding } = beginning::of(settings)?;
+    let is_first_start = !member::has_data(&settings.data_dir);
+    let waiting = Waiting::at(&doors, settings);
+    let Beginning { claim, options, trust, tls, listen, founding } = beginning::of(settings, &waiting)?;
     let listeners = listen.iter().map(PeerListener::bind).collect::<Result<Vec<_>, _>>()?;
     let tls_dir = claim.tls_dir();
     let opened = claim.open(options).map_err(|error| error.to_string())?.with_trust(trust);
@@ -68,9 +70,10 @@ pub fn serve(settings: &Settings) -> Result<(), String> {
         Peers::start(options::peers(tls, opened.ids()), listeners, executor.clone(), fastrand::Rng::new())?;
     let (member, engine) = opened.start(Some(peers));
     let founding = founding.map(|founding| executor.spawn(form(member.clone(), founding, tls_dir)));
+    let speaking = executor.spawn(speak(member.clone(), settings.clone(), is_first_start));
     let serving = executor.spawn(doors.serve(member, settings.clone(), executor.clone(), begun));
     let ended = async_io::block_on(executor.run(engine));
-    drop((serving, founding));
+    drop((serving, speaking, founding));
     ended.map_err(|failure| failure.to_string())
 }
 
@@ -118,13 +121,11 @@ impl Doors {
             executor.spawn(open_door(self.metrics, open, monitor, executor.clone(), stop.clone())),
         ];
         let watchdog = executor.spawn(watchdog::watch(member.clone()));
-        let speaking =
-            is_to_be_found(&settings).then(|| executor.spawn(speak(member.clone(), settings.clone())));
         let announcing = executor.spawn(announce(member.clone(), settings, at, begun));
         signals::wait().await;
         notify::stopping();
         log::info!("stopping: answering what is under way");
-        drop((watchdog, announcing, speaking));
+        drop((watchdog, announcing));
         stop.ask();
         for door in doors {
             door.await;
@@ -160,18 +161,28 @@ async fn until_ready(member: &Member) {
     }
 }
 
-fn is_to_be_found(settings: &Settings) -> bool {
-    settings.discovery.as_ref().is_some_and(|url| matches!(url.way, Way::Neighbours { .. } | Way::Here))
+/// Tells the local network that there is a member here, if it asks, and if it is to be told.
+async fn speak(member: Member, settings: Settings, is_first_start: bool) {
+    let Some(url) = settings.discovery.as_ref().filter(|url| JoinUrl::is_for_neighbours(url)) else { return };
+    if is_first_start && url.way == Way::Here {
+        tell_of_others().await;
+    }
+    let port = settings.reach.as_ref().map_or(0, Reach::port);
+    mdns::announce(&member.name(), port, address_of_neighbour).await
 }
 
-/// Tells the local network that there is a member here, if it asks.
-async fn speak(member: Member, settings: Settings) {
-    let port = settings.reach.as_ref().map_or(0, Reach::port);
-    let address = || match address_outward() {
-        Some(IpAddr::V4(address)) => Some(address),
-        _ => None,
-    };
-    mdns::announce(&member.name(), port, address).await
+/// Who begins a cluster beside another may have wanted to join that one.
+async fn tell_of_others() {
+    let Some(from) = address_of_neighbour() else { return };
+    let found = mdns::browse(from).await.unwrap_or_default();
+    let others: Vec<String> = found.iter().map(ToString::to_string).collect();
+    if !others.is_empty() {
+        log::warn!(
+            "this board begins alone; members of a cluster are in this network, at {}: to join them clear its whole data directory and \
+             start it with --discovery and the URL mdns:///join/.. that `solder invite` prints there",
+            others.join(", ")
+        );
+    }
 }
 
 /// Says that clients are served, once they are.

@@ -27,6 +27,12 @@ pub fn starting(within: Duration) {
     tell(&[NotifyState::ExtendTimeoutUsec(micros)]);
 }
 
+/// The same while something is waited for that may take long: to be said again within that time.
+pub fn waiting(status: &str, within: Duration) {
+    let micros = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::ExtendTimeoutUsec(micros), NotifyState::Status(status)]);
+}
+
 /// How often to call `alive`: half of what the manager waits, as `sd_watchdog_enabled(3)` advises. `None`: it does not wait.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|timeout| timeout / 2).filter(|interval| !interval.is_zero())

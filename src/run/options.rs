@@ -23,6 +23,7 @@ pub fn member(settings: &Settings) -> member::Options {
     let defaults = member::Options::new(&settings.data_dir);
     member::Options {
         name: settings.name.clone(),
+        is_default_name: settings.is_default_name,
         cluster_token: settings.cluster_token.clone(),
         peer_urls: settings.advertise_peer_urls.clone(),
         client_urls: settings.advertise_client_urls.clone(),
@@ -56,7 +57,7 @@ pub fn member(settings: &Settings) -> member::Options {
         slow_request: settings.slow_request,
         reach: settings.reach.clone(),
         joining: settings.autopilot,
-        has_made_keys: Origin::of_member,
+        has_made_keys: |folder, hardware| drop(Origin::of_member(folder, hardware)),
         ..defaults
     }
 }

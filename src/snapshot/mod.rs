@@ -46,6 +46,6 @@ mod write;
 pub use error::SnapshotError;
 pub use format::{Head, VERSION};
 pub use offline::{NewFile, save_offline};
-pub use read::{Block, Reader, Summary, verify};
+pub use read::{Block, Reader, Summary, members, verify};
 pub use restore::{RestoreOptions, Restored, make_log, restore};
 pub use write::{SnapshotCursor, estimate_bytes, next_piece};

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     store::RevRecord,
-    types::{ClusterId, EntryId, Revision},
+    types::{Bytes, ClusterId, EntryId, NodeId, Revision},
 };
 
 /// Some of what there is, in order. The head comes first.
@@ -207,6 +207,17 @@ impl Reader {
             other => unreachable!("`check_order` lets nothing come first but the head: {other:?}"),
         }
     }
+}
+
+/// The rows of the members that it is of; row 0 is the cluster's. Reads no further.
+pub fn members(path: &Path) -> Result<Vec<(NodeId, Bytes)>, SnapshotError> {
+    let mut reader = Reader::open(path, false)?;
+    reader.head()?;
+    let mut all = Vec::new();
+    while let Some(Block::Members(members)) = reader.next_block()? {
+        all.extend(members);
+    }
+    Ok(all)
 }
 
 /// Reads all of it. Memory: one block.

@@ -5,19 +5,20 @@
 //!   wal/02.new                      one that is being made; removed if found
 //! ```
 //!
-//! A file gets its name only when its zeros are on the disk, so that `.seg` files are complete and a short one is damage.
+//! Nobody but the owner reads them: values may be secrets. A file gets its name only when its zeros are on the disk, so that `.seg` files are complete and a short one is damage.
 
 use std::{
     collections::btree_map::{BTreeMap, Entry},
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{Advice, fadvise};
 
 use super::disk::{Disk, Slot};
+use crate::system::owner_only;
 
 /// Zeros are written in pieces of this size.
 const ZEROS_BYTES: usize = 64 << 10;
@@ -35,11 +36,12 @@ impl Directory {
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Directory> {
         let path = path.into();
         if !path.is_dir() {
-            fs::create_dir(&path)?;
+            DirBuilder::new().mode(0o700).create(&path)?;
             sync_directory(
                 path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")),
             )?;
         }
+        owner_only(&path);
         Ok(Directory { path, writable: true, files: BTreeMap::new() })
     }
 
@@ -66,7 +68,7 @@ impl Directory {
     }
 
     fn fill(&self, new: &Path, bytes: u64) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(new)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(new)?;
         let zeros = [0; ZEROS_BYTES];
         let mut left = bytes;
         while left > 0 {
@@ -104,6 +106,9 @@ impl Disk for Directory {
             let file = file?;
             let path = file.path();
             if let Some(slot) = Directory::slot_of(&path) {
+                if self.writable {
+                    owner_only(&path);
+                }
                 slots.push((slot, file.metadata()?.len()));
             } else if self.writable && path.extension().is_some_and(|extension| extension == "new") {
                 fs::remove_file(&path)?;

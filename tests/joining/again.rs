@@ -35,7 +35,7 @@ fn a_member_without_its_data() {
     let (id, before) = (id_of(&house, 1), ids(&house, 0));
     house.boards[1].kill();
     house.lose_data(1);
-    ends_with(&mut house, 1, &[&format!("{id:x}"), "its data is lost", "clear the whole data directory"]);
+    ends_with(&mut house, 1, &[&format!("{id:x}"), "its data is lost", "whole data directory"]);
     assert_eq!(ids(&house, 0), before);
     house.lose_disk(1);
     house.join(1, &url);

@@ -130,7 +130,7 @@ impl House {
         body["node"]["nodes"].as_array().map_or(0, Vec::len)
     }
 
-    fn get(&self, place: usize, path: &str) -> std::io::Result<Answer> {
+    pub(crate) fn get(&self, place: usize, path: &str) -> std::io::Result<Answer> {
         let ask = || Connection::open_within(HERE, HASTE)?.call(&Request::get(path));
         self.net.at_home(place, ask)
     }

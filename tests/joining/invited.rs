@@ -67,6 +67,9 @@ fn boards_come(boards: usize, together: bool) {
     let listed = listed_with(&house, boards - 1, why);
     assert!(house.all().iter().all(|place| listed.contains(&name(*place))), "{listed}");
     assert!(!listed.contains("127.0.0.1:2380"), "{listed}");
+    // The first, too, which nobody made what it is.
+    let is_dated = |line: &str| line.contains("Z, voter: ") || line.contains("Z, learner: ");
+    assert!(listed.lines().all(is_dated), "not all say since when: {listed}");
 }
 
 /// Who votes can let others in, and nobody else; and no key is for others to read.

@@ -26,7 +26,8 @@ pub(crate) const SCENES: &[Scene] = scenes![
     a_board_that_was_off_while_others_changed,
     the_founder_that_lost_its_disk_comes_back_by_the_same_url,
     a_board_that_was_removed,
-    a_board_that_nobody_can_call,
+    a_board_that_moved_before_anybody_called_it,
+    a_board_that_nobody_answers,
     a_board_that_was_removed_before_anybody_called_it
 ];
 
@@ -134,6 +135,11 @@ fn a_board_that_lost_its_disk_comes_back_by_itself() {
     });
     book.extend(written);
     is_one_cluster(&house, &house.all(), 3, &book);
+    // Who was called by its old name is none the worse for it.
+    for place in [2, 3] {
+        let said = house.boards[place].log_text();
+        assert!(!said.contains("did not become a peer's"), "{said}");
+    }
 }
 
 /// Who leads next has not led while the old one was there; but it was there itself, and remembers. Nobody waits for ten minutes.
@@ -263,35 +269,52 @@ fn a_board_that_was_removed() {
     is_one_cluster(&house, &house.all(), 1, &book);
 }
 
-/// It has moved since it was let in, or its router lets nobody in: so it calls.
-fn a_board_that_nobody_can_call() {
-    let Some(mut house) = House::build(2) else { return };
-    let url = first_board(&mut house, &[], &mut Book::new());
-    house.serve(1, &["--discovery", &url, NOWHERE]);
-    house.wait_until_serving(1);
-    let put = house.client(1, PATIENCE, |client| client.put(b"a", b"1"));
-    assert!(put.is_ok(), "{put:?}");
-}
-
 const NOWHERE: &str = "--initial-advertise-peer-urls=https://10.77.0.200:2380";
 
-/// Nobody calls it any more, and it knows nobody.
+/// One that was let in, and is off before anybody has called it where it said that it is. Its id.
+fn let_in_and_off(house: &mut House, url: &str) -> u64 {
+    house.serve(1, &["--discovery", url, NOWHERE]);
+    house.wait_for_word(1, "serving clients at");
+    house.boards[1].kill();
+    let own = id_of(house, 0);
+    let mut others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
+    others.find(|id| *id != own).expect("it was let in")
+}
+
+/// It has moved since, so that nobody finds it; and it knows nobody.
+fn a_board_that_moved_before_anybody_called_it() {
+    let Some(mut house) = House::build(2) else { return };
+    let mut book = Book::new();
+    let url = first_board(&mut house, &[], &mut book);
+    let_in_and_off(&mut house, &url);
+    house.serve(1, &["--discovery", &url]);
+    is_one_cluster(&house, &house.all(), 1, &book);
+}
+
+/// Nobody calls it any more.
 fn a_board_that_was_removed_before_anybody_called_it() {
     let Some(mut house) = House::build(2) else { return };
     let mut book = Book::new();
     let url = first_board(&mut house, &[], &mut book);
-    house.serve(1, &["--discovery", &url, NOWHERE]);
-    house.wait_for_word(1, "let in by");
-    house.boards[1].kill();
-    let others = house.members(0).into_iter().map(|member| unsigned(&member["ID"]));
-    let own = id_of(&house, 0);
-    let id = others.filter(|id| *id != own).next().expect("it was let in");
+    let id = let_in_and_off(&mut house, &url);
     let said = house.command(0, &["member", "remove", &format!("{id:x}")]);
     assert_eq!(said.status, 0, "{said:?}");
-    house.boards[1].launch();
+    house.serve(1, &["--discovery", &url]);
     let line = how_it_ended(&mut house, 1);
     assert!(line.contains("was removed") && line.contains("solder invite"), "{line}");
     house.lose_disk(1);
     house.join(1, &url);
     is_one_cluster(&house, &house.all(), 1, &book);
+}
+
+/// It says so, once it is clear that this is no election.
+fn a_board_that_nobody_answers() {
+    let Some(mut house) = House::build(2) else { return };
+    let url = first_board(&mut house, &[], &mut Book::new());
+    let_in_and_off(&mut house, &url);
+    house.boards[0].kill();
+    house.serve(1, &["--discovery", &url]);
+    house.wait_for_word(1, "this board was let into the cluster, and no member has called it since");
+    house.boards[0].launch();
+    house.wait_until_serving(1);
 }

@@ -17,6 +17,8 @@
 //!   renewal   boards renew their keys
 //!   restored  a lost cluster, from a snapshot and its authority
 //!   nearby    members found by multicast DNS
+//!   networks  several at one board; IPv6 alone
+//!   waiting   what a board says until it is let in
 //!   etcds     real etcd members, which begin by a token of the same service
 //!   scale     what a cluster costs by its size; by hand
 //!                 |
@@ -40,6 +42,7 @@ mod judge;
 mod losses;
 mod moves;
 mod nearby;
+mod networks;
 mod refused;
 mod renewal;
 mod restored;
@@ -50,6 +53,7 @@ pub mod support;
 mod together;
 mod uses;
 mod voters;
+mod waiting;
 mod writer;
 
 use std::{env, ops::Range, process::ExitCode};
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
         refused::SCENES,
         invited::SCENES,
         nearby::SCENES,
+        networks::SCENES,
+        waiting::SCENES,
         founder::SCENES,
         hosts::SCENES,
         again::SCENES,

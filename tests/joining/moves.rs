@@ -11,13 +11,19 @@ use crate::{
     house::{House, name, unsigned},
     invited::first_board,
     judge::{Book, is_one_cluster},
+    losses::id_of,
     runner::{Scene, scenes},
     seeds,
     support::net::loudly,
 };
 
-pub(crate) const SCENES: &[Scene] =
-    scenes![one_after_the_other, all_at_once, all_while_they_are_off, whoever_it_is];
+pub(crate) const SCENES: &[Scene] = scenes![
+    one_after_the_other,
+    all_at_once,
+    all_while_they_are_off,
+    whoever_it_is,
+    an_operator_knows_better,
+];
 
 /// Boards that know each other's hosts by name, and have a URL with these names.
 fn by_names(boards: usize, book: &mut Book) -> Option<House> {
@@ -47,7 +53,7 @@ pub(crate) fn move_to(house: &mut House, place: usize, address: Ipv4Addr) {
 }
 
 /// Until it is written again, and all know where all are.
-fn settle(house: &House, book: &Book, what: &str) {
+pub(crate) fn settle(house: &House, book: &Book, what: &str) {
     let began = Instant::now();
     let mut places = house.all().into_iter().cycle();
     loop {
@@ -148,4 +154,36 @@ fn whoever_it_is() {
             settle(&house, &book, &format!("{who:?} move{}", if off { " while they are off" } else { "" }));
         }
     }
+}
+
+/// What a person has said of a member stays, until the member moves.
+fn an_operator_knows_better() {
+    let mut book = Book::new();
+    let Some(mut house) = by_names(3, &mut book) else { return };
+    let (id, url) = (id_of(&house, 1), format!("https://{}:2380", name(1)));
+    let said = house.command(0, &["member", "update", &format!("{id:x}"), "--peer-urls", &url]);
+    assert_eq!(said.status, 0, "{said:?}");
+    let known = |house: &House| -> Vec<String> {
+        let members = house.members(1);
+        let own = members.iter().find(|member| unsigned(&member["ID"]) == id);
+        own.map_or_else(Vec::new, |own| vec![own["peerURLs"][0].as_str().unwrap_or_default().to_owned()])
+    };
+    let until = |house: &House, what: &str| {
+        let deadline = Instant::now() + crate::house::PATIENCE;
+        while known(house) != [what] {
+            assert!(Instant::now() < deadline, "{:?} is not {what}\n{}", known(house), house.last_words());
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until(&house, &url);
+    // A board looks where it is every three seconds.
+    let stays = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < stays {
+        let known = known(&house);
+        assert!(known.is_empty() || known == [url.as_str()], "{known:?}\n{}", house.last_words());
+        thread::sleep(Duration::from_millis(100));
+    }
+    move_to(&mut house, 1, Ipv4Addr::new(10, 77, 0, 101));
+    tell_names(&house);
+    settle(&house, &book, "one that was called by its name moves");
 }

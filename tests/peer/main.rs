@@ -2,6 +2,7 @@
 
 mod ask;
 mod boards;
+mod copy;
 mod duels;
 mod hostile;
 mod identity;

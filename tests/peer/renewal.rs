@@ -225,6 +225,9 @@ fn certificates_are_made_by_who_can_and_for_keys_only() {
     });
 }
 
+/// From where a file comes, its name there, and its new name.
+type Step<'a> = (&'a Path, &'a str, &'a str);
+
 /// Power fails behind each step, and in the midst of each file.
 #[test]
 fn what_was_cut_off_leaves_one_key() {
@@ -233,7 +236,7 @@ fn what_was_cut_off_leaves_one_key() {
     let before = copy(&homes, "2", "before");
     let new = renew(&homes, "2");
     let after = homes.path("2");
-    let states: [(&[(&Path, &str, &str)], &Bytes); 4] = [
+    let states: [(&[Step<'_>], &Bytes); 4] = [
         (&[(&after, "member.key", "next.key")], &old),
         (&[(&after, "member.key", "next.key"), (&after, "member.crt", "next.crt")], &old),
         (&[(&after, "member.key", "member.key"), (&after, "member.crt", "next.crt")], &new),

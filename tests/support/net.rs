@@ -16,7 +16,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -42,7 +42,7 @@ const NAMED: &str = "echo \"$1\" > /proc/sys/kernel/hostname && shift && exec \"
 /// Members are counted from 0 here as everywhere in these tests.
 pub struct Net {
     name: String,
-    addresses: Vec<Ipv4Addr>,
+    addresses: Vec<IpAddr>,
 }
 
 impl Net {
@@ -54,7 +54,7 @@ impl Net {
         let number = LAID.fetch_add(1, Ordering::Relaxed);
         let net = Net {
             name: format!("{PREFIX}-{}-{number}", std::process::id()),
-            addresses: (0..members).map(first_address).collect(),
+            addresses: (0..members).map(|member| first_address(member).into()).collect(),
         };
         if let Err(why) = net.build() {
             loudly(&format!("SKIPPED: NO CLUSTER WAS TESTED: network namespaces cannot be made: {why}"));
@@ -100,16 +100,40 @@ impl Net {
         let [a, b, c, _] = address.octets();
         // It may be there already.
         let _ = self.hub(&format!("address add {a}.{b}.{c}.254/24 dev switch"));
-        self.addresses[member] = address;
+        self.addresses[member] = address.into();
         self.at(member, "address flush dev eth0 scope global").expect("it has eth0");
         self.at(member, &format!("address add {address}/24 dev eth0")).expect("it has eth0");
         (0..self.addresses.len())
             .for_each(|member| self.introduce(member).expect("there are such neighbours"));
     }
 
+    /// To a network that has no other addresses, and no router. `false`: the kernel has no such thing.
+    pub fn renumber_to_v6(&mut self, member: usize) -> bool {
+        let last = u16::try_from(member + 1).expect("few members");
+        let address = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last);
+        self.at(member, "-4 address flush dev eth0").expect("it has eth0");
+        // `nodad`: nobody else has it, so nothing is to be waited for.
+        let is_made = self.at(member, &format!("address add {address}/64 dev eth0 nodad")).is_ok();
+        self.addresses[member] = address.into();
+        is_made && (0..self.addresses.len()).all(|member| self.introduce(member).is_ok())
+    }
+
+    /// One more card, in a network where nobody is.
+    pub fn add_network(&self, member: usize, card: &str, address: Ipv4Addr) {
+        for change in [
+            format!("link add name {card} type veth peer name {card}-far"),
+            format!("link set {card}-far up"),
+            format!("link set {card} up"),
+            format!("address add {address}/24 dev {card}"),
+        ] {
+            self.at(member, &change).expect("root may");
+        }
+    }
+
     /// The way out of the network, which leads nowhere.
     pub fn route_by_default(&self, member: usize) {
-        let [a, b, c, _] = self.addresses[member].octets();
+        let IpAddr::V4(address) = self.addresses[member] else { panic!("there is no such way") };
+        let [a, b, c, _] = address.octets();
         self.at(member, &format!("route replace default via {a}.{b}.{c}.254")).expect("the hub is there");
     }
 

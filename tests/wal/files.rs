@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     thread,
@@ -458,4 +459,22 @@ fn write_the_data_of_this_version() {
     written(&data.join("wal"), &options(5), &members());
     let dumped = stdout(&solder(&["dump"], &data));
     fs::write(data.join("wal.dump"), dumped.replace(&format!("{}/", data.display()), "")).expect("a file");
+}
+
+/// Values are in the log, and secrets in values. Older builds left it to others to read.
+#[test]
+fn nobody_else_reads_the_log() {
+    let scratch = tempfile::TempDir::new().expect("a temporary directory");
+    let path = scratch.path().join("wal");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mut disk = Directory::open(&path).expect("a directory");
+    disk.allocate(Slot(0), 4096).expect("room");
+    let segment = disk.path(Slot(0));
+    assert_eq!((mode(&path), mode(&segment)), (0o700, 0o600));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::set_permissions(&segment, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    Directory::open_read_only(&path).expect("a directory").list().expect("readable");
+    assert_eq!((mode(&path), mode(&segment)), (0o755, 0o644), "who only looks changes nothing");
+    Directory::open(&path).expect("a directory").list().expect("readable");
+    assert_eq!((mode(&path), mode(&segment)), (0o700, 0o600));
 }

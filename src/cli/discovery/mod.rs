@@ -24,7 +24,7 @@ pub(super) enum Command {
 /// Those of `solder serve` that mean something here, under the same names and variables.
 #[derive(Args)]
 pub(super) struct Serve {
-    /// Addresses on which it is served [default: http://0.0.0.0:2379].
+    /// Addresses on which it is served [default: http://[::]:2379].
     #[arg(long, value_name = "URLS")]
     listen_client_urls: Option<String>,
     /// What URLs begin with for who does not say how it called [default: those listened on].

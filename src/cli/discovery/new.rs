@@ -64,7 +64,7 @@ async fn seen_from_outside(made: &Made, session: &Session) -> Result<String, Str
         Ok(_) => Ok(host),
         Err(ClientError::Unreachable(_)) => Err(
             "no other board can reach the service, which listens on loopback only: start it with --listen-client-urls \
-             http://0.0.0.0:2379"
+             http://[::]:2379"
                 .to_owned(),
         ),
         Err(error) => Err(format!("no other board may reach {host}: {error}")),

@@ -9,10 +9,11 @@ use std::{
 };
 
 use crate::{
-    cli::{failure::Failure, output::Output, session::Session},
-    config, member,
-    peer::AuthorityCopy,
-    types::ClusterId,
+    cli::{failure::Failure, output::Output},
+    config,
+    member::{self, AuthorityCopy},
+    snapshot,
+    types::{Bytes, ClusterId, MemberRow},
 };
 
 /// Where it is kept.
@@ -22,44 +23,36 @@ pub(super) fn path(snapshot: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// With the key by which its member is known.
+pub(super) struct Held {
+    copy: AuthorityCopy,
+    key: Bytes,
+}
+
 /// By the member whose directory this is; `None`: the one that `solder serve` would use.
-pub(super) fn held(dir: Option<&Path>) -> Result<AuthorityCopy, Failure> {
+pub(super) fn held(dir: Option<&Path>) -> Result<Held, Failure> {
     let dir = match dir {
         Some(dir) => dir.to_owned(),
         None => config::load(&config::Flags::of([])).map_err(Failure::error)?.data_dir,
     };
     let cluster = member::cluster(&dir).map_err(Failure::error)?;
-    AuthorityCopy::of(&member::tls_dir(&dir), cluster).map_err(Failure::error)
+    let (copy, key) = AuthorityCopy::of(&member::tls_dir(&dir), cluster).map_err(Failure::error)?;
+    Ok(Held { copy, key })
 }
 
-/// Before anything is saved: is the server that is asked of the same cluster?
-pub(super) async fn check_server(held: Option<&AuthorityCopy>, session: &Session) -> Result<(), Failure> {
-    let Some(held) = held else { return Ok(()) };
-    let header = session.client.status().await?.header.unwrap_or_default();
-    check(held, ClusterId(header.cluster_id))
-}
-
-/// The same of what is saved without a server.
-pub(super) fn check_directory(held: Option<&AuthorityCopy>, dir: &Path) -> Result<(), Failure> {
-    let Some(held) = held else { return Ok(()) };
-    check(held, member::cluster(dir).map_err(Failure::error)?)
-}
-
-fn check(held: &AuthorityCopy, saved: ClusterId) -> Result<(), Failure> {
-    match saved == held.cluster() {
-        true => Ok(()),
-        false => Err(Failure::error(format_args!(
-            "the snapshot would be of cluster {saved}, and the authority of cluster {}: give the data directory of a member of the \
-             same cluster with --with-authority=DIR",
-            held.cluster()
-        ))),
+/// Only with a snapshot of that member's own cluster: the ids of clusters that have nothing to do with each other may be the same,
+/// keys are not.
+pub(super) fn keep(held: Option<&Held>, snapshot: &Path) -> Result<(), Failure> {
+    let Some(Held { copy, key }) = held else { return Ok(()) };
+    let is_it = |row: &[u8]| MemberRow::decode(row).is_ok_and(|row| row.key == *key);
+    if !snapshot::members(snapshot).map_err(Failure::error)?.iter().any(|(_, row)| is_it(row)) {
+        return Err(Failure::error(
+            "the authority was not saved: no member of the saved cluster has the key of that data directory: give the one of a \
+             member with --with-authority=DIR",
+        ));
     }
-}
-
-pub(super) fn keep(held: Option<&AuthorityCopy>, snapshot: &Path) -> Result<(), Failure> {
-    let Some(held) = held else { return Ok(()) };
     let path = path(snapshot);
-    held.write(&path).map_err(Failure::error)?;
+    copy.write(&path).map_err(Failure::error)?;
     Output::new().line(format_args!(
         "Authority saved at {}: whoever has that file gets into the cluster",
         path.display()

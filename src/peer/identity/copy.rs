@@ -41,11 +41,11 @@ pub struct AuthorityCopy {
 }
 
 impl AuthorityCopy {
-    /// From the keys of a member of `cluster`. Errors, here and below: one line that names the file.
-    pub fn of(folder: &Path, cluster: ClusterId) -> Result<AuthorityCopy, String> {
+    /// From the keys of a member of `cluster`, and the hash of its own. Errors, here and below: one line that names the file.
+    pub fn of(folder: &Path, cluster: ClusterId) -> Result<(AuthorityCopy, Bytes), String> {
         let board = BoardTls::open(folder)?;
-        match board.map(|board| (board.ca, board.authority)) {
-            Some((Some(ca), Some(key))) => Ok(AuthorityCopy { cluster, ca, key }),
+        match board.map(|board| (board.key_hash(), board.ca, board.authority)) {
+            Some((own, Some(ca), Some(key))) => Ok((AuthorityCopy { cluster, ca, key }, own)),
             _ => Err(format!(
                 "{} has no key of a cluster's authority: the boards that vote have it, where boards join by themselves",
                 folder.display()

@@ -112,7 +112,7 @@ mod tests {
         let leaf = handover(&four, &first).expect("any certificate");
         let word = |key: &KeyPair, next: &KeyHash| handover(key, next).expect("a certificate");
         let shown = |rest: &[CertificateDer<'static>]| {
-            let chain = [&[leaf.clone()], rest].concat();
+            let chain = [std::slice::from_ref(&leaf), rest].concat();
             Shown::of(&chain).expect("it can be read").expect("not empty").0.to_vec()
         };
         let (to_four, to_three, to_two) = (word(&three, &fourth), word(&two, &third), word(&one, &second));

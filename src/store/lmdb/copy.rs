@@ -53,7 +53,9 @@ fn write(lmdb: &Lmdb) -> Result<(), StoreError> {
     let path = copy_path(&lmdb.dir);
     // Each piece that LMDB writes (1 MiB) is synced before the next one: a sync of the log never waits for more than that.
     let sync = OFlags::DSYNC.bits().cast_signed();
-    let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(sync).open(&path);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).custom_flags(sync).mode(0o600);
+    let file = options.open(&path);
     let mut file = file.map_err(|error| io_error(&path, "cannot be made", error))?;
     let copied = lmdb.held().env.copy_to_file(&mut file, CompactionOption::Enabled);
     let done = copied

@@ -19,9 +19,10 @@
 mod copy;
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::ErrorKind,
     ops::{Bound, Deref},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
         RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -36,6 +37,8 @@ use rustix::{
     fs::{FallocateFlags, fallocate, fstatvfs},
     io::Errno,
 };
+
+use crate::system::owner_only;
 
 use super::{Backend, FileLock, Inspect, Row, Rows, Snapshot, StoreError, Table, Transaction, Usage, Work};
 
@@ -124,9 +127,12 @@ impl Open {
 impl Lmdb {
     /// Opens the database in a directory, which is made if it is not there.
     pub fn open(dir: &Path, options: &LmdbOptions) -> Result<Lmdb, StoreError> {
-        fs::create_dir_all(dir).map_err(|error| io_error(dir, "cannot be made", error))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| io_error(dir, "cannot be made", error))?;
         let lock = take_lock(dir)?;
         copy::remove(dir)?;
+        // Values may be secrets, and older builds were not as careful.
+        [dir, &data_path(dir)].into_iter().for_each(owner_only);
         let map_bytes_max = options.map_bytes_max.min(MAP_BYTES_MAX);
         Ok(Lmdb {
             open: RwLock::new(Some(Open::new(dir, options)?)),
