@@ -339,6 +339,10 @@ fn what_is_refused_and_in_which_words() {
              has printed, all of it, in quotes",
         ),
         (
+            "--discovery=http://h/0123456789abcdef0123456789abcdef --initial-cluster h8=http://h:2380",
+            "both --discovery and --initial-cluster: multiple discovery or bootstrap flags are set, choose one",
+        ),
+        (
             "--discovery-srv=x",
             "--discovery-srv: boards find each other by --discovery, or are named in --initial-cluster: leave it out",
         ),

@@ -1,11 +1,16 @@
 //! `alarm`, `move-leader`, `compaction`, `version`, and `cluster`: what holds for all members.
 
-use clap::{Args, Subcommand};
+use std::ops::RangeInclusive;
+
+use clap::{Args, Subcommand, value_parser};
 
 use super::{failure::Failure, go, output::Output, print::Answer, session::Session};
-use crate::rpc::{
-    AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, ClusterSetRequest, CompactionRequest,
-    MoveLeaderRequest,
+use crate::{
+    rpc::{
+        AlarmAction, AlarmMember, AlarmRequest, AlarmResponse, ClusterSetRequest, CompactionRequest,
+        MoveLeaderRequest,
+    },
+    types::limits,
 };
 
 #[derive(Subcommand)]
@@ -28,22 +33,22 @@ pub(super) enum Cluster {
 #[group(required = true, multiple = true)]
 pub(super) struct Settings {
     /// Milliseconds between two heartbeats of the leader.
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(1..))]
     heartbeat_interval: Option<u32>,
     /// Milliseconds without a heartbeat after which another leader is elected; five heartbeats at least.
-    #[arg(long, value_name = "MS")]
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u32).range(1..))]
     election_timeout: Option<u32>,
     /// The cluster chooses its voters by itself, an odd number, so many at most; 0: people do.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(..=i64::from(limits::VOTERS_MAX)))]
     voters: Option<u16>,
     /// A voter that cannot be reached for so long is replaced by a learner: 10m, 1h.
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     replace_after: Option<u32>,
     /// Learners in the cluster at one time.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(limits::LEARNERS_MAX)))]
     max_learners: Option<u32>,
     /// A cluster that boards found together is founded with so many, however many it has waited for.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(limits::DISCOVERY_SIZE_MAX)))]
     size: Option<u32>,
 }
 
@@ -98,11 +103,12 @@ pub(super) async fn cluster(command: Cluster, session: &Session) -> Result<(), F
     session.print(&Answer::ClusterSettings(&response))
 }
 
-/// Whole seconds, one at least.
+/// Whole seconds.
 fn seconds(text: &str) -> Result<u32, String> {
+    const FITS: RangeInclusive<u32> = limits::REPLACE_AFTER_S_MIN..=limits::REPLACE_AFTER_S_MAX;
     let seconds = go::parse_duration(text)?.as_secs();
-    let fits = u32::try_from(seconds).ok().filter(|seconds| *seconds > 0);
-    fits.ok_or_else(|| format!("{text} is no time of seconds or more"))
+    let fits = u32::try_from(seconds).ok().filter(|seconds| FITS.contains(seconds));
+    fits.ok_or_else(|| format!("it can be {} s to {} days", FITS.start(), FITS.end() / 86_400))
 }
 
 /// The leader itself is asked, whichever of the endpoints that is.

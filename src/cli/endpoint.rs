@@ -138,11 +138,20 @@ async fn check(client: Client, endpoint: String) -> Health {
     let read = client.range(&RangeRequest { key: b"health".into(), ..RangeRequest::default() }).await;
     let took = started.elapsed();
     let error = match read {
-        Ok(_) => alarms(&client).await.err(),
+        Ok(_) => match alarms(&client).await {
+            Ok(()) => founding(&client).await,
+            Err(error) => Some(error),
+        },
         Err(ClientError::Refused { code: PERMISSION_DENIED, .. }) => None,
         Err(error) => Some(error.to_string()),
     };
     Health { endpoint, took, error }
+}
+
+/// A cluster that its boards are still founding answers who reads, and takes nothing.
+async fn founding(client: &Client) -> Option<String> {
+    let status = client.status().await.ok()?;
+    status.notes.into_iter().find(|note| note.starts_with("waiting for "))
 }
 
 async fn alarms(client: &Client) -> Result<(), String> {

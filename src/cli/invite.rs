@@ -1,5 +1,7 @@
 //! `invite`: URLs that let boards into the cluster.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 use super::{failure::Failure, output::Output, print::Answer, session::Session};
@@ -19,7 +21,7 @@ pub(super) struct Arguments {
     /// List the URLs that still let boards in, without their secrets.
     #[arg(long, conflicts_with_all = ["revoke", "uses", "role"])]
     list: bool,
-    /// End one of them.
+    /// End one of them: its ID, or its URL.
     #[arg(long, value_name = "ID")]
     revoke: Option<String>,
 }
@@ -35,7 +37,8 @@ pub(super) async fn run(arguments: Arguments, session: &Session) -> Result<(), F
         let response = session.client.invites().await?;
         return session.print(&Answer::Invites(&response));
     }
-    if let Some(id) = arguments.revoke {
+    if let Some(id) = arguments.revoke.as_deref().map(id_in) {
+        let id = id.to_owned();
         session.client.invite_revoke(&InviteRevokeRequest { id: id.clone() }).await?;
         Output::new().line(format_args!("invitation {id} revoked"));
         return Ok(());
@@ -78,14 +81,20 @@ fn advise(request: &InviteRequest, response: &InviteResponse) {
     }
 }
 
+/// What people have at hand may be the whole URL.
+fn id_in(text: &str) -> &str {
+    let path = text.trim().split('#').next().unwrap_or_default().trim_end_matches('/');
+    path.rsplit('/').next().unwrap_or_default()
+}
+
 fn seconds(text: &str) -> Result<i64, Failure> {
     let wrong =
         || Failure::bad_arguments(format_args!("--ttl: {text:?} is not a duration like 24h or 30m, nor 0"));
-    if text == "0" {
-        return Ok(0);
-    }
-    let time = crate::config::parse_duration(text).ok_or_else(wrong)?;
-    i64::try_from(time.as_millis().div_ceil(1000)).ok().filter(|seconds| *seconds > 0).ok_or_else(wrong)
+    let time = match text {
+        "0" => Duration::ZERO,
+        text => crate::config::parse_duration(text).ok_or_else(wrong)?,
+    };
+    i64::try_from(time.as_millis().div_ceil(1000)).map_err(|_| wrong())
 }
 
 fn in_words(seconds: i64) -> String {
@@ -101,9 +110,9 @@ fn in_words(seconds: i64) -> String {
 fn about(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
+        120..7_200 => format!("{} min", (seconds + 30) / 60),
+        7_200..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
     }
 }
 
@@ -118,4 +127,29 @@ pub(super) fn rows(response: &InviteListResponse) -> Vec<Vec<String>> {
         vec![invite.id.clone(), if invite.replica { "replica" } else { "auto" }.into(), uses, left]
     };
     response.invites.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write() {
+        for text in ["89ab", "https://10.0.0.1:2380/join/89ab#00.11", "http://10.0.0.1:2379/89ab/", " 89ab "]
+        {
+            assert_eq!(id_in(text), "89ab", "{text}");
+        }
+        let seconds = |text| seconds(text).ok();
+        for (text, is) in
+            [("0", Some(0)), ("0s", Some(0)), ("1ms", Some(1)), ("24h", Some(86_400)), ("x", None)]
+        {
+            assert_eq!(seconds(text), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_people_read() {
+        let said = [7, 119, 150, 86_399, 604_790].map(about);
+        assert_eq!(said, ["7 s", "119 s", "3 min", "24 h", "7 days"]);
+    }
 }

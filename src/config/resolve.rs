@@ -42,6 +42,9 @@ pub(super) fn settings(
 
     let (name, is_default_name) = name(reading, surroundings)?;
     let discovery = discovery(reading)?;
+    if discovery.is_some() {
+        check_discovery(reading)?;
+    }
     let data_dir = data_dir(reading, &name, surroundings)?;
     let listen_client = listen(reading, "listen-client-urls")?;
     if listen_client.is_empty() {
@@ -50,8 +53,12 @@ pub(super) fn settings(
     let listen_peer = listen_peer(reading)?;
     let (advertise_peer_urls, initial_cluster) = members(reading, &name)?;
     let peer_tls = peer_tls(reading, surroundings)?;
-    if discovery.is_some() {
-        check_discovery(reading, peer_tls.is_some())?;
+    if discovery.is_some() && peer_tls.is_some() {
+        return Err(ConfigError(
+            "--discovery makes this board's keys by itself: leave out --peer-cert-file, --peer-key-file and \
+             --peer-trusted-ca-file"
+                .into(),
+        ));
     }
     // With a URL to join by, keys are made.
     let mut all =
@@ -194,17 +201,10 @@ fn discovery(reading: &mut Reading<'_>) -> Result<Option<JoinUrl>, ConfigError> 
 }
 
 /// It says by itself what else would have to be said.
-fn check_discovery(reading: &Reading<'_>, has_files: bool) -> Result<(), ConfigError> {
+fn check_discovery(reading: &Reading<'_>) -> Result<(), ConfigError> {
     if reading.is_given("initial-cluster") {
         return Err(ConfigError(
             "both --discovery and --initial-cluster: multiple discovery or bootstrap flags are set, choose one".into(),
-        ));
-    }
-    if has_files {
-        return Err(ConfigError(
-            "--discovery makes this board's keys by itself: leave out --peer-cert-file, --peer-key-file and \
-             --peer-trusted-ca-file"
-                .into(),
         ));
     }
     Ok(())

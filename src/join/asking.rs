@@ -85,6 +85,8 @@ pub(super) struct Welcome {
 pub(super) struct Nobody {
     /// Those who may later, or are not there: why, for each.
     pub(super) troubles: Vec<String>,
+    /// What those said who were there by chance, and do not trust this board.
+    pub(super) strangers: Vec<String>,
     /// What the first said of this board who does not trust it. That may be anybody's word, or a member's that is behind.
     pub(super) distrust: Option<String>,
     /// One has sent this board on to others.
@@ -207,7 +209,7 @@ impl Nobody {
             JoinError::Unreachable(_) if place.is_guess => log::debug!("asking to be let in: {error}"),
             JoinError::Unreachable(_) => self.troubles.push(error.to_string()),
             // Who is there may be of another cluster: nobody has said that it is this one's.
-            _ if place.is_guess => self.troubles.push(error.to_string()),
+            _ if place.is_guess => self.strangers.push(error.to_string()),
             _ => {
                 self.distrust.get_or_insert(error.to_string());
             }
@@ -218,7 +220,8 @@ impl Nobody {
     pub(super) fn explain(self) -> String {
         let is_in_circles = self.is_sent_on && !self.may_later;
         let keyless = is_in_circles.then(|| NO_KEY.to_owned());
-        self.troubles.into_iter().chain(self.distrust).chain(keyless).collect::<Vec<_>>().join("; ")
+        let all = self.troubles.into_iter().chain(self.strangers).chain(self.distrust).chain(keyless);
+        all.collect::<Vec<_>>().join("; ")
     }
 }
 

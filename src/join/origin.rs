@@ -13,7 +13,11 @@
 //!
 //! Here you will not find: copies of boards that are members. Their data is what it is, and may have been moved for good.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +25,9 @@ use super::{file, turn::Board};
 use crate::{member::Hardware, peer::PeerUrl, types::Bytes};
 
 const FILE: &str = "origin.toml";
+
+/// Who a board is: see `peer::identity`.
+const KEY_FILE: &str = "member.key";
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +49,19 @@ impl Origin {
                 "{} was made on another board, and this one has no data: it gets a key of its own",
                 folder.display()
             );
-            fs::remove_dir_all(folder)
-                .map_err(|error| format!("{} cannot be removed: {error}", folder.display()))?;
+            clear(folder).map_err(|error| format!("{} cannot be removed: {error}", folder.display()))?;
         }
         Ok(())
     }
 
-    /// For a member: says so if its data has come from another board. Where those were who registered with it.
-    pub fn of_member(folder: &Path, hardware: &Hardware) -> Result<Vec<PeerUrl>, String> {
-        let (kept, here) = (Origin::read(folder)?, mark(hardware));
+    /// For a member: says so if its data has come from another board. Where those were who registered with it. Whatever is wrong
+    /// here, it is a member.
+    pub fn of_member(folder: &Path, hardware: &Hardware) -> Vec<PeerUrl> {
+        let kept = Origin::read(folder).unwrap_or_else(|why| {
+            log::warn!("whether this board's data has come from another board is not known: {why}");
+            Origin::default()
+        });
+        let here = mark(hardware);
         if kept.is_of_another(&here) {
             log::warn!(
                 "this board has the data of a member that ran on another board: if that one still runs, with what this is a copy of, \
@@ -60,9 +71,10 @@ impl Origin {
         let places =
             kept.others.iter().flat_map(|value| Board::of_value(String::new(), value).urls).collect();
         if !here.is_empty() && kept.board != here {
-            Origin { board: here, ..kept }.keep(folder)?;
+            let noted = Origin { board: here, ..kept }.keep(folder);
+            noted.unwrap_or_else(|why| log::warn!("that this is the board of its data is not noted: {why}"));
         }
-        Ok(places)
+        places
     }
 
     /// Beside a key that is made, or is this board's.
@@ -74,6 +86,11 @@ impl Origin {
         let origin = Origin { board: mark(hardware), ..kept };
         origin.keep(folder)?;
         Ok(origin)
+    }
+
+    /// The token with which the board of this folder has registered; empty: none that is known.
+    pub fn token(folder: &Path) -> String {
+        Origin::read(folder).unwrap_or_default().token
     }
 
     fn read(folder: &Path) -> Result<Origin, String> {
@@ -114,11 +131,37 @@ impl Origin {
         Ok(())
     }
 
+    /// It was not this board.
+    pub(super) fn take_back(&mut self, folder: &Path) -> Result<(), String> {
+        *self = Origin { board: std::mem::take(&mut self.board), ..Origin::default() };
+        self.keep(folder)
+    }
+
     /// Who has registered with this token, as far as this board has seen.
     pub(super) fn others(&self, token: &str) -> Vec<Board> {
         let others = self.others.iter().filter(|_| self.has_registered(token));
         others.map(|value| Board::of_value(String::new(), value)).collect()
     }
+}
+
+/// What was made on another board, which may be cut off anywhere: its key first, for that must not become this board's; and last
+/// what says that it was another.
+fn clear(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(KEY_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => File::open(folder)?.sync_all()?,
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            _ if entry.file_name() == FILE => {}
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    File::open(folder)?.sync_all()?;
+    fs::remove_file(folder.join(FILE))?;
+    fs::remove_dir(folder)
 }
 
 /// Whatever port it listens on.
@@ -158,10 +201,39 @@ mod tests {
         let folder = dir.path();
         fs::write(folder.join("member.key"), "").expect("room");
         for hardware in ["here", "elsewhere", ""] {
-            Origin::of_member(folder, &Hardware::called(hardware)).expect("room");
+            Origin::of_member(folder, &Hardware::called(hardware));
             assert!(is_there(folder));
         }
         assert_eq!(Origin::read(folder).expect("it is good").board, mark(&Hardware::called("elsewhere")));
+    }
+
+    #[test]
+    fn what_cannot_be_noted_stops_no_member() {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let folder = dir.path();
+        fs::write(folder.join(FILE), "board = 1").expect("room");
+        Origin::of_member(folder, &Hardware::called("here"));
+        fs::remove_file(folder.join(FILE)).expect("it is there");
+        fs::create_dir(folder.join(FILE)).expect("room");
+        Origin::of_member(folder, &Hardware::called("here"));
+        Origin::of_member(&folder.join("missing"), &Hardware::called("here"));
+    }
+
+    /// Wherever the power goes: as long as anything is left, it is known to be another board's; and without the key first.
+    #[test]
+    fn what_is_cleared_is_another_boards_to_the_end() {
+        let dir = tempfile::TempDir::new().expect("a temporary directory");
+        let folder = dir.path().join("tls");
+        fs::create_dir(&folder).expect("room");
+        Origin::open(&folder, &Hardware::called("elsewhere")).expect("room");
+        fs::write(folder.join("ca.key"), "").expect("room");
+        fs::create_dir(folder.join(KEY_FILE)).expect("room");
+        let here = Hardware::called("here");
+        Origin::of_blank(&folder, &here).expect_err("that is no file");
+        assert!(folder.join("ca.key").exists() && folder.join(FILE).exists(), "the key goes first");
+        fs::remove_dir(folder.join(KEY_FILE)).expect("it is there");
+        Origin::of_blank(&folder, &here).expect("it can be removed");
+        assert!(!folder.exists());
     }
 
     #[test]
@@ -175,7 +247,7 @@ mod tests {
         assert!(again == origin && again.has_registered(TOKEN) && !again.has_registered("4567"));
         assert_eq!(again.others(TOKEN), [Board { id: String::new(), ..other.clone() }]);
         assert!(again.others("4567").is_empty());
-        assert_eq!(Origin::of_member(folder, &Hardware::called("here")), Ok(other.urls.clone()));
+        assert_eq!(Origin::of_member(folder, &Hardware::called("here")), other.urls);
         fs::write(folder.join(FILE), "board = 1").expect("room");
         assert!(Origin::of_blank(folder, &Hardware::called("here")).expect_err("damaged").contains(FILE));
     }

@@ -3,14 +3,17 @@
 //! ```text
 //!   GET /TOKEN/_config/size   how many boards begin together
 //!   GET /TOKEN                who has registered, in the order in which the service took them
-//!   PUT /TOKEN/ID             name=https://10.0.0.1:2380: registers this board, once
+//!   PUT /TOKEN/ID             name=https://10.0.0.1:2380: registers this board, once; see `id`
 //! ```
 
 use std::{cell::Cell, time::Duration};
 
 use serde::Deserialize;
 
-use super::turn::{Board, Registered};
+use super::{
+    turn::{Board, Registered},
+    url::{JoinUrl, SECRET_BYTES},
+};
 use crate::client::{Endpoint, PlainAnswer, PlainRequest, ask_plain};
 
 /// A service answers within this time, or another host is asked.
@@ -27,6 +30,7 @@ const NODE_EXISTS: u32 = 105;
 pub(super) struct Service<'a> {
     pub(super) hosts: &'a [Endpoint],
     token: &'a str,
+    secret: &'a [u8; SECRET_BYTES],
     /// The place of the one that answered last: who is dead is waited for once.
     answers: Cell<usize>,
 }
@@ -65,15 +69,16 @@ struct Trouble {
 }
 
 impl<'a> Service<'a> {
-    pub(super) fn new(hosts: &'a [Endpoint], token: &'a str) -> Service<'a> {
-        Service { hosts, token, answers: Cell::new(0) }
+    /// At these hosts, which `url` names.
+    pub(super) fn new(hosts: &'a [Endpoint], url: &'a JoinUrl) -> Service<'a> {
+        Service { hosts, token: &url.token, secret: &url.secret, answers: Cell::new(0) }
     }
 
     pub(super) async fn registered(&self) -> Result<Registered, ServiceError> {
         let size = self.size().await?;
         let answer = self.ask("GET", "", "").await?;
         let node = self.read(&answer)?;
-        Ok(Registered { size, boards: boards(node) })
+        Ok(Registered::new(size, boards(node), self.secret, self.token))
     }
 
     async fn size(&self) -> Result<u32, ServiceError> {
@@ -116,7 +121,9 @@ impl<'a> Service<'a> {
                     troubles.push(format!("{host} answered {}", answer.status));
                 }
                 Ok(answer) if is_ignorant(&answer) => {
-                    ignorant.get_or_insert(answer);
+                    // A service that has never heard of the token says more than who is none.
+                    let says_more = trouble(&answer).code == KEY_NOT_FOUND;
+                    ignorant = ignorant.filter(|_| !says_more).or(Some(answer));
                 }
                 Ok(answer) => {
                     self.answers.set(place);
@@ -159,7 +166,10 @@ impl<'a> Service<'a> {
 
 /// Of this token, or of discovery.
 fn is_ignorant(answer: &PlainAnswer) -> bool {
-    !matches!(answer.status, 200 | 201) && matches!(trouble(answer).code, 0 | KEY_NOT_FOUND)
+    match answer.status {
+        200 | 201 => serde_json::from_slice::<Answer>(&answer.body).is_err(),
+        _ => matches!(trouble(answer).code, 0 | KEY_NOT_FOUND),
+    }
 }
 
 fn trouble(answer: &PlainAnswer) -> Trouble {
@@ -193,7 +203,70 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
     use super::*;
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    /// One that answers everybody so; or closes.
+    fn host(answer: Option<(&'static str, &'static str)>) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let head = |(status, body): (&str, &str)| {
+            format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+        };
+        let text = answer.map(head).unwrap_or_default();
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut reader = BufReader::new(socket.expect("somebody calls"));
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+                    line.clear();
+                }
+                let _ = reader.get_mut().write_all(text.as_bytes());
+            }
+        });
+        address.to_string().parse().expect("an endpoint")
+    }
+
+    /// Whichever stands first: one that knows the token is asked, and who does not know it has the last word only if nobody may.
+    #[test]
+    fn hosts_of_which_one_knows_the_token() {
+        let knows = host(Some(("200 OK", r#"{"action":"get","node":{"key":"/T","value":"3"}}"#)));
+        let unknown = host(Some(("404 Not Found", r#"{"errorCode":100,"message":"Key not found"}"#)));
+        let page = host(Some(("200 OK", "hello")));
+        let missing = host(Some(("404 Not Found", "hello")));
+        let dead = host(None);
+        let size = |hosts: &[Endpoint]| {
+            let url = JoinUrl::parse(&format!("http://h/{TOKEN}")).expect("a URL");
+            async_io::block_on(Service::new(hosts, &url).size())
+        };
+        for other in [&unknown, &page, &missing, &dead] {
+            assert_eq!(size(&[other.clone(), knows.clone()]), Ok(3), "{other} first");
+            assert_eq!(size(&[knows.clone(), other.clone()]), Ok(3), "{other} last");
+        }
+        let fails = |first: &Endpoint, second: &Endpoint| {
+            size(&[first.clone(), second.clone()]).expect_err("nobody knows")
+        };
+        for (first, second) in [(&unknown, &page), (&page, &unknown), (&unknown, &missing)] {
+            let error = fails(first, second);
+            assert!(
+                matches!(&error, ServiceError::Useless(why) if why.contains("does not know")),
+                "{error:?}"
+            );
+        }
+        let error = fails(&page, &missing);
+        assert!(matches!(&error, ServiceError::Useless(why) if why.contains("is no discovery")), "{error:?}");
+        for (first, second) in [(&unknown, &dead), (&dead, &page)] {
+            let error = fails(first, second);
+            assert!(matches!(error, ServiceError::Unreachable(_)), "who is not there may know: {error:?}");
+        }
+    }
 
     #[test]
     fn forms_are_escaped() {
@@ -218,7 +291,8 @@ mod tests {
     #[test]
     fn what_answers_say() {
         let hosts = ["h:1".parse().expect("an endpoint")];
-        let service = Service::new(&hosts, "T");
+        let url = JoinUrl::parse(&format!("http://h/{TOKEN}")).expect("a URL");
+        let service = Service::new(&hosts, &url);
         let said = |status, body: &str| {
             let answer = PlainAnswer { status, body: body.into() };
             service.read(&answer).map(|_| ()).expect_err("no answer")
@@ -227,7 +301,7 @@ mod tests {
         else {
             panic!()
         };
-        assert!(unknown.contains("does not know the token T"), "{unknown}");
+        assert!(unknown.contains(&format!("does not know the token {TOKEN}")), "{unknown}");
         let ServiceError::Useless(other) = said(404, "404 page not found") else { panic!() };
         assert!(other.contains("is no discovery service"), "{other}");
     }

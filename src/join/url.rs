@@ -77,6 +77,14 @@ impl JoinUrl {
         }
     }
 
+    /// Of the authority of its cluster, where it names one.
+    pub fn pin(&self) -> Option<&Bytes> {
+        match &self.way {
+            Way::Members { pin, .. } | Way::Neighbours { pin } => Some(pin),
+            Way::Service { .. } | Way::Here => None,
+        }
+    }
+
     /// Is a board with this URL to be found by others in its network?
     pub fn is_for_neighbours(&self) -> bool {
         matches!(self.way, Way::Neighbours { .. } | Way::Here)

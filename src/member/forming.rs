@@ -19,10 +19,13 @@ use super::{Formation, Member, core::Core, tokens::Token};
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Between two looks whether all are in.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The token of a cluster that waits is kept from aging so often.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Boards that are switched on together are in by then.
-const SILENT_FOR: Duration = Duration::from_secs(10);
+const SILENT_FOR: Duration = Duration::from_secs(1);
 
 /// Those of discovery are longer than those of invitations.
 const DISCOVERY_ID_BYTES: usize = 32;
@@ -97,6 +100,7 @@ impl Member {
 pub(super) async fn keeper<T>(member: Member) -> T {
     let ttl = Duration::from_secs(member.engine.options.founding_ttl_s.unsigned_abs());
     let (begun, mut rarely) = (Instant::now(), Rarely::after(SILENT_FOR));
+    let mut kept_at = None::<Instant>;
     while !member.is_formed() {
         Timer::after(LOOK_EVERY.min(ttl / 4)).await;
         let Some((missing, size)) = member.waits_for() else { continue };
@@ -108,8 +112,11 @@ pub(super) async fn keeper<T>(member: Member) -> T {
                 size - missing
             );
         }
-        if let Err(error) = member.keep_discovery_tokens().await {
-            log::debug!("the token of this cluster was not renewed: {error}");
+        if kept_at.is_none_or(|at| at.elapsed() >= KEEP_EVERY.min(ttl / 4)) {
+            kept_at = Some(Instant::now());
+            if let Err(error) = member.keep_discovery_tokens().await {
+                log::debug!("the token of this cluster was not renewed: {error}");
+            }
         }
     }
     future::pending().await

@@ -299,9 +299,11 @@ impl Member {
         let listeners = self.rebind().await?;
         let dir = self.engine.tls_dir();
         let made = smol::unblock({
-            let dir = dir.clone();
+            let (dir, options) = (dir.clone(), &self.engine.options);
+            let (hardware, has_made_keys) = (options.hardware.clone(), options.has_made_keys);
             move || {
                 let mut tls = BoardTls::make(&dir)?;
+                has_made_keys(&dir, &hardware);
                 tls.found()?;
                 Ok::<_, String>((tls, place))
             }

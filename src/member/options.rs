@@ -1,6 +1,10 @@
 //! How a member is run: settings as used, resolved by who starts it.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{Autopilot, Hardware, Reach};
 use crate::{
@@ -73,6 +77,8 @@ pub struct Options {
     /// How long others can join by the token that boards have founded it with, once they have.
     pub founding_ttl_s: i64,
     pub hardware: Hardware,
+    /// Is told when this board has made keys in this folder: what else belongs there is for others to know.
+    pub has_made_keys: fn(&Path, &Hardware),
 }
 
 /// Names and peer URLs.
@@ -148,6 +154,7 @@ impl Options {
             reach: None,
             joining: Autopilot::default(),
             founding_ttl_s: limits::DISCOVERY_TTL_S,
+            has_made_keys: |_, _| {},
             hardware: Hardware::here(),
         }
     }

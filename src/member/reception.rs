@@ -279,7 +279,10 @@ impl Member {
 }
 
 fn taken(request: &JoinRequest) -> String {
-    format!("a member is called {:?} already: give this board another --name, or none", request.name)
+    format!(
+        "a member is called {:?} already: give this board another --name, or none, or `solder member remove ID` first if that board is gone",
+        request.name
+    )
 }
 
 fn key_hash(request: &JoinRequest) -> Bytes {

@@ -90,7 +90,7 @@ impl Engine {
             return Ok(());
         }
         let founded = self.until(|core| core.awaited_boards().is_none());
-        within(self.request_timeout(), founded).await;
+        within(FOUNDED_WITHIN.min(self.request_timeout()), founded).await;
         match self.look(|core| core.awaited_boards()) {
             Some((missing, size)) => Err(Error::Founding { missing, size }),
             None => Ok(()),
@@ -113,6 +113,9 @@ impl Engine {
         slot.get().await
     }
 }
+
+/// Who writes waits so long for the boards that are missing, and is told of how many there are before it loses its own patience.
+const FOUNDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A place among those who ask the store, as long as the answer is waited for.
 struct Place<'a>(&'a Cell<usize>);

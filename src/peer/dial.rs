@@ -8,6 +8,7 @@
 //! A pause ends early when the peer has dialled this board, or its address has changed.
 
 use std::{
+    borrow::Cow,
     fmt, io,
     net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
     rc::Rc,
@@ -68,6 +69,14 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// In the library's words an end without TLS's goodbye is an address in the web.
+pub(super) fn words(error: &io::Error) -> Cow<'static, str> {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the connection was closed there".into(),
+        _ => error.to_string().into(),
+    }
+}
+
 /// A link's trouble, for people.
 pub(super) fn explain(url: &PeerUrl, error: &io::Error) -> String {
     let advice = match url.is_tls && error.kind() == io::ErrorKind::InvalidData {
@@ -77,7 +86,7 @@ pub(super) fn explain(url: &PeerUrl, error: &io::Error) -> String {
         }
         false => "",
     };
-    format!("{url}: {error}{advice}")
+    format!("{url}: {}{advice}", words(error))
 }
 
 /// Keeps the lane connected as long as there is a need.
@@ -171,6 +180,9 @@ fn failed(shared: &Shared, peer: &Peer, lane: &Lane, trouble: &Trouble, said: &m
         // A board that lost its disk has come back as another. It is not called by its old name before the list is another.
         log::debug!("{text}");
         peer.urls.borrow_mut().retain(|known| known != url);
+    } else if matches!(trouble, Trouble::Link(_, error) if error.kind() == io::ErrorKind::UnexpectedEof) {
+        // Who leaves without a word has just come, and knows nobody yet, or is about to end.
+        log::debug!("{text}");
     } else if text != *said {
         log::warn!("{text}");
         *said = text;

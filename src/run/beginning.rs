@@ -1,6 +1,9 @@
 //! How this board begins: with its data, as a member that was named, or as one that joins by a URL.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
 use super::{bootstrap, options, waiting::Waiting};
 use crate::{
@@ -61,7 +64,7 @@ fn by_keys(
     let has_data = member::has_data(&settings.data_dir);
     BoardTls::settle(&folder)?;
     let places = match has_data {
-        true if folder.exists() => Origin::of_member(&folder, &options.hardware)?,
+        true if folder.exists() => Origin::of_member(&folder, &options.hardware),
         true => Vec::new(),
         false => Origin::of_blank(&folder, &options.hardware).map(|()| Vec::new())?,
     };
@@ -93,16 +96,36 @@ fn by_keys(
     if !trust.as_ref().is_some_and(BoardTls::has_certificate) {
         if url.is_some() {
             log::warn!(
-                "--discovery is ignored: {} has the data of a member that did not join by a URL: to make it one that others join, use \
-                 `solder invite` here; to make this board join them, clear its whole data directory",
+                "--discovery is ignored: {} has the data of a member that did not join by a URL, as any start without --discovery makes it, \
+                 even if nothing was ever written to it: clear the whole directory to join the cluster of the URL; or, for others to join \
+                 this board, use `solder invite` here",
                 settings.data_dir.display()
             );
         }
         drop(claim);
         return by_files(settings, options, waiting);
     }
+    if has_data && let (Some(url), Some(tls)) = (url, &trust) {
+        warn_of_another_cluster(settings, url, tls, &folder);
+    }
     let (tls, listen) = (Some(Tls::Board(folder)), reach.listen.clone());
     Ok(Beginning { claim, options, trust, tls, listen, founding })
+}
+
+/// As far as the board knows: an invitation names the authority; of a discovery token it knows the one by which it has come.
+fn warn_of_another_cluster(settings: &Settings, url: &JoinUrl, tls: &BoardTls, folder: &Path) {
+    let by_pin = url.pin().is_some_and(|pin| tls.pin().as_ref() != Some(pin));
+    let token = Origin::token(folder);
+    let by_token = matches!(url.way, Way::Service { .. }) && !token.is_empty() && token != url.token;
+    let which = match (by_pin, by_token) {
+        (false, false) => return,
+        (true, _) => "of another authority".to_owned(),
+        (false, true) => format!("of the discovery token {token}"),
+    };
+    log::warn!(
+        "--discovery is ignored: {} has the data of another cluster ({which}): clear the whole directory to join the one of the URL",
+        settings.data_dir.display()
+    );
 }
 
 fn join(
@@ -110,7 +133,7 @@ fn join(
     url: &JoinUrl,
     reach: &Reach,
     options: &member::Options,
-    folder: &std::path::Path,
+    folder: &Path,
     tls: &mut BoardTls,
 ) -> Result<Begun, String> {
     if url.is_open {

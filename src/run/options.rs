@@ -5,7 +5,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{
     api,
     config::{self, Settings},
-    http, member, peer, store,
+    http,
+    join::Origin,
+    member, peer, store,
     types::{AutopilotChange, ClusterId, NodeId},
 };
 
@@ -55,6 +57,7 @@ pub fn member(settings: &Settings) -> member::Options {
         slow_request: settings.slow_request,
         reach: settings.reach.clone(),
         joining: settings.autopilot,
+        has_made_keys: |folder, hardware| drop(Origin::of_member(folder, hardware)),
         ..defaults
     }
 }

@@ -1,11 +1,17 @@
 //! A board on its way from nothing to a member, one step that power may end after another: the order in which `join` and
 //! `run/beginning` do things.
 
+use solder::join::id_of;
+
+use super::service::{SECRET, TOKEN};
+
 /// What stays without power.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Card {
     /// Says who the board is, and is drawn once for a card.
     pub(crate) key: Option<u32>,
+    /// Made of the key and the secret of the URL.
+    pub(crate) id: Option<String>,
     pub(crate) formation: bool,
     pub(crate) certificate: bool,
     /// Of the cluster whose data it holds: the key of its founder, of which the cluster's id is made.
@@ -60,7 +66,7 @@ impl Board {
     }
 
     pub(crate) fn id(&self) -> Option<String> {
-        self.card.key.map(id_of)
+        self.card.id.clone()
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -78,6 +84,7 @@ impl Board {
     /// What its card says it is.
     pub(crate) fn begin(&mut self, new_key: u32) {
         let key = *self.card.key.get_or_insert(new_key);
+        self.card.id.get_or_insert_with(|| id_of(&SECRET, TOKEN, &u64::from(key).to_be_bytes()));
         self.life = match self.card {
             Card { data: Some(_), .. } => Life::Member,
             Card { formation: true, .. } => Life::Founds(Founds::MakesAuthority),
@@ -125,8 +132,4 @@ impl Board {
         let founded = self.card.data.filter(|cluster| Some(*cluster) == self.card.key);
         founded.filter(|_| self.life == Life::Member)
     }
-}
-
-pub(crate) fn id_of(key: u32) -> String {
-    format!("{key:08x}")
 }

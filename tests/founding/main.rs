@@ -8,7 +8,7 @@
 //!
 //! What decides is the real thing: `join::turn`, and the service's registry on a real store. What is simulated is what may
 //! happen around it: messages lost, doubled and late, requests that overtake each other within the service, its restarts and the end of
-//! its token; boards that lose their power after each step, their data, or their whole card.
+//! its token; strangers who know the token; boards that lose their power after each step, their data, or their whole card.
 
 #[path = "../seeds/mod.rs"]
 pub(crate) mod seeds;
@@ -56,6 +56,7 @@ fn assert_tried(total: &Report) {
         late,
         ended,
         restarts,
+        strangers,
     } = *total;
     for (what, count, least) in [
         ("clusters", founded, 2000),
@@ -70,6 +71,7 @@ fn assert_tried(total: &Report) {
         ("boards that came after the size was reached", late, 1000),
         ("tokens that ended", ended, 100),
         ("restarts of the service", restarts, 1000),
+        ("registrations of strangers", strangers, 1000),
     ] {
         assert!(count >= least, "only {count} {what}");
     }
@@ -86,7 +88,7 @@ fn a_seed_is_a_run() {
 /// The judge can see.
 #[test]
 fn what_would_make_two_clusters_is_found() {
-    for bend in [Bend::Impatient, Bend::FirstById] {
+    for bend in [Bend::Impatient, Bend::FirstById, Bend::Credulous] {
         let found = (0..SEEDS_FOR_A_BEND)
             .find_map(|seed| World::new(seed, Some(bend)).run().err().map(|why| (seed, why)));
         let (seed, why) = found.unwrap_or_else(|| panic!("{bend:?} was not found"));

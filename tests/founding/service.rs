@@ -14,6 +14,12 @@ use solder::{
 
 const LEASE: LeaseId = LeaseId(7);
 
+const TOKEN_BYTES: [u8; 16] = [0xab; 16];
+pub(crate) const TOKEN: &str = "abababababababababababababababab";
+
+/// Behind the # of the URL: the service never sees it.
+pub(crate) const SECRET: [u8; 16] = *b"0123456789abcdef";
+
 pub(crate) struct Service {
     store: Store,
     token: Token,
@@ -36,9 +42,9 @@ pub(crate) enum Taken {
 }
 
 impl Service {
-    pub(crate) fn new(size: u32, drawn: u128) -> Service {
+    pub(crate) fn new(size: u32) -> Service {
         let store = Store::open(Arc::new(Twin::new()), Options::default()).expect("a fresh database");
-        let token = Token::new(drawn.to_be_bytes());
+        let token = Token::new(TOKEN_BYTES);
         let mut service = Service { store, token, underway: Vec::new() };
         service.store.init(ClusterId(1), Membership::of_voters([NodeId(1)])).expect("a fresh database");
         service.apply(&Command::LeaseGrant { id: LEASE, ttl_s: 604_800 });
@@ -59,7 +65,7 @@ impl Service {
         let registry = self.registry()?;
         let size = registry.node("_config/size")?.value.parse().expect("a number");
         let boards = registry.members().map(|node| Board::of_value(node.name.to_owned(), node.value));
-        Some(Registered { size, boards: boards.collect() })
+        Some(Registered::new(size, boards, &SECRET, TOKEN))
     }
 
     /// Looks at the registry for a registration. `Some`: it is answered at once, for the id is there, or there is no room.

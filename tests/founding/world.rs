@@ -18,13 +18,18 @@ const CALM_STEPS: u32 = 4000;
 /// A bent board asks so often before it loses patience.
 const PATIENCE: u32 = 2;
 
-/// What would make two clusters of one token.
+/// None of a board's.
+const NO_LIFE: u32 = u32::MAX;
+
+/// What would make two clusters of one token, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bend {
     /// Who waits in vain for the founder founds the cluster itself.
     Impatient,
     /// Who is first is settled by the ids, and not by the order in which they came.
     FirstById,
+    /// Whoever has registered is believed to be a board of the cluster.
+    Credulous,
 }
 
 /// What happened.
@@ -42,12 +47,13 @@ pub(crate) struct Report {
     pub(crate) late: u32,
     pub(crate) ended: u32,
     pub(crate) restarts: u32,
+    pub(crate) strangers: u32,
 }
 
 impl Report {
     pub(crate) fn add(&mut self, other: &Report) {
         let Report { founded, joined, blocked, crashes, wiped, lost_data, .. } = *other;
-        let Report { lost, doubled, outrun, late, ended, restarts, .. } = *other;
+        let Report { lost, doubled, outrun, late, ended, restarts, strangers, .. } = *other;
         self.founded += founded;
         self.joined += joined;
         self.blocked += blocked;
@@ -60,6 +66,7 @@ impl Report {
         self.late += late;
         self.ended += ended;
         self.restarts += restarts;
+        self.strangers += strangers;
     }
 }
 
@@ -100,7 +107,7 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let size = rng.u32(1..=9);
         let boards = size + if rng.bool() { rng.u32(0..3) } else { 0 };
-        let service = Service::new(size, rng.u128(..));
+        let service = Service::new(size);
         World {
             bend,
             size,
@@ -138,7 +145,7 @@ impl World {
 
     fn something_goes_wrong(&mut self) {
         let place = self.rng.usize(..self.boards.len());
-        match self.rng.u32(..20) {
+        match self.rng.u32(..24) {
             0..11 => self.crash(place),
             11 => {
                 self.crash(place);
@@ -155,13 +162,22 @@ impl World {
                 self.service.underway.clear();
                 self.report.restarts += 1;
             }
-            _ if !self.ends => {}
-            _ => {
+            19 if !self.ends => {}
+            19 => {
                 self.service.end();
                 self.has_ended = true;
                 self.report.ended += 1;
             }
+            _ => self.stranger_registers(),
         }
+    }
+
+    /// Who has seen the token and not the secret; or a real etcd member. Nobody waits for the answer.
+    fn stranger_registers(&mut self) {
+        let digits = if self.rng.bool() { 16 } else { 48 };
+        let id: String = (0..digits).map(|_| char::from(b"0123456789abcdef"[self.rng.usize(..16)])).collect();
+        self.service.begin(&id, (0, NO_LIFE));
+        self.report.strangers += 1;
     }
 
     fn crash(&mut self, place: usize) {
@@ -296,6 +312,9 @@ impl World {
         };
         let (id, has_certificate) =
             (board.id().expect("a board that looks has a key"), board.card.certificate);
+        if bend == Some(Bend::Credulous) {
+            told.boards.splice(0..0, told.strangers.drain(..));
+        }
         if bend == Some(Bend::FirstById) {
             told.boards.sort_by(|a, b| a.id.cmp(&b.id));
         }
@@ -307,6 +326,8 @@ impl World {
             Turn::Register => self.wires.push(Message::Register { from: to, id }),
             Turn::Found(_) => board.life = Life::Founds(Founds::KeepsFormation),
             Turn::HasFounded => board.life = Life::GivenUp,
+            // It looks again.
+            Turn::Doubt => {}
             Turn::Ask(others) => {
                 board.in_vain += 1;
                 let is_late = others.len() as u32 >= told.size;
@@ -344,9 +365,17 @@ impl World {
         let first = told.boards.first().ok_or("nobody has registered")?;
         let founder = self.boards.iter().find(|board| board.id().as_ref() == Some(&first.id));
         let leads = founder.is_some_and(|founder| founder.card.data == founder.card.key);
-        if !leads {
-            self.report.blocked += 1;
-            return Ok(());
+        // Of strangers and one board nobody can say who is right.
+        let is_in_doubt = self.size == 1 && !told.strangers.is_empty();
+        match founder.filter(|founder| founder.life != Life::GivenUp) {
+            Some(founder) if !leads && !is_in_doubt => {
+                return Err(format!("{} is the first, and founds nothing: {founder:?}", first.id));
+            }
+            _ if !leads => {
+                self.report.blocked += 1;
+                return Ok(());
+            }
+            _ => {}
         }
         match self.boards.iter().position(|board| board.life != Life::Member) {
             None => Ok(()),

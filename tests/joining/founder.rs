@@ -175,8 +175,7 @@ fn an_invitation_takes_a_place() {
     let Some((mut house, _)) = without_the_third(4) else { return };
     // A cluster that is not founded can take it back, too.
     let spoilt = house.invite(0, &[]);
-    let id = spoilt.split("/join/").nth(1).and_then(|rest| rest.split('#').next()).expect("an invitation");
-    let said = house.command(0, &["invite", "--revoke", id]);
+    let said = house.command(0, &["invite", "--revoke", &spoilt]);
     assert_eq!(said.status, 0, "{said:?}");
     let url = house.invite(0, &[]);
     house.serve(3, &["--discovery", &url]);
@@ -185,6 +184,16 @@ fn an_invitation_takes_a_place() {
 
 fn a_person_goes_on_without() {
     let Some((house, _)) = without_the_third(3) else { return };
+    // Whoever looks, or writes, is told what is waited for.
+    const WAITS: &str = "waiting for 1 more of 3 boards";
+    for (command, status) in
+        [(&["put", "early", "x"][..], 1), (&["endpoint", "health"], 1), (&["member", "list"], 0)]
+    {
+        let said = house.command(0, command);
+        assert_eq!(said.status, status, "{command:?}: {said:?}");
+        let is_told = said.output.contains(WAITS) || said.errors.contains(WAITS);
+        assert!(is_told && !said.output.contains("successfully"), "{command:?}: {said:?}");
+    }
     let said = house.command(1, &["cluster", "set", "--size", "2"]);
     assert_eq!(said.status, 0, "{said:?}");
     is_one_cluster(&house, &[0, 1], 1, &Book::new());

@@ -11,6 +11,7 @@
 //!   again     boards that come back with their keys and without their data
 //!   refused   URLs that do not let a board in, or not yet
 //!   distrust  URLs of which some hosts are of another cluster
+//!   hosts     any host of a discovery URL; strangers who use its token; URLs for who is a member elsewhere
 //!   uses      what a token counts; newcomers that ask again, or say what cannot be
 //!   admission several that ask at one moment; who can let in once boards are lost
 //!   doors     the inviting board: asked by several at once, its port taken
@@ -36,6 +37,7 @@ mod distrust;
 mod doors;
 mod etcds;
 mod founder;
+mod hosts;
 mod house;
 mod invited;
 mod judge;
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         networks::SCENES,
         waiting::SCENES,
         founder::SCENES,
+        hosts::SCENES,
         again::SCENES,
         admission::SCENES,
         doors::SCENES,

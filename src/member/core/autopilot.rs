@@ -299,7 +299,18 @@ impl Core {
 
     /// What the leader has to say of each member; `None`: this one does not lead.
     pub(in crate::member) fn whys(&self) -> Option<Vec<(NodeId, String)>> {
-        self.is_leader().then(|| self.pilot.whys.clone())
+        let waited_for = self.founding_note().map(|note| (self.replica.node().id(), note));
+        let why = |(id, why): &(NodeId, String)| match &waited_for {
+            Some((me, note)) if me == id => (*id, format!("{why}; {note}")),
+            _ => (*id, why.clone()),
+        };
+        self.is_leader().then(|| self.pilot.whys.iter().map(why).collect())
+    }
+
+    /// Whom this cluster waits for.
+    pub(super) fn founding_note(&self) -> Option<String> {
+        let awaited = self.awaited_boards().filter(|(missing, size)| (1..=*size).contains(missing));
+        awaited.map(|(missing, size)| format!("waiting for {missing} more of {size} boards"))
     }
 
     /// What a board that founds a cluster alone brings, until that is settled.

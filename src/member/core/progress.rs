@@ -138,6 +138,8 @@ impl Core {
     /// For who asks how this member is.
     pub(in crate::member) fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.alarm_notes().collect();
+        // `solder endpoint health` looks for it.
+        notes.extend(self.founding_note().map(|note| format!("{note}, before which nothing is written")));
         notes.extend(self.transfers.notes(self.figures.revision));
         if self.is_leader() && self.has_others() {
             let suggestion = self.advice.suggest(self.heartbeat(), self.election());

@@ -227,7 +227,7 @@ impl Attempt<'_> {
     }
 
     fn link(&self, error: &io::Error) -> JoinError {
-        JoinError::Unreachable(format!("{}: {error}", self.url))
+        JoinError::Unreachable(format!("{}: {}", self.url, dial::words(error)))
     }
 }
 
