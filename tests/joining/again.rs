@@ -3,7 +3,7 @@
 
 use crate::{
     house::House,
-    invited::first_board,
+    invited::{first_board, listed_with},
     judge::{Book, is_one_cluster},
     losses::{REPLACE_AFTER, id_of},
     refused::how_it_ended,
@@ -32,10 +32,12 @@ fn a_member_without_its_data() {
     let mut book = Book::new();
     let url = first_board(&mut house, &[], &mut book);
     house.join(1, &url);
+    // Who came and went between two looks was never there.
+    listed_with(&house, 0, "learner: an even number");
     let (id, before) = (id_of(&house, 1), ids(&house, 0));
     house.boards[1].kill();
     house.lose_data(1);
-    ends_with(&mut house, 1, &[&format!("{id:x}"), "its data is lost", "whole data directory"]);
+    ends_with(&mut house, 1, &[&format!("{id:x}"), "data is lost", "its whole data directory"]);
     assert_eq!(ids(&house, 0), before);
     house.lose_disk(1);
     house.join(1, &url);
