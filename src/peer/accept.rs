@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn accept(shared: Rc<Shared>, listener: PeerListener) {
     loop {
         match listener.socket.accept().await {
-            Ok((socket, address)) => take_in(&shared, socket, address, listener.is_tls),
+            Ok((socket, address)) => take_in(&shared, socket, plain(address), listener.is_tls),
             // It was gone before it was taken: nobody's trouble.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -43,12 +43,17 @@ pub(super) async fn accept(shared: Rc<Shared>, listener: PeerListener) {
     }
 }
 
+/// On `[::]` those of IPv4 come in disguise.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 fn take_in(shared: &Rc<Shared>, socket: Async<TcpStream>, address: SocketAddr, is_tls: bool) {
     shared.counts.accepted.add(1);
     let mut strangers = shared.strangers.borrow_mut();
     let number = strangers.next();
     let task = shared.executor.spawn(serve(shared.clone(), number, socket, address, is_tls));
-    let goes = strangers.add(address.ip().to_canonical(), task);
+    let goes = strangers.add(address.ip(), task);
     if goes.is_some() {
         shared.counts.strangers_pushed_out.add(1);
     }

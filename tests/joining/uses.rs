@@ -70,7 +70,7 @@ fn a_used_token_ends_as_it_would_have() {
     let forever = house.invite(0, &["--ttl=0"]);
     house.join(1, &day);
     house.join(2, &forever);
-    assert_listed(&house, &day, "23 h");
+    assert_listed(&house, &day, "24 h");
     assert_listed(&house, &forever, "for ever");
     for url in [day, forever] {
         let id = id_in(&url);

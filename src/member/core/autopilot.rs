@@ -338,13 +338,20 @@ impl Core {
             .then(|| Command::Autopilot(AutopilotChange { forming: Some(0), ..AutopilotChange::default() }))
     }
 
-    /// That have served: who was let in may never come, or come again as another.
+    /// That have served: who was let in may never come, or come again as another. Two of one mark are two boards while both are
+    /// there.
     fn boards_count(&self) -> u32 {
-        let members = self.replica.node().membership().members();
-        let rows = members.filter_map(|id| self.roll.row(id)).filter(|row| row.has_served());
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            rows.map(|row| &row.board).partition(|board| !board.is_empty());
-        (known.into_iter().collect::<BTreeSet<_>>().len() + unknown.len()) as u32
+        let (node, mut boards) = (self.replica.node(), BTreeMap::<Bytes, u32>::new());
+        let mut unknown = 0;
+        for id in node.membership().members() {
+            let Some(row) = self.roll.row(id).filter(|row| row.has_served()) else { continue };
+            let is_there = id == node.id() || node.hears(id);
+            match row.board.is_empty() {
+                true => unknown += 1,
+                false => *boards.entry(row.board.clone()).or_default() += u32::from(is_there),
+            }
+        }
+        unknown + boards.into_values().map(|there| there.max(1)).sum::<u32>()
     }
 
     /// How many are missing of how many that found the cluster. `None`: it is founded.

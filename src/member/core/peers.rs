@@ -105,7 +105,10 @@ impl Core {
 
     /// What a board without data is to do to come in.
     pub(super) fn way_back(&self) -> &'static str {
-        match self.roll.goes_by_keys() {
+        // Who was let in and never called knows of nobody.
+        let me = self.replica.node().id();
+        let is_new = !self.roll.knows_others(me) && self.options.reach.is_some();
+        match is_new || self.roll.goes_by_keys() {
             true => "start it with a URL that `solder invite` prints",
             false => "add it with `solder member add` and start it with --initial-cluster-state existing",
         }
