@@ -7,7 +7,7 @@ use super::{
 use crate::{
     member::{self, ClusterSettings, ClusterSettingsChange, MemberInfo, RenewalError},
     rpc,
-    types::{NodeId, Revision},
+    types::{NodeId, Revision, hex},
 };
 
 pub(super) async fn list(
@@ -62,8 +62,7 @@ pub(super) async fn renew_key(
         RenewalError::Refused(why) => Refusal::told(Code::FailedPrecondition, why),
         RenewalError::Failed(error) => Refusal::of_write(error),
     })?;
-    let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(rpc::MemberRenewKeyResponse { header: header(api), key })
+    Ok(rpc::MemberRenewKeyResponse { header: header(api), key: hex(key) })
 }
 
 pub(super) async fn settings(

@@ -5,10 +5,11 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{file, url::from_hex};
+use super::file;
 use crate::{
     member::{Formation, Hardware},
     peer::BoardTls,
+    types::{from_hex, hex},
 };
 
 const FILE: &str = "formation.toml";
@@ -56,7 +57,7 @@ impl Founding {
     pub(super) fn keep(&self, folder: &Path) -> Result<(), String> {
         let written = Written {
             token: self.formation.token.clone(),
-            secret: self.secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+            secret: hex(self.secret),
             size: self.formation.size,
         };
         let text = toml::to_string(&written).map_err(|error| error.to_string())?;

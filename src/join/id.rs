@@ -9,7 +9,8 @@
 
 use ring::hmac;
 
-use super::url::{SECRET_BYTES, from_hex};
+use super::url::SECRET_BYTES;
+use crate::types::{from_hex, hex};
 
 const KEY_BYTES: usize = 8;
 const MAC_BYTES: usize = 16;
@@ -22,7 +23,7 @@ const MAC_BYTES: usize = 16;
 pub fn id_of(secret: &[u8; SECRET_BYTES], token: &str, key_hash: &[u8]) -> String {
     let key = key_hash.first_chunk::<KEY_BYTES>().expect("a hash is longer");
     let mac = mac(secret, token, key);
-    key.iter().chain(&mac).map(|byte| format!("{byte:02x}")).collect()
+    hex(key) + &hex(mac)
 }
 
 /// Was it made by who knows the secret?

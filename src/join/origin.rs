@@ -22,7 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{file, turn::Board};
-use crate::{member::Hardware, peer::PeerUrl, types::Bytes};
+use crate::{member::Hardware, peer::PeerUrl, types::hex};
 
 const FILE: &str = "origin.toml";
 
@@ -166,8 +166,7 @@ fn clear(folder: &Path) -> io::Result<()> {
 
 /// Whatever port it listens on.
 fn mark(hardware: &Hardware) -> String {
-    let mark: Bytes = hardware.mark(0);
-    mark.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hardware.mark(0))
 }
 
 #[cfg(test)]

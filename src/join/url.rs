@@ -14,7 +14,11 @@
 
 use std::fmt;
 
-use crate::{client::Endpoint, peer::PeerUrl, types::Bytes};
+use crate::{
+    client::Endpoint,
+    peer::PeerUrl,
+    types::{Bytes, from_hex},
+};
 
 /// Where no port is given.
 const SERVICE_PORT: u16 = 2379;
@@ -164,20 +168,6 @@ fn form(what: &str) -> String {
     format!(
         "{what}: give the URL that `solder invite` or `solder discovery new` has printed, all of it, in quotes"
     )
-}
-
-/// Exactly so many bytes.
-pub(super) fn from_hex<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
-    let digits = text.as_bytes();
-    let mut bytes = [0; BYTES];
-    if digits.len() != 2 * BYTES {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = [pair[0], pair[1]].map(|digit| char::from(digit).to_digit(16));
-        *byte = u8::try_from(high? << 4 | low?).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

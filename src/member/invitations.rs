@@ -7,7 +7,7 @@ use smol::lock::MutexGuardArc;
 
 use crate::{
     peer::{BoardTls, PeerListener, PeerUrl, Tls},
-    types::{AutopilotChange, Command, Error, LeaseId, limits},
+    types::{AutopilotChange, Command, Error, LeaseId, hex, limits},
 };
 
 use super::{
@@ -232,7 +232,7 @@ impl Member {
         let pin = self.engine.trust.borrow().as_ref().and_then(BoardTls::pin);
         let pin =
             pin.ok_or_else(|| InviteError::Refused("this board has no authority's certificate".into()))?;
-        Ok(pin.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(pin))
     }
 
     /// Makes sure that boards can join here; for one at a time, and to the end, whoever has asked for it stays or goes.

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     peer::{BoardTls, JoinAnswer, JoinRequest, LocalBoxFuture, PeerUrl, Reception, RollCall},
-    types::{Bytes, Error, MemberRow, Membership, MembershipChange, NodeId},
+    types::{Bytes, Error, MemberRow, Membership, MembershipChange, NodeId, hex},
 };
 
 use super::{Member, Role, engine::Engine, tokens::NoUse};
@@ -287,10 +287,6 @@ fn taken(request: &JoinRequest) -> String {
 
 fn key_hash(request: &JoinRequest) -> Bytes {
     Sha256::digest(&request.public_key).to_vec().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a board may be called: what it asks for; and where that was nobody's choice, with digits behind it, as many as are needed.

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 
 use crate::{
     peer::{BoardTls, NextKey},
-    types::{Bytes, Command, Error, MemberRow, step},
+    types::{Bytes, Command, Error, MemberRow, hex, step},
 };
 
 use super::{Member, engine::Engine};
@@ -109,7 +109,7 @@ impl Member {
         let listed = self.engine.look(|core| core.roll.row(me).map(|row| row.key.clone()));
         let Some(old) = listed.filter(|listed| *listed != key) else { return Ok(()) };
         self.engine.propose(&identify(self, key.clone())).await?;
-        let hash: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&key);
         match old.is_empty() {
             true => log::info!("this board is known by its key from now on: SHA-256 {hash}"),
             false => log::info!(

@@ -10,6 +10,7 @@ mod bytes;
 mod command;
 mod entry;
 mod error;
+mod hex;
 mod histogram;
 mod id;
 pub mod limits;
@@ -28,6 +29,7 @@ pub use command::{
 };
 pub use entry::{Entry, EntryId, HardState, Payload};
 pub use error::Error;
+pub use hex::{from_hex, hex};
 pub use histogram::Histogram;
 pub use id::{ClusterId, Index, KeyRev, LeaseId, NodeId, ProposalId, Revision, Term};
 pub use member::{ClusterRow, MemberRow, RoleChange};

@@ -10,7 +10,7 @@
 
 use std::fmt;
 
-use crate::types::{Bytes, KeyRange};
+use crate::types::{Bytes, KeyRange, hex};
 
 const TOKEN_DIGITS: usize = 32;
 
@@ -59,7 +59,7 @@ pub(super) fn is_id(name: &str) -> bool {
 
 impl Token {
     pub fn new(drawn: [u8; 16]) -> Token {
-        Token(drawn.iter().map(|byte| format!("{byte:02x}")).collect())
+        Token(hex(drawn))
     }
 
     /// One key for each token there is.

@@ -6,7 +6,7 @@ use crate::{
     cli::{failure::Failure, output::Output, session::Session},
     client::{ClientError, Endpoint},
     member,
-    types::limits,
+    types::{hex, limits},
 };
 
 #[derive(Args)]
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: &New, session: &Session) -> Result<(), Failur
         }
     }
     let Made { host, token } = made;
-    let secret: String = member::draw().iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = hex(member::draw());
     Output::new().line(format_args!("http://{host}/{token}#{secret}"));
     if let Some(warning) = warning {
         eprintln!("warning: {warning}");

@@ -13,7 +13,7 @@ use crate::{
     config,
     member::{self, AuthorityCopy},
     snapshot,
-    types::{Bytes, ClusterId, MemberRow},
+    types::{Bytes, ClusterId, MemberRow, hex},
 };
 
 /// Where it is kept.
@@ -72,8 +72,7 @@ pub(super) fn tell(snapshot: &Path, cluster: ClusterId) {
     }
     match AuthorityCopy::read(&path) {
         Ok(copy) if copy.cluster() == cluster => {
-            let pin: String = copy.pin().iter().map(|byte| format!("{byte:02x}")).collect();
-            eprintln!("{} has the authority of its cluster: SHA-256 {pin}", path.display());
+            eprintln!("{} has the authority of its cluster: SHA-256 {}", path.display(), hex(copy.pin()));
         }
         Ok(copy) => {
             eprintln!("{} has the authority of another cluster, {}", path.display(), copy.cluster())

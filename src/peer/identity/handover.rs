@@ -19,7 +19,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 
-use crate::peer::trust;
+use crate::{peer::trust, types::hex};
 
 use super::{
     KeyHash,
@@ -72,7 +72,7 @@ fn older(certificate: &CertificateDer<'_>, next: &KeyHash) -> Option<KeyHash> {
 }
 
 fn name(next: &KeyHash) -> String {
-    let digits: String = next.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(next);
     let (first, second) = digits.split_at(digits.len() / 2);
     format!("{first}.{second}.next.solder.internal")
 }
