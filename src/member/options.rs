@@ -72,6 +72,8 @@ pub struct Options {
     pub bugs: Bugs,
     /// How others reach this board once they are invited. `None`: their URLs and certificates are the operator's business.
     pub reach: Option<Reach>,
+    /// It begins with keys of its own: it joined by a URL, or has let others in.
+    pub goes_by_keys: bool,
     /// What a cluster that boards join by themselves begins with.
     pub joining: Autopilot,
     /// How long others can join by the token that boards have founded it with, once they have.
@@ -152,6 +154,7 @@ impl Options {
             lease: lease::Options::default(),
             bugs: Bugs::default(),
             reach: None,
+            goes_by_keys: false,
             joining: Autopilot::default(),
             founding_ttl_s: limits::DISCOVERY_TTL_S,
             has_made_keys: |_, _| {},

@@ -230,7 +230,7 @@ impl Member {
         self.engine.look(|core| {
             core.replica.node().membership().members().any(|id| {
                 core.roll.newest(id).is_some_and(|row| {
-                    let is_same = !row.board.is_empty() && row.board == request.board;
+                    let is_same = !row.board.is_empty() && row.board == request.board && row.has_served();
                     row.name == name && !(is_same && id != me && !reached.contains(&id))
                 })
             })

@@ -108,6 +108,7 @@ fn by_keys(
     if has_data && let (Some(url), Some(tls)) = (url, &trust) {
         warn_of_another_cluster(settings, url, tls, &folder);
     }
+    options.goes_by_keys = true;
     let (tls, listen) = (Some(Tls::Board(folder)), reach.listen.clone());
     Ok(Beginning { claim, options, trust, tls, listen, founding })
 }

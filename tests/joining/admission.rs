@@ -19,6 +19,7 @@ use crate::{
 
 pub(crate) const SCENES: &[Scene] = scenes![
     names_are_given_once,
+    boards_that_nothing_tells_apart,
     as_many_learners_as_may,
     who_votes_can_let_in_from_before,
     a_new_cluster_of_a_board_that_could_let_nobody_in
@@ -78,6 +79,19 @@ fn names_are_given_once() {
     assert!(members.len() == 8 && names.len() == 8, "{members:?}");
     assert!(["same", "chosen"].iter().all(|name| names.contains(name)), "{names:?}");
     is_one_cluster(&house, &[0, 1, 2, 3, 4, 5, 6, chosen[0]], 3, &book);
+}
+
+/// One image, and cards of one address: they found a cluster together, and none is taken for another that has lost its data.
+fn boards_that_nothing_tells_apart() {
+    let Some(mut house) = House::with_hosts(3, |_| "same".to_owned()) else { return };
+    house.all().iter().for_each(|place| house.net.add_card(*place, "00:11:22:33:44:55"));
+    house.start_service();
+    let url = house.new_token(3);
+    house.all().iter().for_each(|place| house.serve(*place, &["--discovery", &url]));
+    is_one_cluster(&house, &house.all(), 3, &Book::new());
+    let members = house.members(0);
+    let names: BTreeSet<&str> = members.iter().filter_map(|member| member["name"].as_str()).collect();
+    assert!(members.len() == 3 && names.len() == 3, "{members:?}");
 }
 
 /// And who is one too many has used nothing.

@@ -59,10 +59,10 @@ impl Core {
             .then_some(Refusal::NameTaken)
     }
 
-    /// A board that comes back without its data has its own name again.
+    /// A board that comes back without its data has its own name again. Who has only just come in is not it, and not heard yet.
     fn gives_way(&self, id: NodeId, old: &MemberRow, new: &MemberRow) -> bool {
         let node = self.replica.node();
         let is_same = !old.board.is_empty() && old.board == new.board;
-        is_same && id != node.id() && (!node.hears(id) || self.gone.contains(&id))
+        is_same && old.has_served() && id != node.id() && (!node.hears(id) || self.gone.contains(&id))
     }
 }

@@ -107,7 +107,7 @@ impl Core {
     pub(super) fn way_back(&self) -> &'static str {
         // Who was let in and never called knows of nobody.
         let me = self.replica.node().id();
-        let is_new = !self.roll.knows_others(me) && self.options.reach.is_some();
+        let is_new = !self.roll.knows_others(me) && self.options.goes_by_keys;
         match is_new || self.roll.goes_by_keys() {
             true => "start it with a URL that `solder invite` prints",
             false => "add it with `solder member add` and start it with --initial-cluster-state existing",
